@@ -1,0 +1,74 @@
+# Each target sets up what it needs in .venv, from a bare Python 3.11 or newer; a second call finds it ready.
+#   make PYTHON=python3.12 …   another interpreter        make test ARGS="-k resume"   arguments for the command
+
+PYTHON ?= python3
+VENV := .venv
+ARGS ?=
+WORKERS ?= 2
+EXTRAS ?= $(RUN)
+
+# Each set begins with the one before it, so that installing a larger one serves the smaller ones too.
+RUN := vision,track
+TEST := $(RUN),slurm,dev
+SLOW := $(TEST),ray
+
+# pip leaves byte code to the first import, which makes and keeps the small part that is ever imported.
+export PYTHONDONTWRITEBYTECODE :=
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test slow lint bench lock clean
+
+help: ## list these targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+install: $(VENV)/.stamp-$(EXTRAS) ## install into .venv: EXTRAS=vision,track,text,atari,ray,slurm,dev
+
+quickstart: $(VENV)/.stamp-$(RUN) ## a small sweep on two CPU cores, ending in its table and page
+	$(VENV)/bin/python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample $(ARGS)
+
+test: $(VENV)/.stamp-$(TEST) ## every test that is not slow
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+
+slow: $(VENV)/.stamp-$(SLOW) ## the slow tests
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) -m slow $(ARGS)
+
+lint: $(VENV)/.stamp-$(TEST) ## ruff's rules and format, pyright's types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+
+bench: $(VENV)/.stamp-$(RUN) ## time the optimizers' steps
+	$(VENV)/bin/python -m scripts.bench $(ARGS)
+
+lock: ## resolve every extra anew into requirements.lock (PINS="torch==…" holds a version)
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet $(PINS) -e ".[all]"
+	.venv-lock/bin/python -m pip check
+	sed '/^#/!d' requirements.lock > .venv-lock/new
+	.venv-lock/bin/python -m pip list --format=freeze --exclude-editable \
+	  | sed -E 's/\+[A-Za-z0-9.]+$$//' | grep -vE '^(pip|triton|nvidia-.*|cuda-.*)==' | LC_ALL=C sort -f >> .venv-lock/new
+	mv .venv-lock/new requirements.lock && rm -rf .venv-lock
+
+clean: ## remove caches and builds; .venv, runs, data and reports stay
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find conf optim models tasks results scripts tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# The stem of a stamp is the list of extras that it stands for.
+$(VENV)/.stamp-%: pyproject.toml requirements.lock | $(VENV)/.stamp
+	@echo "Installing adamily[$*] into $(VENV): one to three minutes on two cores, longer where pip has to" \
+	  "fetch the CUDA build of PyTorch. Follow it in $(VENV)/install.log."
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check --no-compile --progress-bar off \
+	  -c requirements.lock -e ".[$*]" >$(VENV)/install.log 2>&1 \
+	  || { tail -n 20 $(VENV)/install.log >&2; exit 1; }
+	@for set in $(RUN) $(TEST) $(SLOW) $*; do case "$*" in "$$set"*) touch "$(VENV)/.stamp-$$set";; esac; done
+
+# Made last, so that an environment left half made is made again.
+$(VENV)/.stamp:
+	@$(PYTHON) -c "" 2>/dev/null || { echo "adamily needs Python 3.11 or newer, and there is no $(PYTHON):" \
+	  "install it, or name one that is there: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "adamily needs Python 3.11 or newer," \
+	  "and $(PYTHON) is $$($(PYTHON) -V 2>&1): name another, as in make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c "import venv, ensurepip" 2>/dev/null || { echo "$(PYTHON) comes without venv or ensurepip:" \
+	  "install them first (on Debian and Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@

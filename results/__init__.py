@@ -1,0 +1,1 @@
+"""Run records, statistics, tables, figures and the report. Imports no other room."""

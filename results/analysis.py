@@ -1,0 +1,199 @@
+"""From a study's runs to what its table says."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from results.published import printed, published
+from results.records import Record
+from results.statistics import Estimate, estimate
+from results.study import Cell, Study
+
+
+@dataclass(frozen=True)
+class Point:
+    """One grid point of one row and column, over its seeds.
+
+    Attributes:
+        values: the grid's keys and the values tried here.
+        records: the runs that there are.
+        planned: how many runs the study asks for.
+    """
+
+    values: dict[str, Any]
+    records: list[Record]
+    planned: int
+
+    def count(self, status: str) -> int:
+        return sum(record.status == status for record in self.records)
+
+    @property
+    def ended(self) -> bool:
+        """Whether every run of it finished or diverged."""
+        return self.count("finished") + self.count("diverged") == self.planned
+
+    def estimate(self, metric: str, study: Study) -> Estimate | None:
+        """The statistic over the seeds that finished; None where none did."""
+        found = [r.value(metric, study.select.at) for r in self.records if r.status == "finished"]
+        values = [value for value in found if value is not None]
+        return estimate(values, study.statistic) if values else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a study's table: a row in a column, at its best grid point.
+
+    Attributes:
+        points: all grid points, in the grid's order.
+        best: the one that the study's rule chooses, None while nothing has finished.
+        estimates: metric → statistic over seeds at `best`.
+        printed: the paper's number, None where it prints none.
+    """
+
+    row: str
+    column: str
+    points: list[Point]
+    best: Point | None
+    estimates: dict[str, Estimate]
+    printed: float | None
+
+    @property
+    def complete(self) -> bool:
+        return all(point.ended for point in self.points)
+
+    def count(self, status: str) -> int:
+        return sum(point.count(status) for point in self.points)
+
+    @property
+    def planned(self) -> int:
+        return sum(point.planned for point in self.points)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A study's rows for one profile and one data source.
+
+    Attributes:
+        profile: "custom" where `changes` made it another experiment than the study's profile.
+        changes: overrides of what the study says.
+    """
+
+    study: Study
+    profile: str
+    data: str
+    rows: list[Row]
+    changes: tuple[str, ...] = ()
+
+    @property
+    def records(self) -> list[Record]:
+        return [r for row in self.rows for point in row.points for r in point.records]
+
+    def count(self, status: str) -> int:
+        return sum(row.count(status) for row in self.rows)
+
+    @property
+    def planned(self) -> int:
+        return sum(row.planned for row in self.rows)
+
+    @property
+    def name(self) -> str:
+        """What stands in every title and file name, for example "fc2.smoke.sample"."""
+        return f"{self.study.name.partition('/')[2]}.{self.profile}.{self.data}"
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the numbers were made as the paper's were: the whole budget on the whole data."""
+        return self.profile == "paper" and self.data == "full"
+
+
+def analyse(
+    study: Study,
+    profile: str,
+    data: str,
+    runs: Iterable[tuple[Cell, Record | None]],
+    changes: tuple[str, ...] = (),
+) -> Result:
+    """Group a study's cells into rows and choose each row's best grid point."""
+    groups: dict[tuple[str, str], dict[tuple, list[tuple[Cell, Record | None]]]] = {}
+    for cell, record in runs:
+        points = groups.setdefault((cell.column, cell.row), {})
+        points.setdefault(tuple(map(str, cell.point.values())), []).append((cell, record))
+    rows = []
+    for (column, label), by_point in groups.items():
+        points = [
+            Point(found[0][0].point, [record for _, record in found if record], len(found))
+            for found in by_point.values()
+        ]
+        rows.append(make_row(study, label, column, points))
+    return Result(study, profile, data, rows, changes)
+
+
+def make_row(study: Study, label: str, column: str, points: list[Point]) -> Row:
+    best = choose(study, points)
+    wanted = dict.fromkeys([study.select.metric, *study.report])
+    found = {metric: best.estimate(metric, study) for metric in wanted} if best else {}
+    return Row(
+        row=label,
+        column=column,
+        points=points,
+        best=best,
+        estimates={metric: value for metric, value in found.items() if value is not None},
+        printed=printed(study.paper, study.published, label, column) if study.published else None,
+    )
+
+
+def choose(study: Study, points: list[Point]) -> Point | None:
+    """The best grid point by the mean over seeds.
+
+    A point at which a seed diverged comes after all at which none did, whatever the mean of the
+    seeds that are left.
+    """
+    sign = 1 if study.select.mode == "min" else -1
+
+    def rank(point: Point) -> tuple[int, float]:
+        found = point.estimate(study.select.metric, study)
+        assert found is not None
+        return point.count("diverged"), sign * found.center
+
+    able = [point for point in points if point.estimate(study.select.metric, study) is not None]
+    return min(able, key=rank, default=None)
+
+
+def at_edge(study: Study, row: Row) -> str | None:
+    """The grid key whose best value is the smallest or the largest tried, if there is one."""
+    if row.best is None:
+        return None
+    for key, values in study.grid.items():
+        numbers = [value for value in values if isinstance(value, int | float)]
+        if len(numbers) > 1 and row.best.values[key] in (min(numbers), max(numbers)):
+            return key
+    return None
+
+
+def printed_quantity(study: Study) -> str | None:
+    """What the paper's numbers are: a key of the grid or a metric."""
+    if study.published is None:
+        return None
+    return published(study.paper)["tables"][study.published]["value"]
+
+
+def warnings(result: Result) -> list[str]:
+    """All that a reader must know before trusting the table."""
+    said = []
+    if not result.comparable:
+        said.append(
+            f"Made with profile {result.profile} on {result.data} data: not comparable with print."
+        )
+    missing = result.planned - result.count("finished") - result.count("diverged")
+    if missing:
+        said.append(f"{missing} of {result.planned} runs have not finished: the table may change.")
+    if failed := result.count("failed"):
+        said.append(f"{failed} runs failed; their log.txt says why. Sweep again to retry them.")
+    for row in result.rows:
+        if key := at_edge(result.study, row):
+            assert row.best is not None
+            said.append(
+                f"{row.row} ({row.column}): the best {key}, {row.best.values[key]:g}, is at the "
+                f"edge of the grid; a better one may lie beyond."
+            )
+    return said

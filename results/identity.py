@@ -1,0 +1,39 @@
+"""What makes two runs the same run: a hash of all that decides the outcome."""
+
+import hashlib
+import json
+from typing import Any
+
+# Everything else in a run's config says how it is carried out (device, logger, launcher, paths).
+DECIDES_OUTCOME = ("task", "optim", "schedule", "precision", "clip_norm", "seed", "profile")
+
+# Where data come from does not matter; what they are does, and their SHA-256 says that.
+PLACES = ("mirrors", "package")
+
+
+def identity(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a resolved config that decides the run's outcome."""
+    decides = {key: config[key] for key in DECIDES_OUTCOME}
+    if "sources" in decides["task"]:
+        task = dict(decides["task"])
+        source = task.pop("sources")[task["data"]]
+        task["source"] = {key: source[key] for key in source if key not in PLACES}
+        decides["task"] = task
+    return decides
+
+
+def run_id(config: dict[str, Any]) -> str:
+    """Twelve hex digits that two configs share if and only if they ask for the same run."""
+    text = json.dumps(canonical(identity(config)), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def canonical(value: Any) -> Any:
+    """The same value in one spelling: 1 and 1.0 are one learning rate."""
+    if isinstance(value, dict):
+        return {str(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

@@ -1,0 +1,166 @@
+"""Everything rendered: a study's table and figures as files, and the page over all runs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from results import figures, table
+from results.analysis import Result, Row, warnings
+from results.environment import version
+from results.files import write_text
+from results.metrics import METRICS
+from results.page import write_page
+from results.published import published
+from results.records import Record
+from results.run import dump_yaml
+from results.study import Study
+
+
+def write_study(result: Result, reports: Path) -> list[Path]:
+    """Write a study's table (Markdown, LaTeX, CSV) and figures (PNG, PDF); return their paths.
+
+    They lie in `reports/<paper>/`, and each name holds the profile and the data source.
+    """
+    folder = reports / result.study.paper
+    folder.mkdir(parents=True, exist_ok=True)
+    made = table.tabulate(result)
+    texts = {
+        "md": table.markdown(made),
+        "tex": table.latex(made),
+        "csv": table.comma_separated(made, result),
+    }
+    paths = []
+    for suffix, text in texts.items():
+        path = folder / f"{result.name}.{suffix}"
+        write_text(path, text)
+        paths.append(path)
+    return paths + figures.draw(result, folder)
+
+
+def write_report(
+    studies: Sequence[Study], results: Iterable[Result], records: Iterable[Record], reports: Path
+) -> Path:
+    """Write the page over all studies and runs, `reports/index.html`, and return its path."""
+    reports.mkdir(parents=True, exist_ok=True)
+    results = list(results)
+    payload = {
+        "title": "adamily",
+        "version": version("adamily"),
+        "generated": datetime.now(UTC).isoformat(timespec="seconds"),
+        "metrics": {name: asdict(metric) for name, metric in METRICS.items()},
+        "studies": [
+            study_payload(study, [r for r in results if r.study is study]) for study in studies
+        ],
+        "runs": [run_payload(record) for record in records],
+    }
+    path = reports / "index.html"
+    write_page(payload, path)
+    return path
+
+
+def study_payload(study: Study, results: Sequence[Result]) -> dict[str, Any]:
+    paper = published(study.paper)
+    return {
+        "name": study.name,
+        "title": study.title,
+        "paper": study.paper,
+        "citation": f"{paper['authors']}, “{paper['title']}”",
+        "reproduces": study.reproduces,
+        "notes": study.notes,
+        "profiles": {profile: len(study.cells(profile, "full")) for profile in study.profiles},
+        "variants": [variant_payload(result) for result in results],
+    }
+
+
+def variant_payload(result: Result) -> dict[str, Any]:
+    made = table.tabulate(result)
+    ended = {status: result.count(status) for status in ("finished", "diverged", "failed")}
+    return {
+        "profile": result.profile,
+        "data": result.data,
+        "status": {
+            "cells": result.planned,
+            **ended,
+            "missing": result.planned - sum(ended.values()),
+        },
+        "table": {"headers": made.headers, "rows": made.rows},
+        "warnings": warnings(result),
+        "hardware": table.hardware_of(result),
+        "commits": table.commits_of(result),
+        "curves": [curves_payload(row) for row in result.rows if row.best],
+        "sensitivity": [
+            sensitivity_payload(row, key, result.study)
+            for row in result.rows
+            for key in result.study.grid
+            if row.best
+        ],
+        "runs": [record.id for record in result.records],
+    }
+
+
+def curves_payload(row: Row) -> dict[str, Any]:
+    assert row.best is not None
+    bands = {metric: figures.curve(row.best, metric) for metric in METRICS}
+    return {
+        "row": row.row,
+        "column": row.column,
+        "point": ", ".join(f"{table.short(k)}={v:g}" for k, v in row.best.values.items()),
+        "metrics": {
+            metric: {
+                "step": band.x, "mean": band.mean, "low": band.low, "high": band.high,
+                "seeds": band.seeds,
+            }
+            for metric, band in bands.items()
+            if band
+        },
+    }
+
+
+def sensitivity_payload(row: Row, key: str, study: Study) -> dict[str, Any]:
+    bands = {metric: figures.sensitivity(row, key, metric, study) for metric in METRICS}
+    diverged = {
+        value: sum(point.count("diverged") for point in row.points if point.values[key] == value)
+        for value in study.grid[key]
+    }
+    return {
+        "row": row.row,
+        "column": row.column,
+        "key": key,
+        "metrics": {
+            metric: {
+                "x": band.x, "mean": band.mean, "low": band.low, "high": band.high,
+                "diverged": [diverged[x] for x in band.x],
+            }
+            for metric, band in bands.items()
+            if band
+        },
+    }
+
+
+def run_payload(record: Record) -> dict[str, Any]:
+    config, summary = record.config, record.summary
+    return {
+        "id": record.id,
+        "task": config["names"]["task"],
+        "optim": config["names"]["optim"],
+        "lr": config["optim"].get("lr"),
+        "seed": config["seed"],
+        "profile": config["profile"],
+        "data": config["data"],
+        "status": record.status,
+        "step": summary.get("step"),
+        "steps": summary.get("steps"),
+        "final": summary.get("final", {}),
+        "best": summary.get("best", {}),
+        "wall_seconds": summary.get("wall_seconds"),
+        "step_seconds": summary.get("step_seconds"),
+        "folder": str(record.folder),
+        "error": summary.get("error"),
+        "config": dump_yaml(config),
+        "environment": record.environment,
+        "curves": {
+            name: {"step": steps, "value": values} for name, (steps, values) in record.curves.items()
+        },
+    }

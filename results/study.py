@@ -1,0 +1,170 @@
+"""A study: one table or figure of a paper as rows, a grid, seeds and a rule to choose by.
+
+Written down in `conf/study/<paper>/<name>.yaml`:
+
+    title:       what it is
+    reproduces:  the tables and figures of the paper that it stands for
+    notes:       where it departs from the paper, and choices that the paper leaves open
+    columns:     label → settings; a column is a task, or a task with settings of its own
+    rows:        label → settings; a row is an optimizer with its fixed settings
+    grid:        key → values tried in every row
+    seeds:       how many, counted from 0
+    select:      {metric, at: last | best, mode: min | max}: which grid point is a row's best,
+                 by the mean over seeds
+    report:      metrics that the table shows, at the same `at`
+    statistic:   mean (± standard deviation) | median (± standard error)
+    published:   table in results/published/<paper>.yaml with the paper's numbers, or null
+    figures:     name → {title, rows, metric}: learning curves as in the paper's figures
+    profiles:    paper | short | smoke → settings, and `seeds` where they are fewer
+
+Settings are overrides of a run's config, as typed on the command line.
+"""
+
+import itertools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+PROFILES = ("paper", "short", "smoke")
+
+Settings = dict[str, Any]
+
+
+class StudyError(ValueError):
+    """A study's YAML says something that cannot be."""
+
+
+@dataclass(frozen=True)
+class Select:
+    metric: str
+    at: Literal["last", "best"]
+    mode: Literal["min", "max"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    title: str
+    rows: list[str]
+    metric: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run that a study asks for.
+
+    Attributes:
+        row, column: labels.
+        point: the grid's keys and the values of this run.
+        seed: the run's seed.
+        settings: all that this run's config is to say, grid and seed included.
+    """
+
+    row: str
+    column: str
+    point: Settings
+    seed: int
+    settings: Settings
+
+    @property
+    def overrides(self) -> list[str]:
+        """The settings as Hydra reads them."""
+        return [f"{key}={spell(value)}" for key, value in self.settings.items()]
+
+
+@dataclass(frozen=True)
+class Study:
+    name: str
+    title: str
+    reproduces: list[str]
+    notes: list[str]
+    columns: dict[str, Settings]
+    rows: dict[str, Settings]
+    grid: dict[str, list[Any]]
+    seeds: int
+    select: Select
+    report: list[str]
+    statistic: Literal["mean", "median"]
+    published: str | None
+    figures: dict[str, Figure]
+    profiles: dict[str, Settings]
+
+    @property
+    def paper(self) -> str:
+        return self.name.partition("/")[0]
+
+    def cells(self, profile: str, data: str) -> list[Cell]:
+        """Every run of one profile on one data source, row by row.
+
+        Raises:
+            StudyError: the study has no such profile.
+        """
+        if profile not in self.profiles:
+            raise StudyError(
+                f"profile={profile}: study {self.name} has {', '.join(self.profiles)}"
+            )
+        budget = dict(self.profiles[profile])
+        seeds = range(budget.pop("seeds", self.seeds))
+        points = [
+            dict(zip(self.grid, values, strict=True))
+            for values in itertools.product(*self.grid.values())
+        ]
+        common = {"data": data, "profile": profile, "study": self.name}
+        return [
+            Cell(
+                row,
+                column,
+                point,
+                seed,
+                common | self.columns[column] | self.rows[row] | budget | point | {"seed": seed},
+            )
+            for column, row in itertools.product(self.columns, self.rows)
+            for point in points
+            for seed in seeds
+        ]
+
+
+def load(name: str, folder: Path) -> Study:
+    """Read `folder/<name>.yaml`.
+
+    Raises:
+        StudyError: a key is missing or unknown, or names something that is not there.
+    """
+    text = yaml.load((folder / f"{name}.yaml").read_text(), Loader)
+    wanted = set(Study.__dataclass_fields__) - {"name"}
+    if text.keys() != wanted:
+        wrong = ", ".join(sorted(text.keys() ^ wanted))
+        raise StudyError(f"study {name}: keys missing or unknown: {wrong}")
+    text["select"] = Select(**text["select"])
+    text["figures"] = {key: Figure(**value) for key, value in text["figures"].items()}
+    study = Study(name=name, **text)
+    for key, figure in study.figures.items():
+        if missing := set(figure.rows) - study.rows.keys():
+            raise StudyError(f"study {name}: figure {key} has no row {', '.join(sorted(missing))}")
+    if unknown := study.profiles.keys() - set(PROFILES):
+        raise StudyError(f"study {name}: unknown profile {', '.join(sorted(unknown))}")
+    return study
+
+
+def spell(value: Any) -> str:
+    """A value as Hydra's grammar writes it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{','.join(spell(item) for item in value)}]"
+    return str(value)
+
+
+class Loader(yaml.SafeLoader):
+    """YAML that reads 1e-3 as a number, as Hydra does (YAML 1.1 wants 1.0e-3)."""
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)

@@ -1,0 +1,228 @@
+"""A study's table beside the paper's, as Markdown, LaTeX and CSV."""
+
+import csv
+import io
+from dataclasses import dataclass
+
+from results.analysis import Result, Row, printed_quantity, warnings
+from results.metrics import METRICS
+from results.published import published
+from results.statistics import Estimate
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headers and rows as text, under a title that names profile and data source."""
+
+    title: str
+    headers: list[str]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+def tabulate(result: Result) -> Table:
+    study = result.study
+    quantity = printed_quantity(study)
+    keys = list(study.grid)
+    headers = ["method"]
+    if len(study.columns) > 1:
+        headers.append("column")
+    for key in keys:
+        headers.append(f"best {short(key)}")
+        if key == quantity:
+            headers += ["in print", "ratio"]
+    for metric in study.report:
+        headers += [METRICS[metric].label, "95% interval"]
+        if metric == quantity:
+            headers += ["in print", "difference", "inside"]
+    headers += ["runs", "diverged"]
+    rows = [line(row, result, quantity) for row in result.rows]
+    return Table(title(result), headers, rows, [*study.notes, *provenance(result), *warnings(result)])
+
+
+def line(row: Row, result: Result, quantity: str | None) -> list[str]:
+    study = result.study
+    cells = [row.row]
+    if len(study.columns) > 1:
+        cells.append(row.column)
+    for key in study.grid:
+        value = row.best.values[key] if row.best else None
+        cells.append(number(value))
+        if key == quantity:
+            cells += [number(row.printed), ratio(value, row.printed)]
+    for metric in study.report:
+        found = row.estimates.get(metric)
+        cells += [center_and_spread(found, study.statistic), interval(found)]
+        if metric == quantity:
+            cells += [number(row.printed), difference(found, row.printed), inside(found, row.printed)]
+    ended = row.count("finished") + row.count("diverged")
+    return [*cells, f"{ended}/{row.planned}", str(row.count("diverged"))]
+
+
+def title(result: Result) -> str:
+    study = result.study
+    return (
+        f"{study.name}: {study.title} ({', '.join(study.reproduces)}). "
+        f"Profile {' '.join([result.profile, *result.changes])}, {result.data} data."
+    )
+
+
+def provenance(result: Result) -> list[str]:
+    """Chosen how, printed where, made with what."""
+    study = result.study
+    seeds = max((point.planned for row in result.rows for point in row.points), default=0)
+    spread = "mean ± standard deviation" if study.statistic == "mean" else "median ± standard error"
+    said = [
+        f"Best: {study.select.mode}imum of {study.select.metric} ({study.select.at}), by the mean over "
+        f"{seeds} seeds. Values: {spread}, and the 95% bootstrap interval over seeds."
+    ]
+    if study.published:
+        source = published(study.paper)
+        printed_in = source["tables"][study.published]["title"]
+        said.append(f"In print: {source['authors']}, “{source['title']}”. {printed_in}.")
+    if hardware := hardware_of(result):
+        said.append(f"Made on {'; '.join(hardware)}. Commit {', '.join(commits_of(result))}.")
+    return said
+
+
+def hardware_of(result: Result) -> list[str]:
+    found = (record.environment for record in result.records)
+    return sorted({env.get("gpu") or f"{env['cpu']}, {env['threads']} threads" for env in found if env})
+
+
+def commits_of(result: Result) -> list[str]:
+    found = {
+        (env.get("git_commit"), env.get("git_dirty"))
+        for record in result.records
+        if (env := record.environment)
+    }
+    return sorted(
+        f"{commit[:10]}{' (changed)' if dirty else ''}" if commit else "unknown"
+        for commit, dirty in found
+    )
+
+
+# -- cells as text ---------------------------------------------------------------------------------
+
+
+def short(key: str) -> str:
+    """ "optim.lr" → "lr"."""
+    return key.rpartition(".")[2]
+
+
+def number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}" if isinstance(value, int | float) else str(value)
+
+
+def center_and_spread(found: Estimate | None, statistic: str) -> str:
+    if found is None:
+        return "–"
+    digits = decimals(found.spread or abs(found.center) / 1000)
+    return f"{found.center:.{digits}f} ± {found.spread:.{digits}f}"
+
+
+def interval(found: Estimate | None) -> str:
+    if found is None:
+        return "–"
+    digits = decimals((found.high - found.low) / 2 or abs(found.center) / 1000)
+    return f"[{found.low:.{digits}f}, {found.high:.{digits}f}]"
+
+
+def decimals(uncertainty: float) -> int:
+    """Decimals that show two digits of the uncertainty, six at most."""
+    from math import floor, isfinite, log10
+
+    if uncertainty <= 0 or not isfinite(uncertainty):
+        return 4
+    return min(max(1 - floor(log10(uncertainty)), 0), 6)
+
+
+def ratio(ours: float | None, theirs: float | None) -> str:
+    if ours is None or theirs is None:
+        return "–"
+    return "same" if ours == theirs else f"× {ours / theirs:.3g}"
+
+
+def difference(found: Estimate | None, theirs: float | None) -> str:
+    return "–" if found is None or theirs is None else f"{found.center - theirs:+.4g}"
+
+
+def inside(found: Estimate | None, theirs: float | None) -> str:
+    if found is None or theirs is None:
+        return "–"
+    return "yes" if found.contains(theirs) else "no"
+
+
+# -- formats ---------------------------------------------------------------------------------------
+
+
+def markdown(table: Table) -> str:
+    lines = [f"# {table.title}", "", row_of(table.headers), row_of(["---"] * len(table.headers))]
+    lines += [row_of(cells) for cells in table.rows]
+    lines += ["", *(f"- {note}" for note in table.notes)]
+    return "\n".join(lines) + "\n"
+
+
+def row_of(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def latex(table: Table) -> str:
+    r"""A booktabs table; needs \usepackage{booktabs}."""
+    columns = "l" + "r" * (len(table.headers) - 1)
+    body = [" & ".join(map(escape, cells)) + r" \\" for cells in table.rows]
+    notes = [f"% {note}" for note in table.notes]
+    lines = [
+        *notes,
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape(table.title)}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(map(escape, table.headers)) + r" \\",
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+        "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+        "±": r"$\pm$", "–": "--", "×": r"$\times$", "“": "``", "”": "''", "≤": r"$\le$",
+        "∞": r"$\infty$", "→": r"$\to$", "β": r"$\beta$", "₁": r"$_1$", "₂": r"$_2$",
+    }
+)  # fmt: skip
+
+
+def escape(text: str) -> str:
+    return text.translate(LATEX)
+
+
+def comma_separated(table: Table, result: Result) -> str:
+    """Every grid point with its numbers unrounded, for further work."""
+    study = result.study
+    out = io.StringIO()
+    writer = csv.writer(out)
+    statistics = ("center", "spread", "low", "high", "n")
+    metrics = list(dict.fromkeys([study.select.metric, *study.report]))
+    writer.writerow(
+        ["study", "profile", "data", "method", "column", *study.grid, "best", "planned", "finished"]
+        + ["diverged", "failed", *(f"{m} {s}" for m in metrics for s in statistics)]
+        + [f"in print: {printed_quantity(study)}"]
+    )
+    for row in result.rows:
+        for point in row.points:
+            found = [point.estimate(metric, study) for metric in metrics]
+            writer.writerow(
+                [study.name, result.profile, result.data, row.row, row.column]
+                + [*point.values.values(), point is row.best, point.planned]
+                + [point.count(status) for status in ("finished", "diverged", "failed")]
+                + [getattr(e, s) if e else "" for e in found for s in statistics]
+                + ["" if row.printed is None else row.printed]
+            )
+    return out.getvalue()

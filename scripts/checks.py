@@ -1,0 +1,102 @@
+"""Which values a run's config may hold."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+PROFILES = ("paper", "short", "smoke", "custom")
+SOURCES = ("full", "sample")
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+class BadInput(Exception):
+    """Something typed or written in a config is wrong; the message is one sentence."""
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def is_seed(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_positive(value: Any) -> bool:
+    return is_number(value) and value > 0
+
+
+def is_not_negative(value: Any) -> bool:
+    return is_number(value) and value >= 0
+
+
+def is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def are_betas(value: Any) -> bool:
+    """A flat list lies in [0, 1). A nested one (MAdam's) is for the optimizer itself to check."""
+    if not isinstance(value, list | tuple):
+        return False
+    return all(is_number(beta) and 0 <= beta < 1 for beta in value if not isinstance(beta, list))
+
+
+def is_device(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda(:\d+)?", value) is not None
+
+
+def one_of(allowed: tuple[str, ...]) -> tuple[Callable[[Any], bool], str]:
+    return allowed.__contains__, "one of " + ", ".join(allowed)
+
+
+def or_null(rule: Callable[[Any], bool], text: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: value is None or rule(value), f"{text}, or null"
+
+
+POSITIVE = (is_positive, "a number above 0")
+COUNT = (is_count, "a whole number above 0")
+FLAG = (is_flag, "true or false")
+
+RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "data": one_of(SOURCES),
+    "profile": one_of(PROFILES),
+    "seed": (is_seed, "a whole number, 0 or above"),
+    "precision": one_of(PRECISIONS),
+    "clip_norm": or_null(*POSITIVE),
+    "optim.lr": POSITIVE,
+    "optim.betas": (are_betas, "numbers in [0, 1)"),
+    "optim.eps": (is_not_negative, "a number, 0 or above"),
+    "optim.weight_decay": (is_not_negative, "a number, 0 or above"),
+    "task.epochs": COUNT,
+    "task.steps": or_null(*COUNT),
+    "task.eval_every": or_null(*COUNT),
+    "task.batch_size": COUNT,
+    "train.device": (is_device, "auto, cpu, cuda or cuda:N"),
+    "train.compile": FLAG,
+    "train.accumulate": COUNT,
+    "train.deterministic": FLAG,
+    "train.checkpoint_seconds": (is_not_negative, "a number of seconds, 0 or above"),
+    "sweep.jobs_per_device": COUNT,
+}
+
+
+def check_values(config: dict[str, Any]) -> None:
+    """Hold a run's config against RULES.
+
+    Raises:
+        BadInput: names the key, the value and what is allowed.
+    """
+    for key, (rule, allowed) in RULES.items():
+        room, _, leaf = key.rpartition(".")
+        values = config[room] if room else config
+        if leaf in values and not rule(values[leaf]):
+            raise BadInput(f"{key}={spell(values[leaf])}: must be {allowed}")
+
+
+def spell(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

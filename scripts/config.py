@@ -1,0 +1,124 @@
+"""From what was typed to a checked config, with one clear sentence where something is wrong."""
+
+import copy
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from scripts.checks import BadInput, check_values
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+
+def compose(overrides: list[str], config_dir: Path = CONF) -> dict[str, Any]:
+    """The resolved and checked config of one run, as plain containers.
+
+    `names` in it holds the names of the task, the optimizer and the schedule that were chosen.
+
+    Raises:
+        BadInput: an unknown name or key, or a value that is not allowed.
+    """
+    try:
+        with initialize_config_dir(str(config_dir), version_base="1.3"):
+            cfg = hydra_compose("train", overrides=list(overrides), return_hydra_config=True)
+        choices = cfg.hydra.runtime.choices
+        config = resolved(cfg, choices)
+    except (ConfigCompositionException, OverrideParseException, OmegaConfBaseException) as error:
+        raise BadInput(explain(error, overrides)) from error
+    check_values(config)
+    check_classes(config)
+    return config
+
+
+def resolved(cfg: DictConfig, choices: DictConfig) -> dict[str, Any]:
+    """Plain containers without interpolations, without Hydra's own part."""
+    config = {
+        key: OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        for key, node in ((key, cfg[key]) for key in cfg if key != "hydra")
+    }
+    config["names"] = {group: choices[group] for group in ("task", "optim", "schedule")}
+    return config
+
+
+def names(group: str, config_dir: Path = CONF) -> list[str]:
+    """The names that can be typed for a group such as "task", "optim" or "study"."""
+    folder = config_dir / group
+    depth = "*/*.yaml" if group == "study" else "*.yaml"
+    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.glob(depth))
+
+
+# -- what Hydra says, in one sentence --------------------------------------------------------------
+
+
+def explain(error: Exception, overrides: Iterable[str]) -> str:
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: cannot be read; write KEY=VALUE, and quote a value with symbols"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return unknown(group, name, error.options or names(group))
+    key = re.search(r"Key '(\S+)' is not in struct", f"{error} {error.__cause__}")
+    full = re.search(r"full_key: (\S+)", f"{error} {error.__cause__}")
+    if key and full:
+        typed = next((o for o in overrides if o.lstrip("+~").startswith(full[1])), full[1])
+        return f"{typed}: there is no key {full[1]}; see python -m scripts.train --help"
+    return " ".join(str(error).split("\n")[0].split())
+
+
+def unknown(group: str, name: str, allowed: Iterable[str]) -> str:
+    return f"{group}={name}: there is no such {group}; choose one of {', '.join(sorted(allowed))}"
+
+
+# -- from config to objects ------------------------------------------------------------------------
+
+
+def make_task(config: dict[str, Any], device: Any) -> Any:
+    from hydra.utils import instantiate
+
+    root = Path(config["paths"]["data"])
+    return instantiate(
+        copy.deepcopy(config["task"]),
+        seed=config["seed"],
+        device=device,
+        root=root,
+        _convert_="all",
+    )
+
+
+def make_optimizer(config: dict[str, Any], parameters: Iterable[Any]) -> Any:
+    from hydra.utils import instantiate
+
+    return instantiate(config["optim"], _convert_="all")(parameters)
+
+
+def make_schedule(config: dict[str, Any], optimizer: Any, total_steps: int) -> Any:
+    from hydra.utils import instantiate
+
+    return instantiate(config["schedule"], _convert_="all")(optimizer, total_steps)
+
+
+# -- held against the classes that it names --------------------------------------------------------
+
+
+def check_classes(config: dict[str, Any]) -> None:
+    """Make the task without memory, and optimizer and schedule for one parameter of it."""
+    import torch
+    from hydra.errors import InstantiationException
+
+    chosen = config["names"]
+    part = f"task={chosen['task']}"
+    try:
+        task = make_task(config, torch.device("meta"))
+        part = f"optim={chosen['optim']}"
+        optimizer = make_optimizer(config, [torch.nn.Parameter(torch.zeros(1))])
+        part = f"schedule={chosen['schedule']}"
+        make_schedule(config, optimizer, task.steps)
+    except (InstantiationException, TypeError, ValueError) as error:
+        reason = error.__cause__ or error
+        raise BadInput(f"{part}: {' '.join(str(reason).split())}") from error

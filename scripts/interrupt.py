@@ -1,0 +1,63 @@
+"""A wish to stop: SIGTERM, Ctrl-C, or a sweep's word to its workers.
+
+The training loop asks once a step and leaves with a checkpoint. A second Ctrl-C ends the process at
+once.
+"""
+
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+# Workers of a sweep learn from this file, whose name they inherit, that the sweep was told to stop:
+# a signal sent to the sweep alone does not reach them.
+STOP_FILE = "ADAMILY_STOP_FILE"
+
+_received: int | None = None
+
+
+class Interrupted(Exception):
+    """Told to stop."""
+
+
+def received() -> int | None:
+    """The number of the signal that asked this process to stop, or None. Cheap: asked every step."""
+    return _received
+
+
+def heed_sweep() -> None:
+    """Stop this process too if the sweep that it works for was told to stop. Looks at the disk."""
+    path = os.environ.get(STOP_FILE)
+    if path is not None and os.path.exists(path):
+        _note(signal.SIGTERM, None)
+
+
+def listen() -> None:
+    """From now on SIGTERM and Ctrl-C are noted and not raised (in the main thread only)."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _note)
+        signal.signal(signal.SIGINT, _note)
+
+
+@contextmanager
+def told_to_workers() -> Iterator[None]:
+    """Let the workers started inside the block know of signals that reach this process."""
+    with tempfile.TemporaryDirectory(prefix="adamily-") as folder:
+        os.environ[STOP_FILE] = str(Path(folder) / "stop")
+        try:
+            yield
+        finally:
+            del os.environ[STOP_FILE]
+
+
+def _note(signum: int, frame: FrameType | None) -> None:
+    global _received
+    if signum == _received == signal.SIGINT:
+        raise KeyboardInterrupt
+    _received = signum
+    if path := os.environ.get(STOP_FILE):
+        Path(path).touch()

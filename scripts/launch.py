@@ -1,0 +1,94 @@
+"""Many runs by one of Hydra's launchers."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hydra import initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, RunMode
+
+from scripts import interrupt
+from scripts.checks import BadInput
+from scripts.config import CONF
+from scripts.devices import places
+
+# Launchers that do not come with the project, and the extras that bring them.
+EXTRAS = {"ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
+
+
+def launch(task_function: Callable[..., Any], shared: list[str], jobs: Sequence[list[str]]) -> None:
+    """Call `task_function` with the config of each job, and wait for all.
+
+    Args:
+        task_function: found by its module and name in a worker.
+        shared: overrides of Hydra itself (hydra/launcher=…, hydra.launcher.…).
+        jobs: the overrides of each job.
+
+    Raises:
+        Exception: whatever the launcher raises when a worker process dies.
+    """
+    with initialize_config_dir(str(CONF), version_base="1.3"), interrupt.told_to_workers():
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        config = hydra.compose_config("train", shared, RunMode.MULTIRUN)
+        context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=task_function, config=config
+        )
+        launcher.launch(jobs, initial_job_idx=0)
+
+
+def is_hydras(override: str) -> bool:
+    return override.lstrip("+~").startswith(("hydra.", "hydra/"))
+
+
+def launcher_name(overrides: Sequence[str]) -> str:
+    named = [o.partition("=")[2] for o in overrides if o.startswith("hydra/launcher=")]
+    return named[-1] if named else "joblib"
+
+
+def launcher_settings(overrides: Sequence[str], config: dict[str, Any]) -> list[str]:
+    """What a launcher must be told about this machine, unless `overrides` say it.
+
+    Args:
+        overrides: as typed.
+        config: of any one of the runs.
+
+    Raises:
+        BadInput: the launcher is not installed, or a device is not there.
+    """
+    name = launcher_name(overrides)
+    device, jobs = config["train"]["device"], config["sweep"]["jobs_per_device"]
+    settings = {}
+    if name == "joblib":
+        settings["hydra.launcher.n_jobs"] = places(device, jobs)
+    if name == "ray" and device != "cpu" and not typed(overrides, "hydra.launcher.ray.remote"):
+        settings["+hydra.launcher.ray.remote.num_gpus"] = 1 / jobs
+    if name in EXTRAS and not installed(name):
+        raise BadInput(f"hydra/launcher={name}: not installed; pip install 'adamily[{EXTRAS[name]}]'")
+    return [f"{key}={value}" for key, value in settings.items() if not typed(overrides, key)]
+
+
+def typed(overrides: Sequence[str], key: str) -> bool:
+    return any(override.lstrip("+~").startswith(key.lstrip("+")) for override in overrides)
+
+
+def installed(launcher: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher") is not None
+
+
+def check_writable(folder: str, key: str) -> None:
+    """Raise BadInput unless files can be made in `folder`."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        probe = os.path.join(folder, f".writable.{os.getpid()}")
+        with open(probe, "wb"):
+            pass
+        os.unlink(probe)
+    except OSError as error:
+        raise BadInput(f"{key}={folder}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,69 @@
+"""How a run shows that it goes on: a bar on a terminal, a line now and then elsewhere."""
+
+import multiprocessing
+import sys
+import time
+from datetime import timedelta
+from typing import Protocol
+
+LINE_SECONDS = 15.0
+
+
+class Progress(Protocol):
+    def update(self, step: int, metrics: dict[str, float]) -> None: ...
+    def close(self) -> None: ...
+
+
+def progress(title: str, step: int, steps: int) -> Progress:
+    """A bar when standard output is a terminal that no other worker writes to, else lines."""
+    alone = multiprocessing.current_process().name == "MainProcess"
+    return Bar(title, step, steps) if alone and sys.stdout.isatty() else Lines(title, steps)
+
+
+class Bar:
+    """A bar with loss, metrics, steps per second and the time left."""
+
+    def __init__(self, title: str, step: int, steps: int):
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        columns = [
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(),
+        ]
+        self.bar = RichProgress(*columns, transient=True)
+        self.task = self.bar.add_task(title, total=steps, completed=step, text="")
+        self.bar.start()
+
+    def update(self, step: int, metrics: dict[str, float]) -> None:
+        self.bar.update(self.task, completed=step, text=describe(metrics))
+
+    def close(self) -> None:
+        self.bar.stop()
+
+
+class Lines:
+    """A line every LINE_SECONDS."""
+
+    def __init__(self, title: str, steps: int):
+        self.title = title
+        self.steps = steps
+        self.next_line = time.monotonic() + LINE_SECONDS
+
+    def update(self, step: int, metrics: dict[str, float]) -> None:
+        if time.monotonic() < self.next_line:
+            return
+        self.next_line = time.monotonic() + LINE_SECONDS
+        seconds = (self.steps - step) / max(metrics["perf/steps_per_second"], 1e-9)
+        left = timedelta(seconds=round(seconds))
+        print(f"{self.title}: step {step}/{self.steps}, {describe(metrics)}, {left} left", flush=True)
+
+    def close(self) -> None:
+        pass
+
+
+def describe(metrics: dict[str, float]) -> str:
+    return ", ".join(f"{name.partition('/')[2]} {value:.4g}" for name, value in metrics.items())

@@ -1,0 +1,47 @@
+"""What must hold before the first of some runs starts, and how a command ends after the last."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from results.run import ConfigChanged, Run
+from scripts import interrupt
+from scripts.checks import BadInput
+from scripts.config import make_task
+from scripts.devices import available
+from scripts.launch import check_writable
+
+
+def make_ready(configs: Sequence[dict[str, Any]]) -> None:
+    """Check folders, devices and records, and fetch the data of all tasks.
+
+    Raises:
+        BadInput: a folder cannot be written, a device is not there, or a record was edited.
+        tasks.sources.DataError: data cannot be had, or are damaged.
+    """
+    for folder in {config["paths"]["runs"] for config in configs}:
+        check_writable(folder, "paths.runs")
+    for device in {config["train"]["device"] for config in configs}:
+        available(device)
+    for config in configs:
+        try:
+            Run(config["paths"]["runs"], config).check_config()
+        except ConfigChanged as error:
+            raise BadInput(str(error)) from error
+    for config in {str(config["task"]): config for config in configs}.values():
+        make_task(config, torch.device("meta")).prepare()
+
+
+def leave(runs: Iterable[Run]) -> None:
+    """Say which runs failed and where their logs are, and exit: 0 when all have ended."""
+    if signum := interrupt.received():
+        print("stopped; give the same command again to go on", file=sys.stderr)
+        sys.exit(128 + signum)
+    open_runs = [run for run in runs if not run.ended]
+    for run in open_runs:
+        summary = run.summary
+        reason = summary["error"] if summary else "has not ended"
+        print(f"failed: {run.folder}: {reason}; log: {run.folder / 'log.txt'}", file=sys.stderr)
+    sys.exit(1 if open_runs else 0)

@@ -1,0 +1,210 @@
+"""All that a run holds in memory while it trains, and how that is saved and put back."""
+
+import contextlib
+import hashlib
+import math
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from results.environment import environment
+from results.metrics import METRICS, finite_or_none, improves
+from results.run import Run
+from scripts.config import make_optimizer, make_schedule, make_task
+from tasks.seeds import derive
+
+AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Losses:
+    """The losses of the steps since the last evaluation, on the device until somebody asks."""
+
+    def __init__(self, values: list[float] | None = None):
+        self._values = values or []
+        self._waiting: list[Tensor] = []
+        self._recent: list[float] = []
+
+    def add(self, loss: Tensor) -> None:
+        self._waiting.append(loss)
+
+    def values(self) -> list[float]:
+        if self._waiting:
+            self._recent = torch.stack(self._waiting).tolist()
+            self._values += self._recent
+            self._waiting = []
+        return self._values
+
+    def any_not_finite(self) -> bool:
+        return not math.isfinite(sum(self.values()))
+
+    def first_not_finite(self) -> int:
+        """The index of the first loss that is not finite."""
+        return next(i for i, loss in enumerate(self.values()) if not math.isfinite(loss))
+
+    def mean(self) -> float:
+        return math.fsum(self.values()) / len(self._values)
+
+    def recent(self) -> float:
+        """The mean of those that were read from the device last."""
+        self.values()
+        return math.fsum(self._recent) / len(self._recent) if self._recent else math.nan
+
+    def clear(self) -> None:
+        self._values = []
+
+
+class Session:
+    """Task, optimizer, schedule, gradient scaler and bookkeeping of one run.
+
+    Attributes:
+        step: optimizer steps done.
+        parameters: the model's parameters, as a list.
+    """
+
+    def __init__(self, config: dict[str, Any], device: torch.device):
+        torch.use_deterministic_algorithms(config["train"]["deterministic"])
+        self.config = config
+        self.device = device
+        self.task = make_task(config, device)
+        self.task.model.train()
+        self.parameters = [p for p in self.task.model.parameters() if p.requires_grad]
+        self.optimizer = make_optimizer(config, self.parameters)
+        self.schedule = make_schedule(config, self.optimizer, self.task.steps)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config["precision"] == "fp16")
+        self.losses = Losses()
+        self.step = 0
+        self.final: dict[str, float | None] = {}
+        self.best: dict[str, dict[str, Any]] = {}
+        self.wall_seconds = self.other_seconds = 0.0
+        self._began = time.monotonic()
+        # Dropout draws from the global generator.
+        torch.manual_seed(derive(config["seed"], "dropout"))
+        if config["train"]["compile"]:
+            self.task.model.compile()
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        dtype = AUTOCAST[self.config["precision"]]
+        if dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype)
+
+    # -- evaluation --------------------------------------------------------------------------------
+
+    def snapshot(self) -> list[Tensor]:
+        """A copy of the parameters, to tell how far a step moves them."""
+        return [parameter.detach().clone() for parameter in self.parameters]
+
+    def evaluate(self, before: list[Tensor]) -> dict[str, float]:
+        """All metrics after the step that began from the parameters `before`."""
+        metrics = {
+            "lr": float(self.optimizer.param_groups[0]["lr"]),
+            "train/loss": self.losses.mean(),
+            "optim/mean_abs_step": mean_abs_difference(self.parameters, before),
+        }
+        began = time.monotonic()
+        self.task.model.eval()
+        with torch.no_grad(), self.autocast():
+            metrics |= self.task.evaluate()
+        self.task.model.train()
+        self.other_seconds += time.monotonic() - began
+        self.losses.clear()
+        self._keep(metrics)
+        return metrics
+
+    def _keep(self, metrics: dict[str, float]) -> None:
+        unknown = metrics.keys() - METRICS.keys()
+        if unknown:
+            raise KeyError(f"{', '.join(sorted(unknown))}: not listed in results/metrics.py")
+        self.final = finite_or_none(metrics)
+        for name, value in self.final.items():
+            if improves(name, value, self.best.get(name, {}).get("value")):
+                self.best[name] = {"value": value, "step": self.step}
+
+    def shown(self) -> dict[str, float]:
+        """The last evaluation's test metrics, for a progress bar."""
+        return {k: v for k, v in self.final.items() if k.startswith("test/") and v is not None}
+
+    # -- saving and putting back -------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        cuda = self.device.type == "cuda"
+        return {
+            "step": self.step,
+            "model": self.task.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "task": self.task.state_dict(),
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state(self.device) if cuda else None,
+            "losses": self.losses.values(),
+            "final": self.final,
+            "best": self.best,
+            "wall_seconds": self.elapsed(),
+            "other_seconds": self.other_seconds,
+            # Sums over another number of threads round otherwise.
+            "threads": torch.get_num_threads(),
+        }
+
+    def restore(self, run: Run) -> None:
+        """Go on from the run's checkpoint, if it has one."""
+        state = run.begin(environment(self.device))
+        if state is None:
+            return
+        self.step = state["step"]
+        self.task.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.task.load_state_dict(state["task"])
+        torch.set_rng_state(state["random"])
+        if state["random_cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"], self.device)
+        self.losses = Losses(state["losses"])
+        self.final, self.best = state["final"], state["best"]
+        self.wall_seconds, self.other_seconds = state["wall_seconds"], state["other_seconds"]
+        torch.set_num_threads(state["threads"])
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def elapsed(self) -> float:
+        """Seconds spent on this run so far, in all sessions."""
+        return self.wall_seconds + time.monotonic() - self._began
+
+    def summary(self, status: str) -> dict[str, Any]:
+        """What summary.json says beside the status."""
+        diverged = status == "diverged"
+        values = self.losses.values()
+        return {
+            "step": self.step,
+            "steps": self.task.steps,
+            # The first step whose loss is not finite.
+            "diverged_at": self.step - len(values) + self.losses.first_not_finite() + 1
+            if diverged
+            else None,
+            "final": self.final,
+            "best": self.best,
+            "wall_seconds": self.elapsed(),
+            # Of one training step, without evaluation.
+            "step_seconds": (self.elapsed() - self.other_seconds) / max(self.step, 1),
+            "parameters": sum(parameter.numel() for parameter in self.parameters),
+            "model_sha256": fingerprint(self.task.model.state_dict()),
+        }
+
+
+def mean_abs_difference(after: list[Tensor], before: list[Tensor]) -> float:
+    """Mean of |after - before| over all elements of all tensors."""
+    moved = [(a.detach() - b).abs().sum(dtype=torch.float64) for a, b in zip(after, before, strict=True)]
+    return torch.stack(moved).sum().item() / sum(tensor.numel() for tensor in before)
+
+
+def fingerprint(state: dict[str, Tensor]) -> str:
+    """SHA-256 over names, shapes and bytes: equal if and only if the tensors are, bit for bit."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        plain = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+        digest.update(plain.numpy().tobytes())
+    return digest.hexdigest()

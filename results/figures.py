@@ -48,7 +48,11 @@ def sensitivity(row: Row, key: str, metric: str, study: Study) -> Band | None:
         by_value.setdefault(point.values[key], []).append(point)
     points = [best for value in sorted(by_value) if (best := choose(study, by_value[value]))]
     found = [
-        [record.value(metric, study.select.at) for record in point.records if record.status == "finished"]
+        [
+            record.value(metric, study.select.at)
+            for record in point.records
+            if record.status == "finished"
+        ]
         for point in points
     ]
     if not any(found):
@@ -101,7 +105,9 @@ def draw(result: Result, folder: Path) -> list[Path]:
             suffix = f".{slug(column)}" if len(study.columns) > 1 else ""
             path = folder / f"{result.name}.{slug(key)}{suffix}.png"
             heading = f"Sensitivity to {key}{f' ({column})' if suffix else ''}"
-            written += plot(bands, path, heading, result, key, metric, log_x=is_logarithmic(study.grid[key]))
+            written += plot(
+                bands, path, heading, result, key, metric, log_x=is_logarithmic(study.grid[key])
+            )
     return written
 
 
@@ -117,11 +123,20 @@ def slug(text: str) -> str:
 
 def is_logarithmic(values: Sequence[Any]) -> bool:
     """Whether values that are tried span more than one order of magnitude."""
-    return all(isinstance(v, int | float) and v > 0 for v in values) and max(values) > 10 * min(values)
+    return all(isinstance(v, int | float) and v > 0 for v in values) and max(values) > 10 * min(
+        values
+    )
 
 
 def plot(
-    bands: dict[str, Band], path: Path, heading: str, result: Result, x: str, metric: str, *, log_x: bool
+    bands: dict[str, Band],
+    path: Path,
+    heading: str,
+    result: Result,
+    x: str,
+    metric: str,
+    *,
+    log_x: bool,
 ) -> list[Path]:
     """Draw one picture; nothing where there is nothing to draw."""
     if not bands:

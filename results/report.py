@@ -17,6 +17,8 @@ from results.records import Record
 from results.run import dump_yaml
 from results.study import Study
 
+CURVE_POINTS = 150
+
 
 def write_study(result: Result, reports: Path) -> list[Path]:
     """Write a study's table (Markdown, LaTeX, CSV) and figures (PNG, PDF); return their paths.
@@ -48,7 +50,7 @@ def write_report(
     payload = {
         "title": "adamily",
         "version": version("adamily"),
-        "generated": datetime.now(UTC).isoformat(timespec="seconds"),
+        "generated": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "metrics": {name: asdict(metric) for name, metric in METRICS.items()},
         "studies": [
             study_payload(study, [r for r in results if r.study is study]) for study in studies
@@ -109,7 +111,10 @@ def curves_payload(row: Row) -> dict[str, Any]:
         "point": ", ".join(f"{table.short(k)}={v:g}" for k, v in row.best.values.items()),
         "metrics": {
             metric: {
-                "step": band.x, "mean": band.mean, "low": band.low, "high": band.high,
+                "step": thin(band.x),
+                "mean": thin(band.mean),
+                "low": thin(band.low),
+                "high": thin(band.high),
                 "seeds": band.seeds,
             }
             for metric, band in bands.items()
@@ -130,7 +135,10 @@ def sensitivity_payload(row: Row, key: str, study: Study) -> dict[str, Any]:
         "key": key,
         "metrics": {
             metric: {
-                "x": band.x, "mean": band.mean, "low": band.low, "high": band.high,
+                "x": band.x,
+                "mean": band.mean,
+                "low": band.low,
+                "high": band.high,
                 "diverged": [diverged[x] for x in band.x],
             }
             for metric, band in bands.items()
@@ -161,6 +169,18 @@ def run_payload(record: Record) -> dict[str, Any]:
         "config": dump_yaml(config),
         "environment": record.environment,
         "curves": {
-            name: {"step": steps, "value": values} for name, (steps, values) in record.curves.items()
+            name: {"step": thin(steps), "value": thin(values)}
+            for name, (steps, values) in record.curves.items()
         },
     }
+
+
+def thin(points: Sequence[Any]) -> list[Any]:
+    """At most CURVE_POINTS of them, evenly spaced, the last one included.
+
+    A page over thousands of runs stays small; metrics.jsonl has every point.
+    """
+    if len(points) <= CURVE_POINTS:
+        return list(points)
+    last = len(points) - 1
+    return [points[round(i * last / (CURVE_POINTS - 1))] for i in range(CURVE_POINTS)]

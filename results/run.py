@@ -72,6 +72,20 @@ class Run:
         summary = self.summary
         return summary is not None and summary["status"] in ENDED
 
+    @property
+    def begun(self) -> bool:
+        """Whether it was started and has neither ended nor failed since."""
+        return (self.folder / "environment.json").exists() and self.summary is None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a process is training it now."""
+        try:
+            with self.locked():
+                return False
+        except Busy:
+            return True
+
     def check_config(self) -> None:
         """Raise ConfigChanged where config.yaml was edited under this run's id."""
         path = self.folder / "config.yaml"
@@ -102,7 +116,9 @@ class Run:
         try:
             lock.acquire()
         except Timeout:
-            raise Busy(f"run {self.id} ({self.folder}) is being trained by another process") from None
+            raise Busy(
+                f"run {self.id} ({self.folder}) is being trained by another process"
+            ) from None
         try:
             yield
         finally:
@@ -151,7 +167,10 @@ class Run:
         except OSError as error:
             if not self._checkpoint_failed:
                 log.warning(
-                    "run %s goes on without a checkpoint at step %s: %s", self.id, state["step"], error
+                    "run %s goes on without a checkpoint at step %s: %s",
+                    self.id,
+                    state["step"],
+                    error,
                 )
             self._checkpoint_failed = True
 

@@ -102,16 +102,14 @@ class Study:
             StudyError: the study has no such profile.
         """
         if profile not in self.profiles:
-            raise StudyError(
-                f"profile={profile}: study {self.name} has {', '.join(self.profiles)}"
-            )
+            raise StudyError(f"profile={profile}: study {self.name} has {', '.join(self.profiles)}")
         budget = dict(self.profiles[profile])
         seeds = range(budget.pop("seeds", self.seeds))
         points = [
             dict(zip(self.grid, values, strict=True))
             for values in itertools.product(*self.grid.values())
         ]
-        common = {"data": data, "profile": profile, "study": self.name}
+        common = {"data": data, "profile": profile, "group": self.name}
         return [
             Cell(
                 row,

@@ -37,7 +37,9 @@ def tabulate(result: Result) -> Table:
             headers += ["in print", "difference", "inside"]
     headers += ["runs", "diverged"]
     rows = [line(row, result, quantity) for row in result.rows]
-    return Table(title(result), headers, rows, [*study.notes, *provenance(result), *warnings(result)])
+    return Table(
+        title(result), headers, rows, [*study.notes, *provenance(result), *warnings(result)]
+    )
 
 
 def line(row: Row, result: Result, quantity: str | None) -> list[str]:
@@ -54,7 +56,11 @@ def line(row: Row, result: Result, quantity: str | None) -> list[str]:
         found = row.estimates.get(metric)
         cells += [center_and_spread(found, study.statistic), interval(found)]
         if metric == quantity:
-            cells += [number(row.printed), difference(found, row.printed), inside(found, row.printed)]
+            cells += [
+                number(row.printed),
+                difference(found, row.printed),
+                inside(found, row.printed),
+            ]
     ended = row.count("finished") + row.count("diverged")
     return [*cells, f"{ended}/{row.planned}", str(row.count("diverged"))]
 
@@ -87,7 +93,9 @@ def provenance(result: Result) -> list[str]:
 
 def hardware_of(result: Result) -> list[str]:
     found = (record.environment for record in result.records)
-    return sorted({env.get("gpu") or f"{env['cpu']}, {env['threads']} threads" for env in found if env})
+    return sorted(
+        {env.get("gpu") or f"{env['cpu']}, {env['threads']} threads" for env in found if env}
+    )
 
 
 def commits_of(result: Result) -> list[str]:
@@ -111,7 +119,9 @@ def short(key: str) -> str:
 
 
 def number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}" if isinstance(value, int | float) else str(value)
+    return (
+        "–" if value is None else f"{value:.4g}" if isinstance(value, int | float) else str(value)
+    )
 
 
 def center_and_spread(found: Estimate | None, statistic: str) -> str:

@@ -96,14 +96,19 @@ def train_on(device: torch.device, run: Run, config: dict[str, Any], loop: Loop)
 
 def describe(run: Run, config: dict[str, Any], step: int) -> RunInfo:
     """What dashboards are told about the run."""
-    chosen, study = config["names"], config["study"]
-    tags = [chosen["task"], chosen["optim"], f"data:{config['data']}", f"profile:{config['profile']}"]
-    if study:
-        tags.insert(0, study.partition("/")[0])
+    chosen, group = config["names"], config["group"]
+    tags = [
+        chosen["task"],
+        chosen["optim"],
+        f"data:{config['data']}",
+        f"profile:{config['profile']}",
+    ]
+    if group:
+        tags.insert(0, group.partition("/")[0])
     return RunInfo(
         id=run.id,
         name=f"{optimizer_title(config)} seed={config['seed']}",
-        group=study or chosen["task"],
+        group=group or chosen["task"],
         tags=tags,
         config=config,
         folder=run.folder,

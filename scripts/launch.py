@@ -19,8 +19,10 @@ from scripts.devices import places
 EXTRAS = {"ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
 
 
-def launch(task_function: Callable[..., Any], shared: list[str], jobs: Sequence[list[str]]) -> None:
-    """Call `task_function` with the config of each job, and wait for all.
+def launch(
+    task_function: Callable[..., Any], shared: list[str], jobs: Sequence[list[str]]
+) -> list[Any]:
+    """Call `task_function` with the config of each job, wait for all, and return their values.
 
     Args:
         task_function: found by its module and name in a worker.
@@ -38,7 +40,8 @@ def launch(task_function: Callable[..., Any], shared: list[str], jobs: Sequence[
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=task_function, config=config
         )
-        launcher.launch(jobs, initial_job_idx=0)
+        returns = launcher.launch(jobs, initial_job_idx=0)
+    return [done.return_value for done in returns]
 
 
 def is_hydras(override: str) -> bool:
@@ -68,7 +71,9 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any]) -> list[
     if name == "ray" and device != "cpu" and not typed(overrides, "hydra.launcher.ray.remote"):
         settings["+hydra.launcher.ray.remote.num_gpus"] = 1 / jobs
     if name in EXTRAS and not installed(name):
-        raise BadInput(f"hydra/launcher={name}: not installed; pip install 'adamily[{EXTRAS[name]}]'")
+        raise BadInput(
+            f"hydra/launcher={name}: not installed; pip install 'adamily[{EXTRAS[name]}]'"
+        )
     return [f"{key}={value}" for key, value in settings.items() if not typed(overrides, key)]
 
 

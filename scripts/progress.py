@@ -59,11 +59,16 @@ class Lines:
         self.next_line = time.monotonic() + LINE_SECONDS
         seconds = (self.steps - step) / max(metrics["perf/steps_per_second"], 1e-9)
         left = timedelta(seconds=round(seconds))
-        print(f"{self.title}: step {step}/{self.steps}, {describe(metrics)}, {left} left", flush=True)
+        print(
+            f"{self.title}: step {step}/{self.steps}, {describe(metrics)}, {left} left", flush=True
+        )
 
     def close(self) -> None:
         pass
 
 
 def describe(metrics: dict[str, float]) -> str:
-    return ", ".join(f"{name.partition('/')[2]} {value:.4g}" for name, value in metrics.items())
+    """For example "train/recent_loss 0.21, test/accuracy 0.93, 48.1 steps/s"."""
+    rate = metrics["perf/steps_per_second"]
+    shown = [f"{k} {v:.4g}" for k, v in metrics.items() if k != "perf/steps_per_second"]
+    return ", ".join([*shown, f"{rate:.1f} steps/s"])

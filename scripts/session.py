@@ -196,7 +196,9 @@ class Session:
 
 def mean_abs_difference(after: list[Tensor], before: list[Tensor]) -> float:
     """Mean of |after - before| over all elements of all tensors."""
-    moved = [(a.detach() - b).abs().sum(dtype=torch.float64) for a, b in zip(after, before, strict=True)]
+    moved = [
+        (a.detach() - b).abs().sum(dtype=torch.float64) for a, b in zip(after, before, strict=True)
+    ]
     return torch.stack(moved).sum().item() / sum(tensor.numel() for tensor in before)
 
 

@@ -59,7 +59,8 @@ function traces({ name, index, x, mean, low, high, notes, markers }, log) {
   if (low && high && low.some((value, i) => value !== high[i])) {
     found.push({
       ...band(x, low, high, log), type: "scatter", mode: "lines", line: { width: 0 },
-      fill: "toself", fillcolor: colour(index) + "2b", hoverinfo: "skip", name: plain(name), meta: "band",
+      fill: "toself", fillcolor: colour(index) + "2b", hoverinfo: "skip", showlegend: false,
+      name: plain(name), meta: "band",
     });
   }
   found.push({
@@ -84,12 +85,23 @@ function logTicks(found) {
   return !(decades >= 1) ? {} : { dtick: decades < 3 ? "D2" : Math.ceil(decades / 8) };
 }
 
+// A saved picture leaves the page's row names behind, and its background: it gets its own.
+function saveButton(title) {
+  const filename = title.replace(/[^\w.-]+/g, "_");
+  const extra = { showlegend: true, paper_bgcolor: css("--paper"), width: 1000, height: 500 };
+  return {
+    name: "save", title: "Save as a picture", icon: Plotly.Icons.camera,
+    click: ({ data, layout }) => Plotly.downloadImage(
+      { data, layout: { ...layout, ...extra } }, { filename, format: "png", width: 1000, height: 500, scale: 2 }),
+  };
+}
+
 function draw(place, found, { caption, xTitle, yTitle, log, x = {}, annotations = [] }) {
   const axis = {
     gridcolor: css("--line"), zerolinecolor: css("--line"), linecolor: css("--line"), automargin: true,
     tickfont: { size: 12 },
   };
-  const empty = found.length === 0;
+  const empty = !found.some((trace) => trace.meta === "mean") && annotations.length === 0;
   Plotly.react(place, found, {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, height: 400,
     font: { family: css("--font"), color: css("--ink"), size: 13 },
@@ -100,8 +112,9 @@ function draw(place, found, { caption, xTitle, yTitle, log, x = {}, annotations 
     },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--quiet"), activecolor: css("--ink") },
     margin: { l: 56, r: 12, t: 64, b: 48 }, hovermode: "x unified", hoverlabel: { bgcolor: css("--panel") },
-    xaxis: { ...axis, title: { text: plain(xTitle), standoff: 10 }, ...x },
-    yaxis: { ...axis, title: { text: plain(yTitle), standoff: 10 }, nticks: 8,
+    xaxis: { ...axis, visible: !empty, title: { text: plain(xTitle), standoff: 10 }, ...x },
+    yaxis: {
+      ...axis, visible: !empty, title: { text: plain(yTitle), standoff: 10 }, nticks: 8,
       ...(log ? { type: "log", tickformat: ".3~g", ...logTicks(found) } : { type: "linear" }),
     },
     annotations: empty
@@ -110,9 +123,8 @@ function draw(place, found, { caption, xTitle, yTitle, log, x = {}, annotations 
   }, {
     responsive: true, displaylogo: false,
     // On a narrow screen the buttons would lie on the title, and fingers zoom without them.
-    displayModeBar: place.clientWidth < 520 ? false : "hover",
-    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
-    toImageButtonOptions: { filename: [...caption, yTitle].join(" ").replace(/[^\w.-]+/g, "_"), scale: 2 },
+    displayModeBar: place.clientWidth >= 520,
+    modeBarButtons: [[saveButton([...caption, yTitle].join(" ")), "zoom2d", "pan2d", "resetScale2d"]],
   });
 }
 
@@ -182,6 +194,7 @@ function chartPanel(caption, curves, sensitivity, choices) {
       (item.column ?? "") === inColumn && !hidden.has(item.row) && item.metrics[name];
     const names = (list) => list.map((item) => item.row).join(", ");
     const label = metricLabel(name ?? "");
+    const titled = columns.length > 1 ? [`${caption[0]} · ${inColumn}`, caption[1]] : caption;
     if (curves.length) {
       const list = curves.filter(shown);
       curvesPlot.setAttribute("aria-label", `${label} by optimizer step: ${names(list)}`);
@@ -190,12 +203,12 @@ function chartPanel(caption, curves, sensitivity, choices) {
         const title = item.point ? `${item.row} (${item.point})` : item.row;
         const index = rows.indexOf(item.row);
         return traces({ name: title, index, x, mean, low, high, markers: x.length < 2 }, log);
-      }), { caption, xTitle: "optimizer step", yTitle: axisLabel(name ?? ""), log });
+      }), { caption: titled, xTitle: "optimizer step", yTitle: axisLabel(name ?? ""), log });
     }
     if (sensitivity.length) {
       const list = sensitivity.filter((item) => item.key === inKey && shown(item));
       sensitivityPlot.setAttribute("aria-label", `${label} by ${inKey}: ${names(list)}`);
-      drawSensitivity(sensitivityPlot, list, rows, name ?? "", { log, caption });
+      drawSensitivity(sensitivityPlot, list, rows, name ?? "", { log, caption: titled });
     }
   }
 

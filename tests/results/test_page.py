@@ -537,6 +537,19 @@ def test_a_saved_plot_names_its_profile_and_data(browser: Browser) -> None:
         assert "smoke · sample data — not comparable with print" in title
 
 
+def test_plot_is_saved_as_a_picture(browser: Browser) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    folder = browser.pages / "saved"
+    behaviour = {"behavior": "allow", "downloadPath": str(folder)}
+    browser.driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    browser.open("#/study/lp_adam/fc2")
+    browser.find('#curves-plot [data-title="Save as a picture"]').click()
+    pictures = WebDriverWait(browser.driver, 20, 0.05).until(lambda _: list(folder.glob("*.png")))
+    assert "smoke_sample_data" in pictures[0].name
+    assert pictures[0].read_bytes().startswith(b"\x89PNG")
+
+
 def test_going_back_leads_to_the_same_place(browser: Browser) -> None:
     browser.open("#/runs")
     browser.js("document.querySelector('#runs-body tr:last-child a').scrollIntoView()")

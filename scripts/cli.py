@@ -1,0 +1,38 @@
+"""The console command `adamily`: `adamily train …` is `python -m scripts.train …`."""
+
+import importlib
+import sys
+
+COMMANDS = {
+    "train": "train one optimizer on one task",
+    "sweep": "run what a study still misses, and render it",
+    "report": "write all tables, figures and the page",
+    "list": "show tasks, optimizers and studies",
+    "data": "fetch and check a task's data",
+    "bench": "measure",
+}
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return
+    name = arguments[0]
+    if name not in COMMANDS:
+        print(f"error: {name}: must be one of {', '.join(COMMANDS)}", file=sys.stderr)
+        sys.exit(2)
+    sys.argv = [f"adamily {name}", *arguments[1:]]
+    importlib.import_module(f"scripts.{name}").main()
+
+
+def usage() -> str:
+    lines = [f"  adamily {name:7} {text}" for name, text in COMMANDS.items()]
+    example = "  adamily sweep study=lp_adam/fc2 profile=smoke data=sample"
+    return "\n".join(
+        ["Usage:", *lines, "", "adamily COMMAND --help says more.", "", "Example:", example]
+    )
+
+
+if __name__ == "__main__":
+    main()

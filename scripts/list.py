@@ -1,0 +1,107 @@
+"""What can be typed: `python -m scripts.list [tasks|optims|studies] [--json]`."""
+
+import argparse
+import json
+from typing import Any
+
+import torch
+import yaml
+
+from scripts.checks import SOURCES
+from scripts.config import CONF, compose, make_task, names
+from scripts.studies import all_studies
+
+EXAMPLES = """\
+examples:
+  python -m scripts.list
+  python -m scripts.list tasks
+  python -m scripts.list studies --json
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="scripts.list",
+        description="List tasks, optimizers and studies.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", nargs="?", choices=list(LISTS), help="default: all three")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    asked = parser.parse_args()
+    chosen = {asked.what: LISTS[asked.what]} if asked.what else LISTS
+    listed = {name: make() for name, make in chosen.items()}
+    if asked.json:
+        print(json.dumps(listed[asked.what] if asked.what else listed, indent=2))
+        return
+    for name, entries in listed.items():
+        print_entries(name, entries)
+
+
+def tasks() -> list[dict[str, Any]]:
+    """Every task with its trainable parameters, and its full budget on each data source."""
+    entries = []
+    for name in names("task"):
+        made = {data: task_of(name, data) for data in SOURCES}
+        parameters = made["full"].model.parameters()
+        entries.append(
+            {
+                "name": name,
+                "parameters": sum(p.numel() for p in parameters if p.requires_grad),
+                "steps": {data: task.steps for data, task in made.items()},
+            }
+        )
+    return entries
+
+
+def task_of(name: str, data: str) -> Any:
+    return make_task(compose([f"task={name}", f"data={data}"]), torch.device("meta"))
+
+
+def optims() -> list[dict[str, Any]]:
+    """Every optimizer with its class and the settings of its YAML."""
+    entries = []
+    for name in names("optim"):
+        settings = yaml.safe_load((CONF / "optim" / f"{name}.yaml").read_text())
+        target = settings.pop("_target_")
+        settings.pop("_partial_")
+        entries.append({"name": name, "class": target, "settings": settings})
+    return entries
+
+
+def studies() -> list[dict[str, Any]]:
+    """Every study with what it reproduces and how many runs each profile asks for."""
+    return [
+        {
+            "name": study.name,
+            "title": study.title,
+            "reproduces": study.reproduces,
+            "runs": {profile: len(study.cells(profile, "full")) for profile in study.profiles},
+        }
+        for study in all_studies()
+    ]
+
+
+LISTS = {"tasks": tasks, "optims": optims, "studies": studies}
+
+
+def print_entries(title: str, entries: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*entries[0], title=title, title_justify="left")
+    for entry in entries:
+        table.add_row(*(show(value) for value in entry.values()))
+    Console().print(table)
+
+
+def show(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {show(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(show, value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Run what a study still misses, and render it: `python -m scripts.sweep study=P/N profile=P`."""
+
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from results.records import Record, read_all
+from results.report import write_study
+from results.table import markdown, tabulate
+from scripts import interrupt
+from scripts.checks import BadInput
+from scripts.config import make_task
+from scripts.console import log_to_console, refuse
+from scripts.devices import available, places
+from scripts.launch import is_hydras, launch, launcher_settings
+from scripts.ready import leave, make_ready
+from scripts.report import write_page
+from scripts.studies import Plan, Planned, find, plan
+from scripts.train import job
+from tasks.sources import DataError
+
+log = logging.getLogger("adamily")
+
+HELP = """\
+Run the runs that a study still misses, then write its table, its figures and the page.
+
+  python -m scripts.sweep study=PAPER/NAME profile=smoke|short|paper [data=full|sample]
+                          [dry_run=true] [KEY=VALUE ...]
+
+  study     one of those that python -m scripts.list studies shows
+  profile   paper: the budget as printed; short: hours on one GPU; smoke: minutes on two CPU cores
+  data      full (default): the data set itself; sample: real data of the same kind, small
+  dry_run   true: only say what would run, and about how long it would take
+
+Any other KEY=VALUE goes to every run: train.device=cuda:1, logger=none, paths.runs=elsewhere,
+sweep.jobs_per_device=2, hydra/launcher=ray or submitit_slurm with hydra.launcher.… settings.
+
+Examples:
+  python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample
+  python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample dry_run=true
+  python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample sweep.jobs_per_device=2
+"""
+
+# Of a run that dies with its worker: once more, then it counts as failed.
+ATTEMPTS = 2
+BUSY_POLL_SECONDS = 2.0
+
+
+def main() -> None:
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(HELP)
+        return
+    log_to_console()
+    try:
+        asked, shared = parse(sys.argv[1:])
+        wanted = plan(find(asked["study"]), asked["profile"], asked["data"], without_hydra(shared))
+        if asked["dry_run"] == "true":
+            print(preview(wanted))
+            return
+        runs = wanted.runs
+        settings = [o for o in shared if is_hydras(o)]
+        settings += launcher_settings(shared, runs[0].config)
+        make_ready([planned.config for planned in runs])
+    except (BadInput, DataError) as error:
+        refuse(error)
+    run_missing(wanted, settings)
+    finish(wanted)
+
+
+def parse(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Split the command line into what the sweep reads itself and what goes to every run.
+
+    Raises:
+        BadInput: an argument is no KEY=VALUE, or a value is missing or not allowed.
+    """
+    asked = {"study": "", "profile": "", "data": "full", "dry_run": "false"}
+    shared = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals:
+            raise BadInput(f"{argument}: write KEY=VALUE; see python -m scripts.sweep --help")
+        if key in asked:
+            asked[key] = value
+        else:
+            shared.append(argument)
+    if asked["dry_run"] not in ("true", "false"):
+        raise BadInput(f"dry_run={asked['dry_run']}: must be true or false")
+    return asked, shared
+
+
+def without_hydra(overrides: Sequence[str]) -> list[str]:
+    return [override for override in overrides if not is_hydras(override)]
+
+
+def run_missing(wanted: Plan, settings: list[str]) -> None:
+    """Launch what has not ended until all has, or has failed in this sweep.
+
+    Runs that another process trains are waited for, and taken over should it die.
+    """
+    failed: set[str] = set()
+    began: Counter[str] = Counter()
+    ended = sum(planned.run.ended for planned in wanted.runs)
+    print(f"{wanted.study.name}: {len(wanted.runs)} runs, {ended} ended before", flush=True)
+    while not interrupt.received():
+        missing = [p for p in wanted.runs if p.run.id not in failed and not p.run.ended]
+        free = [planned for planned in missing if not planned.run.busy]
+        if not missing:
+            return
+        if not free:
+            time.sleep(BUSY_POLL_SECONDS)
+            continue
+        try:
+            statuses = launch(job, settings, [planned.overrides for planned in free])
+        except Exception as error:
+            died = {p.run.id for p in free if p.run.begun and not p.run.busy}
+            if not died:
+                raise
+            log.error("a worker died: %s", " ".join(str(error).split()))
+            began.update(died)
+            failed |= {run_id for run_id, times in began.items() if times >= ATTEMPTS}
+            continue
+        failed |= {p.run.id for p, status in zip(free, statuses, strict=True) if status == "failed"}
+
+
+def finish(wanted: Plan) -> None:
+    """Write and print what there is, and exit."""
+    if not interrupt.received():
+        paths = wanted.runs[0].config["paths"]
+        result = wanted.read_result()
+        written = write_study(result, Path(paths["reports"]))
+        page = write_page(Path(paths["runs"]), Path(paths["reports"]))
+        print(f"\n{markdown(tabulate(result))}")
+        print(f"Table and figures: {', '.join(map(str, written))}")
+        print(f"Page: {page}")
+    leave(planned.run for planned in wanted.runs)
+
+
+# -- dry run ---------------------------------------------------------------------------------------
+
+
+def preview(wanted: Plan) -> str:
+    """Each run with where it stands, and about how long the missing ones would take."""
+    records = read_all(Path(wanted.runs[0].config["paths"]["runs"]))
+    lines = []
+    for planned in wanted.runs:
+        record = records.get(planned.run.id)
+        status = record.status if record else "missing"
+        point = " ".join(f"{key}={value:g}" for key, value in planned.cell.point.items())
+        cell = planned.cell
+        lines.append(
+            f"{planned.run.id}  {status:10}  {cell.column}  {cell.row}  {point} seed={cell.seed}"
+        )
+    missing = [planned for planned in wanted.runs if not planned.run.ended]
+    ended = len(wanted.runs) - len(missing)
+    lines.append(
+        f"{len(wanted.runs)} runs: {ended} ended, {len(missing)} missing; {estimate(missing, records)}"
+    )
+    return "\n".join(lines)
+
+
+def estimate(missing: Sequence[Planned], records: Mapping[str, Record]) -> str:
+    """The time that runs would take, from what others of the same task took for a step."""
+    if not missing:
+        return "nothing to run"
+    seconds = 0.0
+    for planned in missing:
+        found = step_seconds(planned.config, records.values())
+        if found is None:
+            return f"no estimate: no run of {planned.config['names']['task']} on this device ended here yet"
+        seconds += found * steps_of(planned.config)
+    train, sweep = missing[0].config["train"], missing[0].config["sweep"]
+    at_a_time = min(places(train["device"], sweep["jobs_per_device"]), len(missing))
+    length = timedelta(seconds=round(seconds / at_a_time))
+    return f"about {length} with {at_a_time} at a time, from recorded step times"
+
+
+def step_seconds(config: dict[str, Any], records: Iterable[Record]) -> float | None:
+    """Median seconds for a step, evaluation included, in runs of the same task on such a device.
+
+    Those with the same optimizer count where there are any, else all.
+    """
+    names, device = config["names"], available(config["train"]["device"])[0].type
+    alike = [
+        record
+        for record in records
+        if record.config["names"]["task"] == names["task"]
+        and record.status == "finished"
+        and record.environment.get("device", "").startswith(device)
+    ]
+    same = [record for record in alike if record.config["names"]["optim"] == names["optim"]]
+    times = [record.summary["wall_seconds"] / record.summary["step"] for record in same or alike]
+    return median(times) if times else None
+
+
+def steps_of(config: dict[str, Any]) -> int:
+    return make_task(config, torch.device("meta")).steps
+
+
+if __name__ == "__main__":
+    main()

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from results.published import printed, published
 from results.records import Record
 from results.statistics import Estimate, estimate
-from results.study import Cell, Study
+from results.study import Cell, Study, is_number
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,14 @@ class Point:
         """Whether every run of it finished or diverged."""
         return self.count("finished") + self.count("diverged") == self.planned
 
+    def values_of(self, metric: str, study: Study) -> list[float]:
+        """The metric of each seed that finished."""
+        found = [r.value(metric, study.select.at) for r in self.records if r.status == "finished"]
+        return [value for value in found if value is not None]
+
     def estimate(self, metric: str, study: Study) -> Estimate | None:
         """The statistic over the seeds that finished; None where none did."""
-        found = [r.value(metric, study.select.at) for r in self.records if r.status == "finished"]
-        values = [value for value in found if value is not None]
+        values = self.values_of(metric, study)
         return estimate(values, study.statistic) if values else None
 
 
@@ -151,11 +156,10 @@ def choose(study: Study, points: list[Point]) -> Point | None:
     sign = 1 if study.select.mode == "min" else -1
 
     def rank(point: Point) -> tuple[int, float]:
-        found = point.estimate(study.select.metric, study)
-        assert found is not None
-        return point.count("diverged"), sign * found.center
+        # By the mean also where the table shows medians.
+        return point.count("diverged"), sign * fmean(point.values_of(study.select.metric, study))
 
-    able = [point for point in points if point.estimate(study.select.metric, study) is not None]
+    able = [point for point in points if point.values_of(study.select.metric, study)]
     return min(able, key=rank, default=None)
 
 
@@ -164,7 +168,7 @@ def at_edge(study: Study, row: Row) -> str | None:
     if row.best is None:
         return None
     for key, values in study.grid.items():
-        numbers = [value for value in values if isinstance(value, int | float)]
+        numbers = [value for value in values if is_number(value)]
         if len(numbers) > 1 and row.best.values[key] in (min(numbers), max(numbers)):
             return key
     return None

@@ -1,10 +1,10 @@
 """Checkpoints: written whole, checked when read, and one older copy kept in reserve."""
 
+import hashlib
 import logging
 import os
-import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from results.files import replacing, sync_folder
 
@@ -12,10 +12,32 @@ log = logging.getLogger("adamily")
 
 CURRENT = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
+# Whole and newer than the others, in the moment before it is renamed.
+PENDING = "checkpoint.pending.pt"
+
+CHUNK_BYTES = 1 << 20
 
 
 class Damaged(Exception):
     """A checkpoint file that does not hold what was written to it."""
+
+
+class Hashing:
+    """Passes on what is written to a file, and knows the SHA-256 of it."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self._hash = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
@@ -26,12 +48,15 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     """
     import torch
 
-    pending = folder / "checkpoint.pending.pt"
+    pending = folder / PENDING
     try:
         with replacing(pending) as file:
-            torch.save(state, file)
+            hashing = Hashing(file)
+            torch.save(state, hashing)
+            file.write(hashing.digest())
     except RuntimeError as error:  # torch's zip writer hides the OSError beneath it
-        raise OSError(str(error)) from error
+        beneath = error.__context__
+        raise beneath if isinstance(beneath, OSError) else OSError(str(error)) from None
     if (folder / CURRENT).exists():
         os.replace(folder / CURRENT, folder / PREVIOUS)
     os.replace(pending, folder / CURRENT)
@@ -43,7 +68,7 @@ def load(folder: Path) -> dict[str, Any] | None:
 
     A damaged one is passed over with a warning.
     """
-    for name in (CURRENT, PREVIOUS):
+    for name in (PENDING, CURRENT, PREVIOUS):
         path = folder / name
         if not path.exists():
             continue
@@ -58,24 +83,37 @@ def read(path: Path) -> dict[str, Any]:
     """Read one checkpoint file.
 
     Raises:
-        Damaged: the file is truncated, or a checksum in it is wrong.
+        Damaged: it is not, byte for byte, what `save` wrote.
     """
     import torch
 
     try:
-        # torch.load does not compare the checksums that torch.save writes.
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise Damaged(str(error)) from error
-    if broken is not None:
-        raise Damaged(f"wrong checksum in {broken}")
-    try:
+        if not is_whole(path):
+            raise Damaged("wrong checksum")
         return torch.load(path, map_location="cpu", weights_only=True)
+    except Damaged:
+        raise
     except Exception as error:
-        raise Damaged(str(error).splitlines()[0]) from error
+        raise Damaged(f"{type(error).__name__}: {error}".splitlines()[0]) from error
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the file ends with the SHA-256 of all that comes before it.
+
+    The checksums inside torch's format do not cover its directory, and torch.load ignores them.
+    """
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        left = os.fstat(file.fileno()).st_size - found.digest_size
+        while left > 0 and (chunk := file.read(min(left, CHUNK_BYTES))):
+            found.update(chunk)
+            left -= len(chunk)
+        return left == 0 and file.read() == found.digest()
 
 
 def remove(folder: Path) -> None:
-    for name in (CURRENT, PREVIOUS):
+    """Remove every checkpoint, and what a killed process left of one that it was writing."""
+    for name in (PENDING, CURRENT, PREVIOUS):
         (folder / name).unlink(missing_ok=True)
+    for rest in folder.glob(f".{PENDING}.*.tmp"):
+        rest.unlink(missing_ok=True)

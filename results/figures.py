@@ -11,17 +11,19 @@ import numpy as np
 from results.analysis import Point, Result, Row, choose
 from results.files import replacing
 from results.metrics import METRICS
-from results.study import Study
+from results.study import Study, is_number, spell
+from results.table import number, short
 
 # Okabe & Ito's colours, which colour-blind readers can tell apart, then the same dashed.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+MARKERS = ["o", "s", "^", "v", "D"]
 
 
 @dataclass(frozen=True)
 class Band:
     """Mean and standard deviation over seeds at each x."""
 
-    x: list[float]
+    x: list[Any]
     mean: list[float | None]
     low: list[float | None]
     high: list[float | None]
@@ -42,27 +44,30 @@ def curve(point: Point, metric: str) -> Band | None:
 
 
 def sensitivity(row: Row, key: str, metric: str, study: Study) -> Band | None:
-    """The metric over one key of the grid, the others at their best for each of its values."""
-    by_value: dict[float, list[Point]] = {}
+    """The metric over one key of the grid, the others at their best for each of its values.
+
+    A value at which no seed finished is there, too, with None for its numbers.
+    """
+    by_value: dict[Any, list[Point]] = {}
     for point in row.points:
-        by_value.setdefault(point.values[key], []).append(point)
-    points = [best for value in sorted(by_value) if (best := choose(study, by_value[value]))]
-    found = [
-        [
-            record.value(metric, study.select.at)
-            for record in point.records
-            if record.status == "finished"
-        ]
-        for point in points
-    ]
+        by_value.setdefault(place(study, key, point.values[key]), []).append(point)
+    numeric = all(map(is_number, study.grid[key]))
+    places = sorted(by_value) if numeric else list(by_value)
+    bests = [choose(study, by_value[value]) for value in places]
+    found = [best.values_of(metric, study) if best else [] for best in bests]
     if not any(found):
         return None
     seeds = max(map(len, found))
     padded = [values + [None] * (seeds - len(values)) for values in found]
-    return band([point.values[key] for point in points], list(zip(*padded, strict=True)))
+    return band(places, list(zip(*padded, strict=True)))
 
 
-def band(x: Sequence[float], seeds: Sequence[Sequence[float | None]]) -> Band:
+def place(study: Study, key: str, value: Any) -> Any:
+    """Where a value of the grid stands on an axis: at a number, or else under its name."""
+    return value if all(map(is_number, study.grid[key])) else spell(value)
+
+
+def band(x: Sequence[Any], seeds: Sequence[Sequence[float | None]]) -> Band:
     values = np.array([[np.nan if v is None else v for v in seed] for seed in seeds], dtype=float)
     known = np.isfinite(values)
     count = known.sum(0)
@@ -113,7 +118,7 @@ def draw(result: Result, folder: Path) -> list[Path]:
 
 def label(row: Row) -> str:
     assert row.best is not None
-    values = ", ".join(f"{key.rpartition('.')[2]} {v:g}" for key, v in row.best.values.items())
+    values = ", ".join(f"{short(key)} {number(v)}" for key, v in row.best.values.items())
     return f"{row.row} ({values})" if values else row.row
 
 
@@ -123,9 +128,7 @@ def slug(text: str) -> str:
 
 def is_logarithmic(values: Sequence[Any]) -> bool:
     """Whether values that are tried span more than one order of magnitude."""
-    return all(isinstance(v, int | float) and v > 0 for v in values) and max(values) > 10 * min(
-        values
-    )
+    return all(is_number(v) and v > 0 for v in values) and max(values) > 10 * min(values)
 
 
 def plot(
@@ -151,7 +154,8 @@ def plot(
         colour = COLOURS[index % len(COLOURS)]
         style = "-" if index < len(COLOURS) else "--"
         mean, low, high = (np.array(v, dtype=float) for v in (drawn.mean, drawn.low, drawn.high))
-        axes.plot(drawn.x, mean, style, color=colour, label=name, marker="o", markersize=3)
+        marker = MARKERS[index % len(MARKERS)]
+        axes.plot(drawn.x, mean, style, color=colour, label=name, marker=marker, markersize=4)
         axes.fill_between(drawn.x, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.set_xlabel(x)
     axes.set_ylabel(METRICS[metric].label)

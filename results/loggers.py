@@ -67,13 +67,15 @@ class Loggers:
     The first exception of a logger is one warning, and the last that is heard of that logger.
 
     Args:
-        loggers: not started yet; may be empty.
-        info: the run, with which each is started here.
+        loggers: not started yet; may be empty. They start with the first call, since importing a
+            tracker can take longer than the first steps of training.
+        info: the run, with which each is started.
     """
 
     def __init__(self, loggers: Sequence[Logger], info: RunInfo):
         self._loggers = list(loggers)
-        self._call("start", info)
+        self._info = info
+        self._started = False
 
     def log(self, metrics: Metrics, step: int) -> None:
         """Send the metrics after `step` optimizer steps; None means no value and is left out."""
@@ -90,6 +92,9 @@ class Loggers:
         self._loggers = []
 
     def _call(self, method: str, *args: Any) -> None:
+        if not self._started:
+            self._started = True
+            self._call("start", self._info)
         for logger in list(self._loggers):
             try:
                 getattr(logger, method)(*args)

@@ -78,7 +78,7 @@ def read(folder: Path) -> Record | None:
         found = run_id(config)
     except FileNotFoundError:
         return None
-    except (yaml.YAMLError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
         log.warning("%s is left out: its config.yaml cannot be read (%s)", folder, error)
         return None
     if found != folder.name:

@@ -1,5 +1,6 @@
 """Everything rendered: a study's table and figures as files, and the page over all runs."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -31,7 +32,7 @@ def write_study(result: Result, reports: Path) -> list[Path]:
     texts = {
         "md": table.markdown(made),
         "tex": table.latex(made),
-        "csv": table.comma_separated(made, result),
+        "csv": table.comma_separated(result),
     }
     paths = []
     for suffix, text in texts.items():
@@ -70,7 +71,7 @@ def study_payload(study: Study, results: Sequence[Result]) -> dict[str, Any]:
         "paper": study.paper,
         "citation": f"{paper['authors']}, “{paper['title']}”",
         "reproduces": study.reproduces,
-        "notes": study.notes,
+        "notes": [*study.notes, table.how_chosen(study)],
         "profiles": {profile: len(study.cells(profile, "full")) for profile in study.profiles},
         "variants": [variant_payload(result) for result in results],
     }
@@ -108,7 +109,9 @@ def curves_payload(row: Row) -> dict[str, Any]:
     return {
         "row": row.row,
         "column": row.column,
-        "point": ", ".join(f"{table.short(k)}={v:g}" for k, v in row.best.values.items()),
+        "point": ", ".join(
+            f"{table.short(k)}={table.number(v)}" for k, v in row.best.values.items()
+        ),
         "metrics": {
             metric: {
                 "step": thin(band.x),
@@ -125,10 +128,9 @@ def curves_payload(row: Row) -> dict[str, Any]:
 
 def sensitivity_payload(row: Row, key: str, study: Study) -> dict[str, Any]:
     bands = {metric: figures.sensitivity(row, key, metric, study) for metric in METRICS}
-    diverged = {
-        value: sum(point.count("diverged") for point in row.points if point.values[key] == value)
-        for value in study.grid[key]
-    }
+    diverged: Counter[Any] = Counter()
+    for point in row.points:
+        diverged[figures.place(study, key, point.values[key])] += point.count("diverged")
     return {
         "row": row.row,
         "column": row.column,

@@ -13,6 +13,7 @@ A run's folder is `<runs>/<task>/<optim>/<id>/`, and the id is a hash of what de
 so that whoever asks for the same run again finds it finished, or goes on where it stopped.
 """
 
+import errno
 import json
 import logging
 import os
@@ -67,10 +68,15 @@ class Run:
         return read_json(self.folder / "summary.json")
 
     @property
+    def status(self) -> Status | None:
+        """How it ended, or None while it has not."""
+        summary = self.summary
+        return summary["status"] if summary else None
+
+    @property
     def ended(self) -> bool:
         """Whether it finished or diverged; a failed run is to be tried again."""
-        summary = self.summary
-        return summary is not None and summary["status"] in ENDED
+        return self.status in ENDED
 
     @property
     def begun(self) -> bool:
@@ -93,7 +99,7 @@ class Run:
             return
         try:
             found = run_id(read_yaml(path))
-        except (yaml.YAMLError, KeyError, TypeError) as error:
+        except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
             found = f"nothing ({type(error).__name__})"
         if found != self.id:
             raise ConfigChanged(
@@ -153,11 +159,16 @@ class Run:
         return state
 
     def record(self, step: int, metrics: dict[str, float]) -> None:
-        """Append one line to metrics.jsonl."""
+        """Append one line to metrics.jsonl.
+
+        Raises:
+            OSError: it could not be written whole.
+        """
         line = json.dumps({"step": step, **finite_or_none(metrics)}, allow_nan=False) + "\n"
         # A single write, so that a killed process leaves whole lines behind.
         with open(self.folder / "metrics.jsonl", "ab", buffering=0) as file:
-            file.write(line.encode())
+            if file.write(line.encode()) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         """Save `state` to go on from; a full disk is worth a warning, not the run."""

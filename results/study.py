@@ -22,11 +22,14 @@ Settings are overrides of a run's config, as typed on the command line.
 
 import itertools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+
+from results.metrics import METRICS
 
 PROFILES = ("paper", "short", "smoke")
 
@@ -39,6 +42,8 @@ class StudyError(ValueError):
 
 @dataclass(frozen=True)
 class Select:
+    """The rule that chooses a row's best grid point."""
+
     metric: str
     at: Literal["last", "best"]
     mode: Literal["min", "max"]
@@ -46,6 +51,8 @@ class Select:
 
 @dataclass(frozen=True)
 class Figure:
+    """One of the paper's figures: learning curves of some rows, each at its best grid point."""
+
     title: str
     rows: list[str]
     metric: str
@@ -76,6 +83,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
+    """What the YAML says; see the top of this file."""
+
     name: str
     title: str
     reproduces: list[str]
@@ -131,19 +140,40 @@ def load(name: str, folder: Path) -> Study:
         StudyError: a key is missing or unknown, or names something that is not there.
     """
     text = yaml.load((folder / f"{name}.yaml").read_text(), Loader)
-    wanted = set(Study.__dataclass_fields__) - {"name"}
-    if text.keys() != wanted:
-        wrong = ", ".join(sorted(text.keys() ^ wanted))
-        raise StudyError(f"study {name}: keys missing or unknown: {wrong}")
+    check_keys(f"study {name}", text, Study.__dataclass_fields__.keys() - {"name"})
+    check_keys(f"study {name}: select", text["select"], Select.__dataclass_fields__)
+    for key, figure in text["figures"].items():
+        check_keys(f"study {name}: figure {key}", figure, Figure.__dataclass_fields__)
     text["select"] = Select(**text["select"])
     text["figures"] = {key: Figure(**value) for key, value in text["figures"].items()}
     study = Study(name=name, **text)
+    check_one_of(f"study {name}: select.at", study.select.at, ("last", "best"))
+    check_one_of(f"study {name}: select.mode", study.select.mode, ("min", "max"))
+    check_one_of(f"study {name}: select.metric", study.select.metric, METRICS)
+    check_one_of(f"study {name}: statistic", study.statistic, ("mean", "median"))
+    for metric in study.report:
+        check_one_of(f"study {name}: report", metric, METRICS)
     for key, figure in study.figures.items():
+        check_one_of(f"study {name}: figure {key}", figure.metric, METRICS)
         if missing := set(figure.rows) - study.rows.keys():
             raise StudyError(f"study {name}: figure {key} has no row {', '.join(sorted(missing))}")
     if unknown := study.profiles.keys() - set(PROFILES):
         raise StudyError(f"study {name}: unknown profile {', '.join(sorted(unknown))}")
     return study
+
+
+def check_keys(where: str, found: Settings, wanted: Iterable[str]) -> None:
+    if wrong := found.keys() ^ set(wanted):
+        raise StudyError(f"{where}: keys missing or unknown: {', '.join(sorted(wrong))}")
+
+
+def check_one_of(where: str, value: Any, allowed: Iterable[str]) -> None:
+    if value not in allowed:
+        raise StudyError(f"{where}: {value}: must be one of {', '.join(allowed)}")
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def spell(value: Any) -> str:

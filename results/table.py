@@ -3,11 +3,14 @@
 import csv
 import io
 from dataclasses import dataclass
+from math import floor, isfinite, log10
+from typing import Any
 
-from results.analysis import Result, Row, printed_quantity, warnings
+from results.analysis import Point, Result, Row, printed_quantity, warnings
 from results.metrics import METRICS
 from results.published import published
 from results.statistics import Estimate
+from results.study import Study
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,7 @@ def provenance(result: Result) -> list[str]:
     """Chosen how, printed where, made with what."""
     study = result.study
     seeds = max((point.planned for row in result.rows for point in row.points), default=0)
-    spread = "mean ± standard deviation" if study.statistic == "mean" else "median ± standard error"
-    said = [
-        f"Best: {study.select.mode}imum of {study.select.metric} ({study.select.at}), by the mean over "
-        f"{seeds} seeds. Values: {spread}, and the 95% bootstrap interval over seeds."
-    ]
+    said = [f"{how_chosen(study)} Seeds: {seeds}."]
     if study.published:
         source = published(study.paper)
         printed_in = source["tables"][study.published]["title"]
@@ -89,6 +88,15 @@ def provenance(result: Result) -> list[str]:
     if hardware := hardware_of(result):
         said.append(f"Made on {'; '.join(hardware)}. Commit {', '.join(commits_of(result))}.")
     return said
+
+
+def how_chosen(study: Study) -> str:
+    rule = study.select
+    spread = "mean ± standard deviation" if study.statistic == "mean" else "median ± standard error"
+    return (
+        f"Best: {rule.mode}imum of {rule.metric} ({rule.at} evaluation), by the mean over seeds. "
+        f"Values: {spread}, and the 95% bootstrap interval over seeds."
+    )
 
 
 def hardware_of(result: Result) -> list[str]:
@@ -114,7 +122,7 @@ def commits_of(result: Result) -> list[str]:
 
 
 def short(key: str) -> str:
-    """ "optim.lr" → "lr"."""
+    """The last part of a key: "lr" for "optim.lr"."""
     return key.rpartition(".")[2]
 
 
@@ -140,8 +148,6 @@ def interval(found: Estimate | None) -> str:
 
 def decimals(uncertainty: float) -> int:
     """Decimals that show two digits of the uncertainty, six at most."""
-    from math import floor, isfinite, log10
-
     if uncertainty <= 0 or not isfinite(uncertainty):
         return 4
     return min(max(1 - floor(log10(uncertainty)), 0), 6)
@@ -213,26 +219,31 @@ def escape(text: str) -> str:
     return text.translate(LATEX)
 
 
-def comma_separated(table: Table, result: Result) -> str:
+def comma_separated(result: Result) -> str:
     """Every grid point with its numbers unrounded, for further work."""
-    study = result.study
+    lines = [grid_point(row, point, result) for row in result.rows for point in row.points]
     out = io.StringIO()
-    writer = csv.writer(out)
-    statistics = ("center", "spread", "low", "high", "n")
-    metrics = list(dict.fromkeys([study.select.metric, *study.report]))
-    writer.writerow(
-        ["study", "profile", "data", "method", "column", *study.grid, "best", "planned", "finished"]
-        + ["diverged", "failed", *(f"{m} {s}" for m in metrics for s in statistics)]
-        + [f"in print: {printed_quantity(study)}"]
-    )
-    for row in result.rows:
-        for point in row.points:
-            found = [point.estimate(metric, study) for metric in metrics]
-            writer.writerow(
-                [study.name, result.profile, result.data, row.row, row.column]
-                + [*point.values.values(), point is row.best, point.planned]
-                + [point.count(status) for status in ("finished", "diverged", "failed")]
-                + [getattr(e, s) if e else "" for e in found for s in statistics]
-                + ["" if row.printed is None else row.printed]
-            )
+    writer = csv.DictWriter(out, fieldnames=list(lines[0]) if lines else [])
+    writer.writeheader()
+    writer.writerows(lines)
     return out.getvalue()
+
+
+def grid_point(row: Row, point: Point, result: Result) -> dict[str, Any]:
+    study = result.study
+    said = {
+        "study": study.name,
+        "profile": " ".join([result.profile, *result.changes]),
+        "data": result.data,
+        "method": row.row,
+        "column": row.column,
+        **point.values,
+        "best": point is row.best,
+        "planned": point.planned,
+        **{status: point.count(status) for status in ("finished", "diverged", "failed")},
+    }
+    for metric in dict.fromkeys([study.select.metric, *study.report]):
+        found = point.estimate(metric, study)
+        for name in ("center", "spread", "low", "high", "n"):
+            said[f"{metric} {name}"] = getattr(found, name) if found else None
+    return said | {f"in print: {printed_quantity(study)}": row.printed}

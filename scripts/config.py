@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,10 @@ def compose(overrides: list[str], config_dir: Path = CONF) -> dict[str, Any]:
     return config
 
 
-def resolved(cfg: DictConfig, choices: DictConfig) -> dict[str, Any]:
+def resolved(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
     """Plain containers without interpolations, without Hydra's own part."""
-    config = {
-        key: OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    config: dict[str, Any] = {
+        str(key): OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
         for key, node in ((key, cfg[key]) for key in cfg if key != "hydra")
     }
     config["names"] = {group: choices[group] for group in ("task", "optim", "schedule")}
@@ -94,6 +94,9 @@ def make_task(config: dict[str, Any], device: Any) -> Any:
 def make_optimizer(config: dict[str, Any], parameters: Iterable[Any]) -> Any:
     from hydra.utils import instantiate
 
+    from scripts.startup import defer_compiler
+
+    defer_compiler()
     return instantiate(config["optim"], _convert_="all")(parameters)
 
 

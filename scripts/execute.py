@@ -3,7 +3,7 @@
 import logging
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from hydra.utils import instantiate
@@ -18,7 +18,7 @@ from scripts.titles import optimizer_title, run_title
 
 log = logging.getLogger("adamily")
 
-Loop = Callable[..., str]
+Loop = Callable[..., Literal["finished", "diverged", "interrupted"]]
 
 
 def execute(config: dict[str, Any], loop: Loop, share_devices: bool = False) -> str:
@@ -40,9 +40,8 @@ def execute(config: dict[str, Any], loop: Loop, share_devices: bool = False) -> 
     run = Run(config["paths"]["runs"], config)
     title = f"{run_title(config)} [{run.id}]"
     if run.ended:
-        status = run.summary["status"]
-        print(f"{title}: {status} before", flush=True)
-        return status
+        print(f"{title}: {run.status} before", flush=True)
+        return str(run.status)
     try:
         with run.locked():
             status = attempt(run, config, loop, share_devices)
@@ -58,7 +57,7 @@ def execute(config: dict[str, Any], loop: Loop, share_devices: bool = False) -> 
 def attempt(run: Run, config: dict[str, Any], loop: Loop, share_devices: bool) -> str:
     """Train the run, which this process holds, and write down how it ended."""
     if run.ended:  # another process finished it while this one waited for the lock
-        return run.summary["status"]
+        return str(run.status)
     wanted, jobs = config["train"]["device"], config["sweep"]["jobs_per_device"]
     run.check_config()
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -83,15 +82,15 @@ def train_on(device: torch.device, run: Run, config: dict[str, Any], loop: Loop)
     chosen = [instantiate(logger, _convert_="all") for logger in config["logger"].values()]
     loggers = Loggers(chosen, describe(run, config, session.step))
     bar = progress(f"{run_title(config)} [{run.id}]", session.step, session.task.steps)
-    status = "failed"
+    outcome = "failed"
     try:
-        status = loop(session, run, loggers, bar)
-        if status != "interrupted":
-            run.end(status, session.summary(status))
+        outcome = loop(session, run, loggers, bar)
+        if outcome != "interrupted":
+            run.end(outcome, session.summary(outcome))
     finally:
         bar.close()
-        loggers.finish({"status": status, **session.summary(status)})
-    return status
+        loggers.finish({"status": outcome, **session.summary(outcome)})
+    return outcome
 
 
 def describe(run: Run, config: dict[str, Any], step: int) -> RunInfo:

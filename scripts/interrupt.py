@@ -25,7 +25,7 @@ class Interrupted(Exception):
 
 
 def received() -> int | None:
-    """The number of the signal that asked this process to stop, or None. Cheap: asked every step."""
+    """The number of the signal that asked this process to stop, or None. Asked at every step."""
     return _received
 
 
@@ -45,7 +45,11 @@ def listen() -> None:
 
 @contextmanager
 def told_to_workers() -> Iterator[None]:
-    """Let the workers started inside the block know of signals that reach this process."""
+    """Listen, and let workers started inside the block know of signals that reach this process.
+
+    One block for all launches: a launcher may keep its workers from one to the next.
+    """
+    listen()
     with tempfile.TemporaryDirectory(prefix="adamily-") as folder:
         os.environ[STOP_FILE] = str(Path(folder) / "stop")
         try:

@@ -10,7 +10,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 
-from scripts import interrupt
 from scripts.checks import BadInput
 from scripts.config import CONF
 from scripts.devices import places
@@ -32,7 +31,7 @@ def launch(
     Raises:
         Exception: whatever the launcher raises when a worker process dies.
     """
-    with initialize_config_dir(str(CONF), version_base="1.3"), interrupt.told_to_workers():
+    with initialize_config_dir(str(CONF), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
         config = hydra.compose_config("train", shared, RunMode.MULTIRUN)

@@ -10,6 +10,8 @@ LINE_SECONDS = 15.0
 
 
 class Progress(Protocol):
+    """What shows that a run goes on."""
+
     def update(self, step: int, metrics: dict[str, float]) -> None: ...
     def close(self) -> None: ...
 

@@ -3,7 +3,10 @@
 import contextlib
 import hashlib
 import math
+import os
 import time
+from collections.abc import Iterator
+from statistics import median
 from typing import Any
 
 import torch
@@ -64,6 +67,9 @@ class Session:
     """
 
     def __init__(self, config: dict[str, Any], device: torch.device):
+        if config["train"]["deterministic"]:
+            # cuBLAS reads this when it starts.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(config["train"]["deterministic"])
         self.config = config
         self.device = device
@@ -77,8 +83,10 @@ class Session:
         self.step = 0
         self.final: dict[str, float | None] = {}
         self.best: dict[str, dict[str, Any]] = {}
-        self.wall_seconds = self.other_seconds = 0.0
+        self.wall_seconds = 0.0
+        self.step_seconds: list[float] = []
         self._began = time.monotonic()
+        self.start_interval()
         # Dropout draws from the global generator.
         torch.manual_seed(derive(config["seed"], "dropout"))
         if config["train"]["compile"]:
@@ -90,27 +98,53 @@ class Session:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype)
 
+    # -- time --------------------------------------------------------------------------------------
+
+    def elapsed(self) -> float:
+        """Seconds spent on this run so far, in all sessions."""
+        return self.wall_seconds + time.monotonic() - self._began
+
+    @contextlib.contextmanager
+    def not_training(self) -> Iterator[None]:
+        """Count the time that the block takes as no part of the steps'."""
+        self.losses.values()  # what the device still has to do is training
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._paused += time.monotonic() - began
+
+    def start_interval(self) -> None:
+        self._interval_began, self._interval_step, self._paused = time.monotonic(), self.step, 0.0
+
+    def end_interval(self) -> None:
+        """Note the mean time of the steps since the evaluation before."""
+        self.losses.values()
+        seconds = time.monotonic() - self._interval_began - self._paused
+        self.step_seconds.append(seconds / (self.step - self._interval_step))
+
     # -- evaluation --------------------------------------------------------------------------------
 
     def snapshot(self) -> list[Tensor]:
         """A copy of the parameters, to tell how far a step moves them."""
-        return [parameter.detach().clone() for parameter in self.parameters]
+        with self.not_training():
+            return [parameter.detach().clone() for parameter in self.parameters]
 
     def evaluate(self, before: list[Tensor]) -> dict[str, float]:
         """All metrics after the step that began from the parameters `before`."""
+        self.end_interval()
         metrics = {
             "lr": float(self.optimizer.param_groups[0]["lr"]),
             "train/loss": self.losses.mean(),
             "optim/mean_abs_step": mean_abs_difference(self.parameters, before),
         }
-        began = time.monotonic()
         self.task.model.eval()
         with torch.no_grad(), self.autocast():
             metrics |= self.task.evaluate()
         self.task.model.train()
-        self.other_seconds += time.monotonic() - began
         self.losses.clear()
         self._keep(metrics)
+        self.start_interval()
         return metrics
 
     def _keep(self, metrics: dict[str, float]) -> None:
@@ -143,7 +177,7 @@ class Session:
             "final": self.final,
             "best": self.best,
             "wall_seconds": self.elapsed(),
-            "other_seconds": self.other_seconds,
+            "step_seconds": self.step_seconds,
             # Sums over another number of threads round otherwise.
             "threads": torch.get_num_threads(),
         }
@@ -164,14 +198,11 @@ class Session:
             torch.cuda.set_rng_state(state["random_cuda"], self.device)
         self.losses = Losses(state["losses"])
         self.final, self.best = state["final"], state["best"]
-        self.wall_seconds, self.other_seconds = state["wall_seconds"], state["other_seconds"]
+        self.wall_seconds, self.step_seconds = state["wall_seconds"], state["step_seconds"]
         torch.set_num_threads(state["threads"])
+        self.start_interval()
 
     # -- the end -----------------------------------------------------------------------------------
-
-    def elapsed(self) -> float:
-        """Seconds spent on this run so far, in all sessions."""
-        return self.wall_seconds + time.monotonic() - self._began
 
     def summary(self, status: str) -> dict[str, Any]:
         """What summary.json says beside the status."""
@@ -187,8 +218,9 @@ class Session:
             "final": self.final,
             "best": self.best,
             "wall_seconds": self.elapsed(),
-            # Of one training step, without evaluation.
-            "step_seconds": (self.elapsed() - self.other_seconds) / max(self.step, 1),
+            # Of one training step, evaluation apart: the median over the intervals between
+            # evaluations, since the first one also loads the data.
+            "step_seconds": median(self.step_seconds) if self.step_seconds else None,
             "parameters": sum(parameter.numel() for parameter in self.parameters),
             "model_sha256": fingerprint(self.task.model.state_dict()),
         }

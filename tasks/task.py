@@ -56,7 +56,7 @@ class Task(ABC):
         return [(part, len(part[0]) / size) for part in cut]
 
     def after_step(self, step: int) -> None:
-        """Called when optimizer step number `step` (from 0) is done: target networks and the like."""
+        """Called when optimizer step `step` (from 0) is done: target networks and the like."""
 
     def state_dict(self) -> dict[str, Any]:
         """All that an exact resume needs beyond model and optimizer."""

@@ -239,7 +239,7 @@ function chartPanel(caption, curves, sensitivity, choices) {
       h("button", { id: "rows-none", type: "button", onclick: () => toggle(rows, false) }, "none")),
     curves.length > 0 && curvesPlot,
     curves.some((item) => Object.values(item.metrics).some((values) => values.low)) &&
-      h("p", { class: "quiet" }, "Line: mean over seeds. Shaded: low to high."),
+      h("p", { class: "quiet" }, "Line: mean over seeds. Shaded: ± one standard deviation."),
     sensitivity.length > 0 && [
       h("div", { class: "controls" }, h("h3", {}, "Sensitivity"), keys.length > 1 && labelled("Setting", key)),
       sensitivityPlot,

@@ -1,0 +1,71 @@
+"""What a sweep would run, and about how long that would take."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from results.records import Record, read_all
+from scripts.config import make_task
+from scripts.devices import available, places
+from scripts.studies import Plan, Planned
+
+
+def preview(wanted: Plan) -> str:
+    """Each run with where it stands, and about how long the missing ones would take."""
+    records = read_all(Path(wanted.runs[0].config["paths"]["runs"]))
+    lines = []
+    for planned in wanted.runs:
+        record = records.get(planned.run.id)
+        status = record.status if record else "missing"
+        point = " ".join(f"{key}={value:g}" for key, value in planned.cell.point.items())
+        cell = planned.cell
+        lines.append(
+            f"{planned.run.id}  {status:10}  {cell.column}  {cell.row}  {point} seed={cell.seed}"
+        )
+    missing = [planned for planned in wanted.runs if not planned.run.ended]
+    counts = f"{len(wanted.runs) - len(missing)} ended, {len(missing)} missing"
+    lines.append(f"{len(wanted.runs)} runs: {counts}; {estimate(missing, records)}")
+    return "\n".join(lines)
+
+
+def estimate(missing: Sequence[Planned], records: Mapping[str, Record]) -> str:
+    """The time that runs would take, from what others of the same task took for a step."""
+    if not missing:
+        return "nothing to run"
+    seconds = 0.0
+    for planned in missing:
+        found = step_seconds(planned.config, records.values())
+        if found is None:
+            task = planned.config["names"]["task"]
+            return f"no estimate: no run of {task} has finished here on such a device"
+        seconds += found * steps_of(planned.config)
+    train, sweep = missing[0].config["train"], missing[0].config["sweep"]
+    at_a_time = min(places(train["device"], sweep["jobs_per_device"]), len(missing))
+    length = timedelta(seconds=round(seconds / at_a_time))
+    return f"about {length} with {at_a_time} at a time, from recorded step times"
+
+
+def step_seconds(config: dict[str, Any], records: Iterable[Record]) -> float | None:
+    """Median seconds for a step, evaluation included, in runs of the same task on such a device.
+
+    Those with the same optimizer count where there are any, else all.
+    """
+    names, device = config["names"], available(config["train"]["device"])[0].type
+    alike = [
+        record
+        for record in records
+        if record.config["names"]["task"] == names["task"]
+        and record.status == "finished"
+        and record.environment.get("device", "").startswith(device)
+    ]
+    same = [record for record in alike if record.config["names"]["optim"] == names["optim"]]
+    times = [record.summary["wall_seconds"] / record.summary["step"] for record in same or alike]
+    return median(times) if times else None
+
+
+def steps_of(config: dict[str, Any]) -> int:
+    return make_task(config, torch.device("meta")).steps

@@ -1,0 +1,40 @@
+"""A quicker way to the first step."""
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+import torch
+
+COMPILER = "torch._dynamo"
+
+
+def defer_compiler() -> None:
+    """Leave `torch._dynamo` unimported until something of it is really used.
+
+    torch's optimizers import the compiler when they are made and in every step, only to mark where
+    a compiled program must pause. That import takes longer than all else between PyTorch and the
+    first step (`python -m scripts.bench loop` shows both). Until the compiler is used, these marks
+    mean nothing, so a stand-in answers them; any other attribute brings the real module.
+    """
+    if COMPILER not in sys.modules:
+        sys.modules[COMPILER] = torch._dynamo = StandIn(COMPILER)
+
+
+class StandIn(ModuleType):
+    """`torch._dynamo` as far as an optimizer that is not compiled needs it."""
+
+    @staticmethod
+    def graph_break() -> None:
+        pass
+
+    @staticmethod
+    def disable(function: Any, *_: Any, **__: Any) -> Any:
+        return function
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(COMPILER) is self:
+            del sys.modules[COMPILER]
+            del torch._dynamo
+        return getattr(importlib.import_module(COMPILER), name)

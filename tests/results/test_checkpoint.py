@@ -1,0 +1,172 @@
+"""A checkpoint is exactly what was saved, or it is passed over for the one before it."""
+
+import random
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from results import checkpoint
+from results.files import replacing
+
+
+def state(step):
+    return {
+        "step": step,
+        "model": {"weight": torch.arange(12.0).reshape(3, 4) * step, "bias": torch.ones(3)},
+        "random": torch.arange(16, dtype=torch.uint8),
+        "final": {"train/loss": 0.5, "test/accuracy": None},
+        "metrics_bytes": 10 * step,
+    }
+
+
+def assert_is(found, step):
+    wanted = state(step)
+    assert found is not None and found.keys() == wanted.keys()
+    assert torch.equal(found["model"]["weight"], wanted["model"]["weight"])
+    assert torch.equal(found["model"]["bias"], wanted["model"]["bias"])
+    assert torch.equal(found["random"], wanted["random"])
+    assert (found["step"], found["final"]) == (step, wanted["final"])
+
+
+@pytest.fixture
+def two(tmp_path):
+    """A folder with checkpoints of step 1 and step 2."""
+    checkpoint.save(tmp_path, state(1))
+    checkpoint.save(tmp_path, state(2))
+    return tmp_path
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_newest_checkpoint_comes_back(two, heard):
+    assert_is(checkpoint.load(two), 2)
+    assert heard.text == ""
+    assert names(two) == ["checkpoint.previous.pt", "checkpoint.pt"]
+
+
+def test_there_is_none_in_an_empty_folder(tmp_path):
+    assert checkpoint.load(tmp_path) is None
+
+
+def test_only_two_are_kept(two):
+    checkpoint.save(two, state(3))
+    assert names(two) == ["checkpoint.previous.pt", "checkpoint.pt"]
+    assert_is(checkpoint.read(two / checkpoint.PREVIOUS), 2)
+
+
+def test_every_flipped_byte_is_noticed(tmp_path):
+    """One flipped bit in every byte, the directory at the end of torch's format included."""
+    checkpoint.save(tmp_path, state(1))
+    path = tmp_path / checkpoint.CURRENT
+    whole = path.read_bytes()
+    draw = random.Random(0)
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(checkpoint.Damaged):
+            checkpoint.read(path)
+
+
+def test_every_cut_is_noticed(tmp_path):
+    checkpoint.save(tmp_path, state(1))
+    path = tmp_path / checkpoint.CURRENT
+    whole = path.read_bytes()
+    for length in [*range(0, len(whole), 13), len(whole) - 1]:
+        path.write_bytes(whole[:length])
+        with pytest.raises(checkpoint.Damaged):
+            checkpoint.read(path)
+    for more in (b"\0", b"\0" * 4096, whole):
+        path.write_bytes(whole + more)
+        with pytest.raises(checkpoint.Damaged):
+            checkpoint.read(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\0" * 3000])
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(two, heard, content):
+    (two / checkpoint.CURRENT).write_bytes(content)
+    assert_is(checkpoint.load(two), 1)
+    assert f"{two / checkpoint.CURRENT} is damaged" in heard.text
+    assert "trying the checkpoint before it" in heard.text
+
+
+def test_without_a_whole_checkpoint_there_is_none(two, heard):
+    for name in (checkpoint.CURRENT, checkpoint.PREVIOUS):
+        content = bytearray((two / name).read_bytes())
+        content[200] ^= 1
+        (two / name).write_bytes(content)
+    assert checkpoint.load(two) is None
+    assert checkpoint.CURRENT in heard.text and checkpoint.PREVIOUS in heard.text
+
+
+def test_a_damaged_checkpoint_does_not_push_out_the_good_one(two):
+    """Killed between the renames, with a damaged current one: the new one still counts."""
+    (two / checkpoint.CURRENT).write_bytes(b"damaged")
+    with replacing(two / checkpoint.PENDING) as file:
+        hashing = checkpoint.Hashing(file)
+        torch.save(state(3), hashing)
+        file.write(hashing.digest())
+    (two / checkpoint.CURRENT).replace(two / checkpoint.PREVIOUS)
+    assert_is(checkpoint.load(two), 3)
+    checkpoint.save(two, state(4))
+    assert_is(checkpoint.load(two), 4)
+    assert_is(checkpoint.load(two), 4)
+    assert checkpoint.PENDING not in names(two)
+
+
+def test_a_checkpoint_holds_no_code(tmp_path):
+    """Whoever is sent a checkpoint can open it without running what is in it."""
+    checkpoint.save(tmp_path, {"step": 1, "bad": pytest.raises})
+    with pytest.raises(checkpoint.Damaged, match="(?i)unpickl|weights"):
+        checkpoint.read(tmp_path / checkpoint.CURRENT)
+
+
+# The limit on the size of a file stops a real write at the given number of bytes: in the middle of a
+# tensor, in the directory at the end, and between the two.
+FULL_DISK = """
+import resource, sys, pathlib, torch
+from results import checkpoint
+folder = pathlib.Path(sys.argv[1])
+big = {"step": 3, "model": {"weight": torch.ones(30_000), "bias": torch.ones(3)}}
+checkpoint.save(folder, big)
+size = (folder / checkpoint.CURRENT).stat().st_size
+checkpoint.remove(folder)
+for step in (1, 2):
+    checkpoint.save(folder, {"step": step})
+for limit in (10, 60_000, size - 1000, size - 40, size - 1):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        checkpoint.save(folder, big)
+    except OSError as error:
+        print(error.strerror)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert checkpoint.load(folder)["step"] == 2
+print(*sorted(path.name for path in folder.iterdir()))
+checkpoint.save(folder, big)
+print(checkpoint.load(folder)["step"])
+"""
+
+
+def test_a_disk_that_fills_up_leaves_the_old_checkpoints_and_no_litter(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, tmp_path], capture_output=True, text=True
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        *["File too large"] * 5,
+        "checkpoint.previous.pt checkpoint.pt",
+        "3",
+    ]
+
+
+def test_remove_takes_all_of_them_and_the_rest_of_a_killed_write(two):
+    (two / ".checkpoint.pending.pt.4711.tmp").write_bytes(b"half")
+    (two / checkpoint.PENDING).write_bytes(b"whole")
+    (two / "metrics.jsonl").write_text("")
+    checkpoint.remove(two)
+    assert names(two) == ["metrics.jsonl"]
+    checkpoint.remove(two)

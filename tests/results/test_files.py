@@ -1,0 +1,119 @@
+"""Files are whole or absent: whatever goes wrong while writing, the old one stays."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from results.files import read_json, replacing, sha256, write_json, write_text
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_new_text_takes_the_place_of_the_old_one(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    write_text(path, "new ±")
+    assert path.read_bytes() == "new ±".encode()
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_an_error_inside_the_block_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyError), replacing(path) as file:
+        file.write(b"half of the n")
+        raise KeyError("stop")
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["a.bin"]
+
+
+def test_nobody_sees_the_file_before_it_is_whole(tmp_path):
+    path = tmp_path / "a.bin"
+    with replacing(path) as file:
+        file.write(b"x")
+        file.flush()
+        assert not path.exists()
+    assert path.read_bytes() == b"x"
+
+
+def test_a_disk_that_fills_up_leaves_the_old_file_and_no_other(tmp_path):
+    """The size limit of a process makes a real write fail half way."""
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    code = (
+        "import sys, pathlib; from results.files import write_text\n"
+        "try: write_text(pathlib.Path(sys.argv[1]), 'x' * 100_000)\n"
+        "except OSError as error: print(type(error).__name__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)),
+    )
+    assert (done.stdout, done.stderr) == ("OSError\n", "")
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_failing_rename_leaves_no_litter(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("no rename")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no rename"):
+        write_text(tmp_path / "a.txt", "new")
+    assert names(tmp_path) == []
+
+
+def test_the_content_reaches_the_disk_before_the_name_and_the_name_before_the_end(
+    tmp_path, monkeypatch
+):
+    """Otherwise a loss of power leaves an empty file under the final name."""
+    calls = []
+    fsync, rename = os.fsync, os.replace
+    # What a descriptor stands for tells a file from its folder.
+    monkeypatch.setattr(
+        os,
+        "fsync",
+        lambda fd: (calls.append(os.path.isdir(f"/proc/self/fd/{fd}")), fsync(fd))[1],
+    )
+    monkeypatch.setattr(os, "replace", lambda *a: (calls.append("rename"), rename(*a))[1])
+    write_text(tmp_path / "a.txt", "new")
+    assert calls == [False, "rename", True]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [float("-inf")]}])
+def test_json_that_is_not_strict_is_refused_and_the_old_file_stays(tmp_path, value):
+    path = tmp_path / "a.json"
+    write_json(path, {"loss": 1.5})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, value)
+    assert json.loads(path.read_text()) == {"loss": 1.5}
+    assert names(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe\x00", b"\x00" * 20])
+def test_json_that_is_damaged_reads_as_none(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    assert read_json(path) is None
+
+
+def test_json_that_is_absent_reads_as_none(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert read_json(tmp_path / "a.json") is None
+    assert read_json(tmp_path / "file" / "a.json") is None
+
+
+def test_sha256_is_that_of_the_whole_content(tmp_path):
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1.
+    assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,0 +1,94 @@
+"""Reading runs from disk: whatever is half written or edited never makes a number."""
+
+import json
+
+import pytest
+from conftest import write_run
+
+from results.records import read, read_all
+from results.run import dump_yaml, read_yaml
+
+FINAL = {"train/loss": 0.5}
+SUMMARY = {
+    "status": "finished",
+    "final": FINAL,
+    "best": {"train/loss": {"value": 0.25, "step": 1}},
+}
+LINES = [{"step": 1, "train/loss": 0.25}, {"step": 2, "train/loss": None, "test/loss": 3.0}]
+
+
+@pytest.fixture
+def folder(tmp_path, make_config):
+    return write_run(tmp_path / "runs", make_config(), SUMMARY, LINES).folder
+
+
+def test_a_record_is_what_was_written(folder, make_config):
+    record = read(folder)
+    assert record is not None
+    assert (record.id, record.status, record.config) == (folder.name, "finished", make_config())
+    assert record.curves == {
+        "train/loss": ([1, 2], [0.25, None]),
+        "test/loss": ([2], [3.0]),
+    }
+    assert record.value("train/loss", "last") == 0.5
+    assert record.value("train/loss", "best") == 0.25
+    assert record.value("test/loss", "last") is None
+    assert record.value("test/loss", "best") is None
+
+
+def test_a_last_line_that_a_crash_cut_off_is_left_out(folder):
+    path = folder / "metrics.jsonl"
+    whole = path.read_text()
+    for cut in (1, 2, len(json.dumps(LINES[1]))):
+        path.write_text(whole[:-cut])
+        assert read(folder).lines == LINES[:1]
+    path.write_text("")
+    assert read(folder).lines == []
+    path.unlink()
+    assert read(folder).curves == {}
+
+
+def test_a_run_without_a_summary_is_unfinished(folder):
+    for content in (None, "", '{"status": "fini'):
+        if content is None:
+            (folder / "summary.json").unlink()
+        else:
+            (folder / "summary.json").write_text(content)
+        record = read(folder)
+        assert record.status == "unfinished"
+        assert record.value("train/loss", "last") is None
+        assert record.value("train/loss", "best") is None
+
+
+def test_a_missing_environment_is_an_empty_one(folder):
+    (folder / "environment.json").unlink()
+    assert read(folder).environment == {}
+
+
+def test_a_run_whose_config_was_edited_is_left_out_with_a_warning(folder, heard):
+    path = folder / "config.yaml"
+    path.write_text(dump_yaml({**read_yaml(path), "seed": 5}))
+    assert read(folder) is None
+    assert f"{folder} is left out: its config.yaml was changed" in heard.text
+
+
+@pytest.mark.parametrize("content", [b"", b"a: [", b"seed: 1\n", b"a: caf\xe9\n", b"\0\0"])
+def test_a_run_whose_config_is_damaged_is_left_out_with_a_warning(folder, heard, content):
+    (folder / "config.yaml").write_bytes(content)
+    assert read(folder) is None
+    assert f"{folder} is left out: its config.yaml cannot be read" in heard.text
+
+
+def test_a_folder_without_a_config_is_no_run(tmp_path, heard):
+    assert read(tmp_path) is None
+    assert heard.text == ""
+
+
+def test_all_runs_are_found_and_a_bad_one_harms_no_other(tmp_path, make_config, heard):
+    root = tmp_path / "runs"
+    runs = [write_run(root, make_config({"seed": seed}), SUMMARY, LINES) for seed in range(3)]
+    (runs[1].folder / "config.yaml").write_text("a: [")
+    (root / ".hydra" / "a" / "b").mkdir(parents=True)
+    (root / "toy" / "adam" / "empty").mkdir()
+    assert read_all(root).keys() == {runs[0].id, runs[2].id}
+    assert read_all(tmp_path / "nowhere") == {}

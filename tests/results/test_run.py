@@ -1,0 +1,320 @@
+"""A run's folder: begun, recorded, checkpointed, resumed, locked and ended."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from results.run import Busy, ConfigChanged, Run, dump_yaml, read_yaml
+
+HERE = {"device": "cpu", "started": "now"}
+
+
+def lines(run):
+    text = (run.folder / "metrics.jsonl").read_text()
+    assert text == "" or text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def steps(run):
+    return [line["step"] for line in lines(run)]
+
+
+@pytest.fixture
+def run(tmp_path, make_config):
+    return Run(tmp_path / "runs", make_config())
+
+
+def trained(run, upto, since=0, checkpoint_at=()):
+    """Record a line for each step, with checkpoints after some."""
+    for step in range(since + 1, upto + 1):
+        run.record(step, {"train/loss": 1 / step})
+        if step in checkpoint_at:
+            run.save_checkpoint({"step": step, "w": torch.ones(2) * step})
+
+
+def ended(status="finished", step=3):
+    return status, {"step": step, "final": {}, "best": {}}
+
+
+# -- from the start to the end ---------------------------------------------------------------------
+
+
+def test_a_run_lies_below_its_task_and_its_optimizer(run, tmp_path):
+    assert run.folder == tmp_path / "runs" / "toy" / "adam" / run.id
+    assert len(run.id) == 12
+    assert (run.summary, run.ended, run.begun, run.busy) == (None, False, False, False)
+
+
+def test_a_whole_run_leaves_its_record_and_no_checkpoint(run, make_config):
+    assert run.begin(HERE) is None
+    assert run.begun and not run.ended
+    trained(run, 3, checkpoint_at=(1, 2))
+    run.end(*ended())
+    assert run.ended and not run.begun
+    assert run.summary["status"] == "finished"
+    wanted = {"task": "toy", "optim": "adam", "seed": 0, "profile": "smoke", "data": "sample"}
+    assert wanted.items() <= run.summary.items()
+    assert read_yaml(run.folder / "config.yaml") == make_config()
+    assert steps(run) == [1, 2, 3]
+    names = sorted(path.name for path in run.folder.iterdir())
+    assert names == ["config.yaml", "environment.json", "metrics.jsonl", "summary.json"]
+
+
+def test_a_failed_run_keeps_its_checkpoint_and_is_begun_again(run):
+    run.begin(HERE)
+    trained(run, 3, checkpoint_at=(2,))
+    run.end(*ended("failed"))
+    assert not run.ended and not run.begun
+    state = run.begin(HERE)
+    assert state["step"] == 2
+    assert run.summary is None and run.begun
+    assert steps(run) == [1, 2]
+
+
+def test_a_diverged_run_has_ended(run):
+    run.begin(HERE)
+    run.end(*ended("diverged"))
+    assert run.ended
+
+
+def test_a_number_that_is_not_finite_is_recorded_as_null(run):
+    run.begin(HERE)
+    run.record(1, {"train/loss": float("nan"), "test/loss": float("inf"), "lr": 0.1})
+    assert lines(run) == [{"step": 1, "train/loss": None, "test/loss": None, "lr": 0.1}]
+
+
+# -- resuming --------------------------------------------------------------------------------------
+
+
+def test_a_resumed_run_goes_on_from_its_checkpoint_and_records_nothing_twice(run, tmp_path):
+    run.begin(HERE)
+    trained(run, 5, checkpoint_at=(1, 3))
+    again = Run(tmp_path / "runs", run.config)
+    state = again.begin({"device": "cuda:0", "started": "later"})
+    assert state["step"] == 3 and torch.equal(state["w"], torch.ones(2) * 3)
+    assert steps(again) == [1, 2, 3]
+    trained(again, 5, since=3)
+    assert [line["train/loss"] for line in lines(again)] == [1, 1 / 2, 1 / 3, 1 / 4, 1 / 5]
+
+
+def test_a_line_cut_off_by_a_crash_is_recorded_again(run):
+    run.begin(HERE)
+    trained(run, 2, checkpoint_at=(1,))
+    with open(run.folder / "metrics.jsonl", "a") as file:
+        file.write('{"step": 3, "tra')
+    assert run.begin(HERE)["step"] == 1
+    assert steps(run) == [1]
+
+
+def test_without_a_checkpoint_a_run_starts_afresh(run):
+    run.begin(HERE)
+    trained(run, 2)
+    assert run.begin({**HERE, "started": "later"}) is None
+    assert lines(run) == []
+    environment = json.loads((run.folder / "environment.json").read_text())
+    assert environment == {**HERE, "started": "later"}
+
+
+@pytest.mark.parametrize("left", [0, 10])
+def test_a_checkpoint_newer_than_its_metrics_is_not_used(run, heard, left):
+    """Otherwise the curve would have a hole that nobody sees."""
+    run.begin(HERE)
+    trained(run, 2, checkpoint_at=(2,))
+    os.truncate(run.folder / "metrics.jsonl", left)
+    assert run.begin(HERE) is None
+    assert lines(run) == []
+    assert "metrics.jsonl has lost lines" in heard.text and run.id in heard.text
+
+
+def test_every_session_of_a_resumed_run_is_in_its_environment(run):
+    run.begin({"device": "cpu", "started": "first"})
+    trained(run, 2, checkpoint_at=(2,))
+    run.begin({"device": "cpu", "started": "second"})
+    trained(run, 4, since=2, checkpoint_at=(4,))
+    run.begin({"device": "cuda:0", "started": "third"})
+    assert json.loads((run.folder / "environment.json").read_text()) == {
+        "device": "cpu",
+        "started": "first",
+        "resumed": [
+            {"at_step": 2, "device": "cpu", "started": "second"},
+            {"at_step": 4, "device": "cuda:0", "started": "third"},
+        ],
+    }
+
+
+def test_a_damaged_environment_is_written_anew(run):
+    run.begin(HERE)
+    trained(run, 1, checkpoint_at=(1,))
+    (run.folder / "environment.json").write_text("{")
+    run.begin(HERE)
+    assert json.loads((run.folder / "environment.json").read_text()) == HERE
+
+
+# -- a config edited by hand -----------------------------------------------------------------------
+
+
+def edit(run, **changes):
+    path = run.folder / "config.yaml"
+    path.write_text(dump_yaml({**read_yaml(path), **changes}))
+
+
+def test_a_config_edited_by_hand_is_refused_before_anything_is_written(run, make_config):
+    run.begin(HERE)
+    trained(run, 2, checkpoint_at=(2,))
+    edit(run, seed=7)
+    before = {path: path.read_bytes() for path in run.folder.iterdir()}
+    other = Run(run.root, make_config({"seed": 7})).id
+    with pytest.raises(ConfigChanged) as caught:
+        run.begin(HERE)
+    said = str(caught.value)
+    assert str(run.folder / "config.yaml") in said
+    assert run.id in said and other in said and "remove the folder" in said
+    assert {path: path.read_bytes() for path in run.folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"seed: 0\n", b"a: [", b"- 1\n", b"task: caf\xe9\n", b"\0\0\0", b"task: {sources: 1}\n"],
+)
+def test_a_config_that_is_no_config_is_refused(run, content):
+    run.begin(HERE)
+    (run.folder / "config.yaml").write_bytes(content)
+    with pytest.raises(ConfigChanged, match="config.yaml was changed: it describes run nothing"):
+        run.check_config()
+
+
+def test_a_change_of_what_does_not_decide_the_outcome_is_none(run):
+    run.begin(HERE)
+    edit(run, group="other", paths={"runs": "/moved"})
+    run.begin(HERE)
+    assert read_yaml(run.folder / "config.yaml") == run.config
+
+
+# -- one process at a time -------------------------------------------------------------------------
+
+HOLD = """
+import sys, time
+from results.run import Run, read_yaml
+run = Run(sys.argv[1], read_yaml(__import__("pathlib").Path(sys.argv[2])))
+with run.locked():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(run, tmp_path):
+    """Another process that holds the run."""
+    (tmp_path / "config.yaml").write_text(dump_yaml(run.config))
+    command = [sys.executable, "-c", HOLD, tmp_path / "runs", tmp_path / "config.yaml"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_run_that_another_process_holds_is_busy_until_that_process_dies(run, holder):
+    """A lock of a dead process, even of one that was killed, is taken over."""
+    assert run.busy
+    began = time.monotonic()
+    with pytest.raises(Busy, match=f"run {run.id} .*{run.id}.* another process"), run.locked():
+        pytest.fail("two processes hold one run")
+    assert time.monotonic() - began < 1
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert not run.busy
+    with run.locked():
+        assert run.busy
+    assert not run.busy
+
+
+def test_a_run_is_held_once_within_a_process_too(run, tmp_path):
+    with run.locked(), pytest.raises(Busy), Run(tmp_path / "runs", run.config).locked():
+        pytest.fail("one run is held twice")
+
+
+def test_runs_do_not_hold_each_other(run, make_config):
+    with run.locked(), Run(run.root, make_config({"seed": 1})).locked():
+        pass
+
+
+def test_an_error_lets_go_of_the_run(run):
+    with pytest.raises(KeyError), run.locked():
+        raise KeyError
+    assert not run.busy
+
+
+# -- a disk that is full ---------------------------------------------------------------------------
+
+
+def test_a_full_disk_costs_one_warning_and_no_run(run, heard, monkeypatch):
+    run.begin(HERE)
+    trained(run, 1, checkpoint_at=(1,))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.save", full)
+        trained(run, 3, since=1, checkpoint_at=(2, 3))
+    warnings = [record.getMessage() for record in heard.records]
+    assert len(warnings) == 1
+    assert run.id in warnings[0] and "step 2" in warnings[0] and "No space left" in warnings[0]
+    # There is room again: the next checkpoint counts.
+    trained(run, 5, since=3, checkpoint_at=(4,))
+    assert run.begin(HERE)["step"] == 4
+    assert steps(run) == [1, 2, 3, 4]
+
+
+SHORT_WRITE = """
+import pathlib, resource, sys
+from results.run import Run, read_yaml
+run = Run(sys.argv[1], read_yaml(pathlib.Path(sys.argv[2])))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+for step in range(1, 100):
+    try:
+        run.record(step, {"train/loss": 0.5})
+    except OSError as error:
+        sys.exit(f"{step}: {error.strerror}")
+"""
+
+
+def test_a_line_that_fits_only_in_part_is_an_error(run, tmp_path):
+    """Else the next line would be written behind half a line, and the record be unreadable."""
+    run.begin(HERE)
+    (tmp_path / "config.yaml").write_text(dump_yaml(run.config))
+    line = len('{"step": 1, "train/loss": 0.5}\n')
+    command = [sys.executable, "-c", SHORT_WRITE, tmp_path / "runs", tmp_path / "config.yaml"]
+    done = subprocess.run([*command, str(2 * line + 5)], capture_output=True, text=True)
+    assert done.stderr == "3: No space left on device\n"
+    assert (run.folder / "metrics.jsonl").read_text().count("\n") == 2
+
+
+def test_a_folder_that_cannot_be_written_is_an_os_error(tmp_path, make_config):
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(OSError):
+        Run(tmp_path / "runs", make_config()).begin(HERE)
+
+
+# -- what is logged --------------------------------------------------------------------------------
+
+
+def test_the_log_holds_what_was_logged_meanwhile_and_only_that(run, heard):
+    log = logging.getLogger("adamily")
+    run.folder.mkdir(parents=True)
+    with run.logged():
+        pass
+    assert not (run.folder / "log.txt").exists()
+    with run.logged():
+        log.warning("inside %d", 1)
+    log.warning("outside")
+    text = (run.folder / "log.txt").read_text()
+    assert "WARNING inside 1" in text and "outside" not in text

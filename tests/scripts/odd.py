@@ -1,0 +1,96 @@
+"""Models and optimizers that do what a test needs; a config names them by `_target_`."""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+class DropoutMLP(nn.Module):
+    """Draws random numbers in every training step."""
+
+    def __init__(self, widths):
+        super().__init__()
+        first, hidden, last = widths
+        self.layers = nn.Sequential(
+            nn.Linear(first, hidden), nn.ReLU(), nn.Dropout(0.5), nn.Linear(hidden, last)
+        )
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+class Odd(torch.optim.SGD):
+    """SGD that is odd in step `at`; where `once` names a file, only the first time of all."""
+
+    def __init__(self, params, lr, at=2, once=None, **others):
+        super().__init__(params, lr=lr)
+        self.at, self.once, self.done = at, once, 0
+
+    def step(self, closure=None):
+        self.done += 1
+        if self.done == self.at and not self.happened():
+            self.odd()
+        return super().step(closure)
+
+    def happened(self):
+        if self.once is None:
+            return False
+        before = Path(self.once).exists()
+        Path(self.once).touch()
+        return before
+
+    def odd(self):
+        raise NotImplementedError
+
+
+class Raises(Odd):
+    def odd(self):
+        raise ArithmeticError("odd on purpose")
+
+
+class Dies(Odd):
+    """As if the system had killed the process, for want of memory say."""
+
+    def odd(self):
+        os._exit(3)
+
+
+class Slow(torch.optim.SGD):
+    """Waits in every step, and writes down when it began and ended each."""
+
+    def __init__(self, params, lr, seconds, diary=None, **others):
+        super().__init__(params, lr=lr)
+        self.seconds, self.diary = seconds, diary
+
+    def step(self, closure=None):
+        began = time.monotonic()
+        time.sleep(self.seconds)
+        if self.diary is not None:
+            with open(self.diary, "a") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+                file.write(f"{os.getpid()} {id(self)} {began} {time.monotonic()} {visible}\n")
+        return super().step(closure)
+
+
+def diary(path):
+    """Spans (began, ended, GPUs) of the runs that wrote a diary, in the order of their starts."""
+    spans = {}
+    for line in Path(path).read_text().splitlines():
+        process, optimizer, began, ended, *visible = line.split()
+        first, _, _ = spans.get((process, optimizer), (float(began), None, None))
+        spans[process, optimizer] = first, float(ended), " ".join(visible)
+    return sorted(spans.values())
+
+
+def most_at_once(spans):
+    edges = sorted([(began, 1) for began, _, _ in spans] + [(ended, -1) for _, ended, _ in spans])
+    most = now = 0
+    for _, change in edges:
+        now += change
+        most = max(most, now)
+    return most

@@ -1,0 +1,217 @@
+"""The commands as the tests start them: in this process, or in one that can be killed."""
+
+import importlib
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import yaml
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+# A run of a second: a small network, no dashboard, whatever devices the machine has.
+TINY = {
+    "data": "sample",
+    "task.steps": "6",
+    "task.eval_every": "2",
+    "task.model.widths": "[784,16,10]",
+    "logger": "none",
+    "train.device": "cpu",
+}
+
+# Far more than anything here takes: reached only where something hangs.
+DEADLINE = 90.0
+
+
+def typed(values):
+    return [f"{key}={value}" for key, value in values.items()]
+
+
+def wait_until(condition, what, seconds=DEADLINE, pause=0.01):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if result := condition():
+            return result
+        time.sleep(pause)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+# -- what a run left behind ------------------------------------------------------------------------
+
+
+def folders(runs):
+    return sorted(path.parent for path in Path(runs).glob("*/*/*/config.yaml"))
+
+
+def folder(runs):
+    """The only run there is."""
+    (only,) = folders(runs)
+    return only
+
+
+def summary(where):
+    return json.loads((where / "summary.json").read_text())
+
+
+def environment(where):
+    return json.loads((where / "environment.json").read_text())
+
+
+def config(where):
+    return yaml.safe_load((where / "config.yaml").read_text())
+
+
+def lines(where):
+    path = where / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def outcome(where):
+    """All of a run that does not depend on the clock or on the machine."""
+    clock = ("wall_seconds", "step_seconds")
+    kept = {key: value for key, value in summary(where).items() if key not in clock}
+    return kept, (where / "metrics.jsonl").read_bytes()
+
+
+def outcomes(runs):
+    return {where.name: outcome(where) for where in folders(runs)}
+
+
+def files(root):
+    """Every file under a folder with its time and content, to see that nothing was touched."""
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(Path(root).rglob("*"))
+        if path.is_file()
+    }
+
+
+def read_conf_from(folder, setattr=setattr):
+    """Let the commands of this process read their YAMLs there."""
+    modules = [importlib.import_module(f"scripts.{m}") for m in ("launch", "studies", "list")]
+    config = importlib.import_module("scripts.config")
+    for module in (config, *modules):
+        setattr(module, "CONF", folder)
+    for function in (config.compose, config.names):
+        setattr(function, "__defaults__", (folder,))
+
+
+# -- commands --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended: its exit code and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def last(self):
+        return (self.out + self.err).strip().splitlines()[-1]
+
+
+def run_here(capsys, command, *arguments):
+    """Call a command's main() as if `arguments` had been typed."""
+    capsys.readouterr()
+    before, code = sys.argv, 0
+    sys.argv = [f"scripts.{command}", *arguments]
+    try:
+        importlib.import_module(f"scripts.{command}").main()
+    except SystemExit as left:
+        code = left.code or 0
+    finally:
+        sys.argv = before
+    said = capsys.readouterr()
+    return Done(code, said.out, said.err)
+
+
+def child_environment(**more):
+    """For processes: this checkout before anything installed, and one thread, or sums differ."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ADAMILY_")}
+    path = os.pathsep.join([str(ROOT), str(HERE)])
+    return kept | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200"} | more
+
+
+class Child:
+    """A command in a process of its own, forked from one that has imported everything."""
+
+    def __init__(self, process: BaseProcess, said: Path):
+        self.process = process
+        self.said = said
+
+    @property
+    def output(self):
+        return self.said.read_text()
+
+    @property
+    def running(self):
+        return self.process.is_alive()
+
+    def signal(self, number):
+        os.kill(self.process.pid, number)
+
+    def kill(self):
+        self.process.kill()
+        return self.wait()
+
+    def wait(self, seconds=DEADLINE):
+        """The exit code: -9 for a process that was killed."""
+        self.process.join(seconds)
+        assert self.process.exitcode is not None, f"still running; it said:\n{self.output}"
+        return self.process.exitcode
+
+
+def fork(context, scratch, command, arguments, conf=None, limit=None):
+    """Start `python -m scripts.COMMAND ARGUMENTS` without the seconds that its imports take."""
+    number = len(list(scratch.glob("said-*")))
+    said = scratch / f"said-{number}"
+    said.touch()
+    # By this name the command knows that it is not a worker of another.
+    process = context.Process(
+        target=_command,
+        args=(command, list(arguments), said, str(scratch), conf, limit),
+        name="MainProcess",
+    )
+    process.start()
+    return Child(process, said)
+
+
+def _command(command, arguments, said, scratch, conf, limit):
+    # A process group of its own, so that a test can end the workers that it leaves behind.
+    os.setpgid(0, 0)
+    descriptor = os.open(said, os.O_WRONLY | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    # Line by line, so that a test sees what was said by a process that was killed.
+    sys.stdout = open(1, "w", buffering=1, closefd=False)
+    sys.stderr = open(2, "w", buffering=1, closefd=False)
+    os.environ["TMPDIR"] = scratch
+    tempfile.tempdir = None
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if conf is not None:
+        read_conf_from(conf)
+    if limit is not None:
+        import resource
+
+        # The write then fails with "File too large", as on a full disk; else the process is killed.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    sys.argv = [f"scripts.{command}", *arguments]
+    importlib.import_module(f"scripts.{command}").main()
+
+
+def server():
+    """Where such processes are forked from: one thread, and everything imported."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["warm"])
+    return context

@@ -1,0 +1,343 @@
+"""Bad input: one clear sentence, exit code 2, and no run begun."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from running import ROOT, child_environment, config, files, folder, lines, run_here
+
+from results.run import dump_yaml
+from scripts.checks import RULES, BadInput
+from scripts.config import compose, names
+
+
+def sentence(done):
+    """What was said, if it is one sentence on standard error and nothing else."""
+    assert done.code == 2, done
+    assert done.out == ""
+    (said,) = done.err.splitlines()
+    assert said.startswith("error: ")
+    return said
+
+
+def nothing_written(runs):
+    return not any(path.is_file() for path in runs.rglob("*"))
+
+
+# What is typed, and what the sentence must name: the key, the value, what is allowed.
+BAD = [
+    ("task=mnist", ["task=mnist", "mnist_fc2"]),
+    ("optim=adan", ["optim=adan", "adam", "adamax", "sgd"]),
+    ("schedule=warm", ["schedule=warm", "constant", "cosine"]),
+    ("logger=mlflow", ["logger=mlflow", "wandb", "none"]),
+    ("logger=[none,mlflow]", ["logger=mlflow", "wandb", "none"]),
+    ("hydra/launcher=cloud", ["hydra/launcher=cloud", "basic", "joblib"]),
+    ("learning_rate=1", ["learning_rate=1", "no key learning_rate", "--help"]),
+    ("optim.lrr=1", ["optim.lrr=1", "no key optim.lrr", "--help"]),
+    ("task.stepss=3", ["task.stepss=3", "no key task.stepss", "--help"]),
+    ("+optim.rho=1", ["optim=adam", "rho"]),
+    ("optim=3", ["optim=3", "adam", "sgd"]),
+    ("schedule=null", ["schedule=null", "constant"]),
+    ("train=3", ["train=3", "train."]),
+    ("paths=elsewhere", ["paths=elsewhere", "paths."]),
+    ("~optim", ["~optim"]),
+    ("~seed", ["seed"]),
+    ("optim.lr=0", ["optim.lr=0", "a number above 0"]),
+    ("optim.lr=-0.1", ["optim.lr=-0.1", "a number above 0"]),
+    ("optim.lr=fast", ["optim.lr=fast", "a number above 0"]),
+    ("optim.lr=nan", ["optim.lr=NaN", "a number above 0"]),
+    ("optim.lr=inf", ["optim.lr=Infinity", "a number above 0"]),
+    ("optim.lr=null", ["optim.lr=null", "a number above 0"]),
+    ("optim.lr=true", ["optim.lr=true", "a number above 0"]),
+    ("optim.lr=[1e-3]", ["optim.lr=[0.001]", "a number above 0"]),
+    ("optim.lr=${rate}", ["optim.lr", "rate"]),
+    ("optim.betas=[0.9,1.0]", ["optim.betas=[0.9, 1.0]", "in [0, 1)"]),
+    ("optim.betas=[-0.1,0.9]", ["optim.betas=[-0.1, 0.9]", "in [0, 1)"]),
+    ("optim.betas=[nan,0.9]", ["optim.betas=[NaN, 0.9]", "in [0, 1)"]),
+    ("optim.betas=0.9", ["optim.betas=0.9", "in [0, 1)"]),
+    ("optim.betas=[0.9]", ["optim.betas=[0.9]", "two"]),
+    ("optim.betas=[a,b]", ["optim.betas=", "in [0, 1)"]),
+    ("optim.eps=-1e-8", ["optim.eps=-1e-08", "0 or above"]),
+    ("optim.weight_decay=-1", ["optim.weight_decay=-1", "0 or above"]),
+    ("task.steps=0", ["task.steps=0", "a whole number above 0"]),
+    ("task.steps=-3", ["task.steps=-3", "a whole number above 0"]),
+    ("task.steps=1.5", ["task.steps=1.5", "a whole number above 0"]),
+    ("task.epochs=0", ["task.epochs=0", "a whole number above 0"]),
+    ("task.eval_every=0", ["task.eval_every=0", "a whole number above 0"]),
+    ("task.batch_size=0", ["task.batch_size=0", "a whole number above 0"]),
+    ("task.batch_size=4001", ["task.batch_size=4001", "at most the 4000"]),
+    ("task.model.widths=wide", ["task=mnist_fc2"]),
+    ("seed=-1", ["seed=-1", "0 or above"]),
+    ("seed=1.5", ["seed=1.5", "a whole number"]),
+    ("precision=fp64", ["precision=fp64", "fp32, bf16, fp16"]),
+    ("profile=long", ["profile=long", "paper, short, smoke"]),
+    ("data=samples", ["data=samples", "full, sample"]),
+    ("clip_norm=0", ["clip_norm=0", "a number above 0"]),
+    ("train.device=tpu", ["train.device=tpu", "auto, cpu, cuda"]),
+    ("train.accumulate=0", ["train.accumulate=0", "a whole number above 0"]),
+    ("train.compile=2", ["train.compile=2", "true or false"]),
+    ("train.checkpoint_seconds=-1", ["train.checkpoint_seconds=-1", "0 or above"]),
+    ("sweep.jobs_per_device=0", ["sweep.jobs_per_device=0", "a whole number above 0"]),
+    ("paths.runs=null", ["paths.runs=null"]),
+    ("optim.lr=[1e-3,", ["optim.lr=[1e-3,", "cannot be read", "KEY=VALUE"]),
+    ("optim.lr", ["optim.lr", "KEY=VALUE"]),
+    ("optim.lr=1e-3,1e-2", ["optim.lr=1e-3,1e-2", "-m"]),
+]
+
+
+@pytest.mark.parametrize(("bad", "named"), BAD, ids=[bad for bad, _ in BAD])
+def test_train_refuses(train, runs, bad, named):
+    said = sentence(train(bad))
+    for word in named:
+        assert word in said
+    assert nothing_written(runs)
+
+
+def test_one_bad_value_among_many_stops_them_all(train, runs):
+    said = sentence(train("-m", "optim.lr=1e-3,1e-2,-1"))
+    assert "optim.lr=-1" in said
+    assert nothing_written(runs)
+
+
+@pytest.mark.parametrize(
+    ("bad", "named"),
+    [
+        ("optim.lr=[1e-3,", ["optim.lr=[1e-3,", "KEY=VALUE"]),
+        ("optim=adam,adan", ["optim=adan", "adamax"]),
+        ("hydra/launcher=cloud", ["hydra/launcher=cloud", "joblib"]),
+        ("hydra.launcher.n_jobs=many", ["hydra.launcher.n_jobs", "many"]),
+        ("hydra.launcher.speed=3", ["hydra.launcher.speed"]),
+    ],
+)
+def test_multirun_refuses(train, runs, bad, named):
+    said = sentence(train("-m", bad))
+    for word in named:
+        assert word in said
+    assert nothing_written(runs)
+
+
+BAD_SWEEPS = [
+    ("study=lp_adam/fc9", ["study=lp_adam/fc9", "lp_adam/fc2"]),
+    ("study=", ["study=", "lp_adam/fc2"]),
+    ("profile=tiny", ["profile=tiny", "paper, short, smoke"]),
+    ("profile=", ["profile=", "paper, short, smoke"]),
+    ("data=samples", ["data=samples", "full, sample"]),
+    ("dry_run=yes", ["dry_run=yes", "true or false"]),
+    ("seed=3", ["seed=3", "lp_adam/fc2 sets seed"]),
+    ("optim.lr=1", ["optim.lr=1", "lp_adam/fc2 sets optim.lr"]),
+    ("+optim.lr=1", ["+optim.lr=1", "lp_adam/fc2 sets optim.lr"]),
+    ("task=mnist_fc2", ["task=mnist_fc2", "lp_adam/fc2 sets task"]),
+    ("task.epochs=1", ["task.epochs=1", "lp_adam/fc2 sets task.epochs"]),
+    ("group=mine", ["group=mine", "lp_adam/fc2 sets group"]),
+    ("speed=3", ["speed=3", "no key speed"]),
+    ("optim.momentum=0.9", ["optim.momentum=0.9", "no key optim.momentum"]),
+    ("task.batch_size=0", ["task.batch_size=0", "a whole number above 0"]),
+    ("precision=fp32,bf16", ["precision=fp32,bf16"]),
+    ("train.accumulate=[1,", ["train.accumulate=[1,", "KEY=VALUE"]),
+    ("-m", ["-m", "KEY=VALUE"]),
+    ("hydra/launcher=cloud", ["hydra/launcher=cloud", "joblib"]),
+    ("hydra.launcher.speed=3", ["hydra.launcher.speed"]),
+    ("hydra.launcher.n_jobs=many", ["hydra.launcher.n_jobs", "many"]),
+]
+
+
+@pytest.mark.parametrize(("bad", "named"), BAD_SWEEPS, ids=[bad for bad, _ in BAD_SWEEPS])
+def test_sweep_refuses(sweep, runs, bad, named):
+    done = sweep("study=lp_adam/fc2", "profile=smoke", "data=sample", "task.steps=1", bad)
+    said = sentence(done)
+    for word in named:
+        assert word in said
+    assert nothing_written(runs)
+
+
+def test_a_value_that_one_row_does_not_know_stops_the_sweep(sweep, runs):
+    # AMSGrad and Adam have `amsgrad`; AdaMax, the last row, has not.
+    done = sweep("study=lp_adam/fc2", "profile=smoke", "data=sample", "optim.amsgrad=true")
+    assert "optim.amsgrad" in sentence(done)
+    assert nothing_written(runs)
+
+
+@pytest.mark.parametrize("launcher", ["ray", "submitit_slurm"])
+@pytest.mark.parametrize("flags", [["-m"], []])
+def test_a_launcher_that_is_not_installed(train, sweep, runs, monkeypatch, launcher, flags):
+    monkeypatch.setattr("scripts.launch.installed", lambda name: False)
+    if flags:
+        done = train(*flags, f"hydra/launcher={launcher}")
+    else:
+        done = sweep(
+            "study=lp_adam/fc2", "profile=smoke", "data=sample", f"hydra/launcher={launcher}"
+        )
+    extra = {"ray": "ray", "submitit_slurm": "slurm"}[launcher]
+    said = sentence(done)
+    assert f"hydra/launcher={launcher}: not installed" in said
+    assert f"pip install 'adamily[{extra}]'" in said
+    assert nothing_written(runs)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_a_gpu_that_is_not_there(train, sweep, runs, monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    for done in (
+        train(train__device=device),
+        train("-m", train__device=device),
+        sweep("study=lp_adam/fc2", "profile=smoke", "data=sample", train__device=device),
+    ):
+        assert f"train.device={device}: this machine has 0 CUDA devices" in sentence(done)
+    assert nothing_written(runs)
+
+
+# -- data ------------------------------------------------------------------------------------------
+
+# A port that nobody listens on: what a machine without a network sees.
+OFFLINE = "task.sources.full.mirrors=['http://127.0.0.1:9/mnist']"
+
+
+@pytest.mark.parametrize("flags", [[], ["-m"]])
+def test_full_data_without_a_network(train, runs, tmp_path, flags):
+    done = train(*flags, OFFLINE, data="full", paths__data=tmp_path / "empty")
+    (said,) = (line for line in done.err.splitlines() if line.startswith("error: "))
+    assert done.code == 2
+    for word in ("data=full", "127.0.0.1:9/mnist/train-images", "data=sample"):
+        assert word in said
+    assert nothing_written(runs)
+
+
+def test_a_sweep_of_full_data_without_a_network(sweep, runs, tmp_path):
+    done = sweep("study=lp_adam/fc2", "profile=smoke", OFFLINE, paths__data=tmp_path / "empty")
+    assert done.code == 2
+    assert "data=full" in done.err and "data=sample" in done.err
+    assert nothing_written(runs)
+
+
+def test_a_damaged_download(train, runs, tmp_path):
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    for name in ("train-images", "train-labels", "t10k-images", "t10k-labels"):
+        dimensions = 3 if name.endswith("images") else 1
+        (mirror / f"{name}-idx{dimensions}-ubyte.gz").write_bytes(b"not what the config says")
+    done = train(
+        f"task.sources.full.mirrors=['{mirror.as_uri()}']",
+        data="full",
+        paths__data=tmp_path / "empty",
+    )
+    assert done.code == 2
+    (said,) = (line for line in done.err.splitlines() if line.startswith("error: "))
+    for word in ("data=full", "train-images-idx3-ubyte.gz", "SHA-256 is", "expected"):
+        assert word in said
+    assert nothing_written(runs)
+    left = [path.name for path in (tmp_path / "empty").rglob("*ubyte*")]
+    assert left == []
+
+
+# -- folders and records ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["paths.runs", "paths.data"])
+def test_a_folder_that_cannot_be_written(train, runs, tmp_path, key):
+    # Below a file no folder can be made, not even by root.
+    (tmp_path / "file").touch()
+    said = sentence(train(f"{key}={tmp_path}/file/below"))
+    assert key in said and f"{tmp_path}/file/below" in said
+    assert nothing_written(runs)
+
+
+@pytest.mark.parametrize("key", ["paths.runs", "paths.data", "paths.reports"])
+def test_a_folder_that_a_sweep_cannot_write(sweep, runs, tmp_path, key):
+    (tmp_path / "file").touch()
+    done = sweep(
+        "study=lp_adam/fc2", "profile=smoke", "data=sample", f"{key}={tmp_path}/file/below"
+    )
+    said = sentence(done)
+    assert key in said and f"{tmp_path}/file/below" in said
+    assert nothing_written(runs)
+
+
+def edit(where, change):
+    text = config(where)
+    change(text)
+    (where / "config.yaml").write_text(dump_yaml(text))
+
+
+def test_a_config_edited_under_its_id(train, runs):
+    assert train().code == 0
+    where = folder(runs)
+    edit(where, lambda text: text["optim"].update(lr=0.5))
+    before = files(runs)
+    said = sentence(train())
+    assert str(where / "config.yaml") in said and where.name in said
+    assert files(runs) == before
+    # A whole set of runs stops, too, before another one begins.
+    assert "config.yaml" in sentence(train("-m", "seed=0,1"))
+    assert files(runs) == before
+
+
+def test_a_config_that_is_no_yaml_any_more(train, runs):
+    assert train().code == 0
+    (folder(runs) / "config.yaml").write_text("optim: {lr: ")
+    assert "config.yaml" in sentence(train())
+
+
+def test_editing_what_does_not_decide_the_outcome_is_nobodys_business(train, runs):
+    assert train().code == 0
+    edit(folder(runs), lambda text: text.update(group="mine"))
+    assert train().code == 0
+
+
+# -- as typed in a shell ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("train", ["task=mnist"]),
+        ("sweep", ["study=lp_adam/fc2", "profile=long"]),
+    ],
+)
+def test_a_shell_sees_it_too(tmp_path, command, arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", f"scripts.{command}", *arguments, f"paths.runs={tmp_path}/runs"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=child_environment(),
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and arguments[-1] in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+# -- the YAMLs -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", ["task", "optim", "schedule", "logger"])
+def test_every_yaml_composes_and_can_be_built(group, tmp_path):
+    for name in names(group):
+        chosen = compose([f"{group}={name}", "data=sample", f"paths.data={tmp_path}"])
+        if group != "logger":
+            assert chosen["names"][group] == name
+
+
+def test_every_rule_is_about_a_key_that_there_is():
+    known = [compose(["data=sample"]), compose(["data=sample", "optim=adamw"])]
+    for key in RULES:
+        room, _, leaf = key.rpartition(".")
+        assert any(leaf in (chosen[room] if room else chosen) for chosen in known), key
+
+
+def test_the_last_of_two_values_holds():
+    assert compose(["data=sample", "optim.lr=1", "optim.lr=2"])["optim"]["lr"] == 2
+
+
+def test_a_bad_value_is_refused_wherever_a_config_is_composed():
+    with pytest.raises(BadInput, match=r"optim.lr=0: must be a number above 0"):
+        compose(["data=sample", "optim.lr=0"])
+
+
+def test_multirun_may_be_asked_for_at_the_end(capsys, tiny, runs):
+    # As Hydra's own manual writes it.
+    done = run_here(capsys, "train", *tiny(seed="0,1"), "-m")
+    assert done.code == 0, done
+    assert len(list(runs.glob("*/*/*/summary.json"))) == 2
+    assert [line["step"] for line in lines(next(runs.glob("*/*/*")))] == [2, 4, 6]

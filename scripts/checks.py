@@ -40,14 +40,18 @@ def is_flag(value: Any) -> bool:
 
 
 def are_betas(value: Any) -> bool:
-    """A flat list lies in [0, 1). A nested one (MAdam's) is for the optimizer itself to check."""
-    if not isinstance(value, list | tuple):
+    """Flat lists lie in [0, 1). What is nested in one (MAdam's) is for the optimizer to check."""
+    if not isinstance(value, list | tuple) or len(value) < 2:
         return False
     return all(is_number(beta) and 0 <= beta < 1 for beta in value if not isinstance(beta, list))
 
 
 def is_device(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda(:\d+)?", value) is not None
+
+
+def is_path(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def one_of(allowed: tuple[str, ...]) -> tuple[Callable[[Any], bool], str]:
@@ -61,6 +65,7 @@ def or_null(rule: Callable[[Any], bool], text: str) -> tuple[Callable[[Any], boo
 POSITIVE = (is_positive, "a number above 0")
 COUNT = (is_count, "a whole number above 0")
 FLAG = (is_flag, "true or false")
+PATH = (is_path, "the path of a folder")
 
 RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data": one_of(SOURCES),
@@ -69,7 +74,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "precision": one_of(PRECISIONS),
     "clip_norm": or_null(*POSITIVE),
     "optim.lr": POSITIVE,
-    "optim.betas": (are_betas, "numbers in [0, 1)"),
+    "optim.betas": (are_betas, "a list of two or more numbers in [0, 1)"),
     "optim.eps": (is_not_negative, "a number, 0 or above"),
     "optim.weight_decay": (is_not_negative, "a number, 0 or above"),
     "task.epochs": COUNT,
@@ -82,7 +87,14 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "train.deterministic": FLAG,
     "train.checkpoint_seconds": (is_not_negative, "a number of seconds, 0 or above"),
     "sweep.jobs_per_device": COUNT,
+    "paths.runs": PATH,
+    "paths.data": PATH,
+    "paths.reports": PATH,
 }
+
+
+# Keys in these depend on which task and which optimizer it is; all others are always there.
+VARYING = ("task", "optim")
 
 
 def check_values(config: dict[str, Any]) -> None:
@@ -93,9 +105,14 @@ def check_values(config: dict[str, Any]) -> None:
     """
     for key, (rule, allowed) in RULES.items():
         room, _, leaf = key.rpartition(".")
-        values = config[room] if room else config
-        if leaf in values and not rule(values[leaf]):
-            raise BadInput(f"{key}={spell(values[leaf])}: must be {allowed}")
+        values = config.get(room) if room else config
+        if not isinstance(values, dict):
+            raise BadInput(f"{room}={spell(values)}: must hold keys, as in {key}=VALUE")
+        if leaf in values:
+            if not rule(values[leaf]):
+                raise BadInput(f"{key}={spell(values[leaf])}: must be {allowed}")
+        elif room not in VARYING:
+            raise BadInput(f"{key} is missing: must be {allowed}")
 
 
 def spell(value: Any) -> str:

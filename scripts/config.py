@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -30,8 +30,11 @@ def compose(overrides: list[str], config_dir: Path = CONF) -> dict[str, Any]:
             cfg = hydra_compose("train", overrides=list(overrides), return_hydra_config=True)
         choices = cfg.hydra.runtime.choices
         config = resolved(cfg, choices)
-    except (ConfigCompositionException, OverrideParseException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise BadInput(explain(error, overrides)) from error
+    for group, name in config["names"].items():
+        if name is None:
+            raise BadInput(f"{group} is missing: choose one of {', '.join(names(group))}")
     check_values(config)
     check_classes(config)
     return config
@@ -43,7 +46,7 @@ def resolved(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
         str(key): OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
         for key, node in ((key, cfg[key]) for key in cfg if key != "hydra")
     }
-    config["names"] = {group: choices[group] for group in ("task", "optim", "schedule")}
+    config["names"] = {group: choices.get(group) for group in ("task", "optim", "schedule")}
     return config
 
 
@@ -63,12 +66,24 @@ def explain(error: Exception, overrides: Iterable[str]) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return unknown(group, name, error.options or names(group))
-    key = re.search(r"Key '(\S+)' is not in struct", f"{error} {error.__cause__}")
-    full = re.search(r"full_key: (\S+)", f"{error} {error.__cause__}")
-    if key and full:
+    text = f"{error}\n{error.__cause__ or ''}"
+    if several := re.search(r"Ambiguous value for argument '(.*)'", text):
+        return (
+            f"{several[1]}: must be one value; several are for python -m scripts.train -m, "
+            "and a list is written [A,B]"
+        )
+    if "Config group override must be" in text:  # as in optim=3: Hydra does not say which
+        for override in overrides:
+            group, _, name = override.partition("=")
+            if group and (CONF / group).is_dir() and name not in names(group):
+                return unknown(group, name, names(group))
+    full = re.search(r"full_key: (\S+)", text)
+    if full and re.search(r"Key '\S+' (is not in struct|not in)", text):
         typed = next((o for o in overrides if o.lstrip("+~").startswith(full[1])), full[1])
         return f"{typed}: there is no key {full[1]}; see python -m scripts.train --help"
-    return " ".join(str(error).split("\n")[0].split())
+    reasons = [line for line in (str(error), str(error.__cause__ or "")) if line]
+    sentence = ": ".join(" ".join(reason.split("\n")[0].split()) for reason in reasons)
+    return f"{full[1]}: {sentence}" if full and full[1] not in sentence else sentence
 
 
 def unknown(group: str, name: str, allowed: Iterable[str]) -> str:

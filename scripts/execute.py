@@ -89,7 +89,14 @@ def train_on(device: torch.device, run: Run, config: dict[str, Any], loop: Loop)
             run.end(outcome, session.summary(outcome))
     finally:
         bar.close()
-        loggers.finish({"status": outcome, **session.summary(outcome)})
+        loggers.finish(
+            {
+                "status": outcome,
+                "final": session.final,
+                "best": session.best,
+                "wall_seconds": session.elapsed(),
+            }
+        )
     return outcome
 
 

@@ -8,10 +8,11 @@ from hydra import initialize_config_dir
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 
 from scripts.checks import BadInput
-from scripts.config import CONF
+from scripts.config import CONF, explain
 from scripts.devices import places
 
 # Launchers that do not come with the project, and the extras that bring them.
@@ -60,7 +61,7 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any]) -> list[
         config: of any one of the runs.
 
     Raises:
-        BadInput: the launcher is not installed, or a device is not there.
+        BadInput: the launcher is not installed or cannot be set so, or a device is not there.
     """
     name = launcher_name(overrides)
     device, jobs = config["train"]["device"], config["sweep"]["jobs_per_device"]
@@ -73,7 +74,19 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any]) -> list[
         raise BadInput(
             f"hydra/launcher={name}: not installed; pip install 'adamily[{EXTRAS[name]}]'"
         )
+    check_settings([override for override in overrides if is_hydras(override)])
     return [f"{key}={value}" for key, value in settings.items() if not typed(overrides, key)]
+
+
+def check_settings(shared: list[str]) -> None:
+    """Raise BadInput unless Hydra understands what it is told about its launcher."""
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            hydra = GlobalHydra.instance().hydra
+            assert hydra is not None
+            hydra.compose_config("train", shared, RunMode.MULTIRUN)
+    except HydraException as error:
+        raise BadInput(explain(error, shared)) from error
 
 
 def typed(overrides: Sequence[str], key: str) -> bool:

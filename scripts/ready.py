@@ -41,7 +41,13 @@ def leave(runs: Iterable[Run]) -> None:
         sys.exit(128 + signum)
     open_runs = [run for run in runs if not run.ended]
     for run in open_runs:
-        summary = run.summary
-        reason = summary["error"] if summary else "has not ended"
-        print(f"failed: {run.folder}: {reason}; log: {run.folder / 'log.txt'}", file=sys.stderr)
+        print(f"{why_open(run)}; log: {run.folder / 'log.txt'}", file=sys.stderr)
     sys.exit(1 if open_runs else 0)
+
+
+def why_open(run: Run) -> str:
+    if summary := run.summary:
+        return f"failed: {run.folder}: {summary['error']}"
+    if run.busy:
+        return f"not ended: {run.folder}: another process is training it"
+    return f"failed: {run.folder}: stopped before its end"

@@ -18,6 +18,9 @@ from results.run import Run
 from scripts.config import make_optimizer, make_schedule, make_task
 from tasks.seeds import derive
 
+# What this process began with; a resumed run may ask for another number.
+THREADS = torch.get_num_threads()
+
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -70,6 +73,7 @@ class Session:
         if config["train"]["deterministic"]:
             # cuBLAS reads this when it starts.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.set_num_threads(THREADS)
         torch.use_deterministic_algorithms(config["train"]["deterministic"])
         self.config = config
         self.device = device

@@ -134,7 +134,9 @@ def main() -> None:
         configs = [compose(overrides) for overrides in expand(typed.overrides, typed.multirun)]
         make_ready(configs)
         if typed.multirun:
-            sys.argv += launcher_settings(typed.overrides, configs[0])
+            # Beside the other overrides: the parser wants them all in one place.
+            at = sys.argv.index(typed.overrides[0]) if typed.overrides else len(sys.argv)
+            sys.argv[at:at] = launcher_settings(typed.overrides, configs[0])
     except (BadInput, DataError) as error:
         refuse(error)
     with interrupt.told_to_workers():

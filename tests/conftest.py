@@ -108,7 +108,7 @@ def make_study() -> Callable[..., Study]:
     return lambda **changes: replace(usual, **changes)
 
 
-def write_run(root: Path, config: dict[str, Any], summary: dict | None, lines: list[dict]) -> Run:
+def write(root: Path, config: dict[str, Any], summary: dict | None, lines: list[dict]) -> Run:
     """Write a run's folder as it lies on disk, without the cost of syncing every file."""
     run = Run(root, config)
     run.folder.mkdir(parents=True)
@@ -119,6 +119,12 @@ def write_run(root: Path, config: dict[str, Any], summary: dict | None, lines: l
     if summary is not None:
         (run.folder / "summary.json").write_text(json.dumps(summary))
     return run
+
+
+@pytest.fixture
+def write_run() -> Callable[..., Run]:
+    """`write_run(root, config, summary, lines)` writes a run's folder."""
+    return write
 
 
 def summary_of(status: str, final: dict[str, float], best: dict[str, float]) -> dict[str, Any]:
@@ -178,7 +184,7 @@ def record_of(root: Path, cell: Cell, outcome: Outcome) -> Record | None:
             {"step": step, **{name: value * factor for name, value in outcome.items()}}
             for step, factor in ((10, 4.0), (20, 0.5), (30, 1.0))
         ]
-    record = read(write_run(root, config, summary, lines).folder)
+    record = read(write(root, config, summary, lines).folder)
     assert record is not None
     return record
 

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from conftest import write_run
 
 from results.records import read, read_all
 from results.run import dump_yaml, read_yaml
@@ -18,7 +17,7 @@ LINES = [{"step": 1, "train/loss": 0.25}, {"step": 2, "train/loss": None, "test/
 
 
 @pytest.fixture
-def folder(tmp_path, make_config):
+def folder(tmp_path, make_config, write_run):
     return write_run(tmp_path / "runs", make_config(), SUMMARY, LINES).folder
 
 
@@ -84,7 +83,7 @@ def test_a_folder_without_a_config_is_no_run(tmp_path, heard):
     assert heard.text == ""
 
 
-def test_all_runs_are_found_and_a_bad_one_harms_no_other(tmp_path, make_config, heard):
+def test_all_runs_are_found_and_a_bad_one_harms_no_other(tmp_path, make_config, write_run, heard):
     root = tmp_path / "runs"
     runs = [write_run(root, make_config({"seed": seed}), SUMMARY, LINES) for seed in range(3)]
     (runs[1].folder / "config.yaml").write_text("a: [")

@@ -193,8 +193,8 @@ def _command(command, arguments, said, scratch, conf, limit):
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     # Line by line, so that a test sees what was said by a process that was killed.
-    sys.stdout = open(1, "w", buffering=1, closefd=False)
-    sys.stderr = open(2, "w", buffering=1, closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)
     os.environ["TMPDIR"] = scratch
     tempfile.tempdir = None
     signal.signal(signal.SIGINT, signal.default_int_handler)

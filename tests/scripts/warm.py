@@ -1,8 +1,8 @@
 """Imported by the process that the tests fork commands from: what each would import by itself."""
 
-import scripts.sweep
-import scripts.train
-from scripts.config import compose
+import importlib
 
+for command in ("train", "sweep"):
+    importlib.import_module(f"scripts.{command}")
 # Finds Hydra's plugins, and imports the task, the optimizer and the schedule.
-compose(["data=sample"])
+importlib.import_module("scripts.config").compose(["data=sample"])

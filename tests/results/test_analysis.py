@@ -1,0 +1,208 @@
+"""From runs to what a table says: which grid point is best, and what a reader must be told."""
+
+import pytest
+
+import results.published
+from results.analysis import printed_quantity, warnings
+from results.study import Select
+
+
+def by_rate(values):
+    """An outcome by learning rate: one for all seeds, or a list with one for each."""
+
+    def outcome(cell):
+        found = values[cell.point["optim.lr"]]
+        found = found[cell.seed] if isinstance(found, list) else found
+        return {"train/loss": found} if isinstance(found, float) else found
+
+    return outcome
+
+
+def best_rate(result, row=0):
+    best = result.rows[row].best
+    return best and best.values["optim.lr"]
+
+
+def test_the_best_point_is_that_of_the_best_mean(make_study, make_result):
+    """1e-2 has the best seed and the better of the worst seeds loses: means are 2, 1.5 and 2.5."""
+    values = {1e-4: [2.0, 2.0], 1e-3: [1.4, 1.6], 1e-2: [0.1, 4.9]}
+    result = make_result(make_study(), by_rate(values))
+    assert best_rate(result) == 1e-3
+    found = result.rows[0].estimates["train/loss"]
+    assert found.center == pytest.approx(1.5)
+    assert found.spread == pytest.approx(0.1 * 2**0.5)
+    assert found.n == 2
+
+
+def test_the_best_point_may_be_that_of_the_largest_value(make_study, make_result):
+    study = make_study(select=Select(metric="train/loss", at="last", mode="max"))
+    assert best_rate(make_result(study, by_rate({1e-4: 1.0, 1e-3: 3.0, 1e-2: 2.0}))) == 1e-3
+
+
+def test_the_choice_is_by_the_mean_also_where_medians_are_shown(make_study, make_result):
+    """The medians are 1.0 and 1.1, the means 4.0 and 1.1."""
+    study = make_study(statistic="median", profiles={"smoke": {"seeds": 3}})
+    values = {1e-4: [1.0, 1.0, 10.0], 1e-3: [1.1, 1.1, 1.1], 1e-2: [9.0, 9.0, 9.0]}
+    result = make_result(study, by_rate(values))
+    assert best_rate(result) == 1e-3
+    assert result.rows[0].points[0].estimate("train/loss", study).center == 1.0
+
+
+def test_last_and_best_are_different_numbers(make_study, make_result):
+    outcome = by_rate({1e-4: 3.0, 1e-3: 1.0, 1e-2: 2.0})
+    last = make_result(make_study(), outcome)
+    assert last.rows[0].estimates["train/loss"].center == 1.0
+
+
+def test_best_means_the_best_of_all_evaluations(make_study, make_result):
+    study = make_study(select=Select(metric="train/loss", at="best", mode="min"))
+    result = make_result(study, by_rate({1e-4: 3.0, 1e-3: 1.0, 1e-2: 2.0}))
+    assert result.rows[0].estimates["train/loss"].center == 0.5
+
+
+def test_a_point_at_which_a_seed_diverged_comes_last(make_study, make_result):
+    """However good the seed is that is left."""
+    values = {1e-4: [2.0, 2.0], 1e-3: [3.0, 3.0], 1e-2: [0.1, "diverged"]}
+    result = make_result(make_study(), by_rate(values))
+    assert best_rate(result) == 1e-4
+    assert result.count("diverged") == 2  # one for each of the two rows
+
+
+def test_a_point_that_diverged_is_still_better_than_none(make_study, make_result):
+    values = {1e-4: "diverged", 1e-3: ["diverged", 3.0], 1e-2: "diverged"}
+    result = make_result(make_study(), by_rate(values))
+    assert best_rate(result) == 1e-3
+    assert result.rows[0].estimates["train/loss"].n == 1
+    assert result.rows[0].complete
+
+
+@pytest.mark.parametrize("outcome", ["diverged", "failed", "unfinished", None])
+def test_without_a_finished_run_there_is_no_best_point(make_study, make_result, outcome):
+    result = make_result(make_study(), lambda cell: outcome)
+    assert [row.best for row in result.rows] == [None, None]
+    assert result.rows[0].estimates == {}
+    assert result.planned == 12
+    assert result.rows[0].complete is (outcome == "diverged")
+
+
+def test_rows_and_points_keep_the_order_of_the_study(make_study, make_result):
+    study = make_study(columns={"B": {"task": "b"}, "A": {"task": "a"}})
+    result = make_result(study, lambda cell: {"train/loss": cell.point["optim.lr"]})
+    labels = [(row.column, row.row) for row in result.rows]
+    assert labels == [("B", "AMSGrad"), ("B", "AdaMax"), ("A", "AMSGrad"), ("A", "AdaMax")]
+    assert [point.values["optim.lr"] for point in result.rows[0].points] == [1e-4, 1e-3, 1e-2]
+
+
+def test_columns_are_judged_each_by_itself(make_study, make_result):
+    study = make_study(columns={"FC-2": {"task": "a"}, "ResNet-50": {"task": "b"}})
+    good = {"FC-2": 1e-3, "ResNet-50": 1e-4}
+    result = make_result(
+        study, lambda cell: {"train/loss": abs(cell.point["optim.lr"] - good[cell.column])}
+    )
+    found = {(row.row, row.column): row for row in result.rows}
+    assert found["AMSGrad", "FC-2"].best.values["optim.lr"] == 1e-3
+    assert found["AMSGrad", "ResNet-50"].best.values["optim.lr"] == 1e-4
+    # Each has the number of its own column of table 2.
+    assert found["AMSGrad", "FC-2"].printed == 1e-3
+    assert found["AMSGrad", "ResNet-50"].printed == 3e-4
+    assert found["AdaMax", "ResNet-50"].printed == 3e-4
+
+
+def test_two_keys_are_chosen_together(make_study, make_result):
+    grid = {"optim.lr": [1e-4, 1e-3, 1e-2], "optim.betas": [[0.9, 0.999], [0.5, 0.9]]}
+    best = {"optim.lr": 1e-3, "optim.betas": [0.5, 0.9]}
+    result = make_result(
+        make_study(grid=grid), lambda cell: {"train/loss": 1.0 if cell.point == best else 2.0}
+    )
+    assert [len(row.points) for row in result.rows] == [6, 6]
+    assert [point.planned for point in result.rows[0].points] == [2] * 6
+    assert result.rows[0].best.values == best
+
+
+# -- what a reader is told -------------------------------------------------------------------------
+
+MIDDLE = {1e-4: 2.0, 1e-3: 1.0, 1e-2: 3.0}
+
+
+def test_a_whole_paper_run_needs_no_warning(make_study, make_result):
+    assert warnings(make_result(make_study(), by_rate(MIDDLE), "paper", "full")) == []
+
+
+@pytest.mark.parametrize(("profile", "data"), [("paper", "sample"), ("short", "full")])
+def test_less_than_the_papers_budget_is_not_comparable(make_study, make_result, profile, data):
+    [said] = warnings(make_result(make_study(), by_rate(MIDDLE), profile, data))
+    assert said == f"Made with profile {profile} on {data} data: not comparable with print."
+
+
+@pytest.mark.parametrize("edge", [1e-4, 1e-2])
+def test_a_best_value_at_the_edge_of_the_grid_is_said(make_study, make_result, edge):
+    values = {**MIDDLE, edge: 0.5}
+    said = warnings(make_result(make_study(), by_rate(values), "paper", "full"))
+    assert said == [
+        f"{row} (FC-2): the best optim.lr, {edge:g}, is at the edge of the grid; "
+        "a better one may lie beyond."
+        for row in ("AMSGrad", "AdaMax")
+    ]
+
+
+def test_the_edge_is_that_of_the_values_in_whatever_order(make_study, make_result):
+    study = make_study(grid={"optim.lr": [1e-2, 1e-4, 1e-3]})
+    assert warnings(make_result(study, by_rate(MIDDLE), "paper", "full")) == []
+
+
+def test_a_switch_and_a_list_have_no_edge(make_study, make_result):
+    grid = {"optim.amsgrad": [True, False], "optim.betas": [[0.9, 0.999], [0.5, 0.9]]}
+    result = make_result(make_study(grid=grid), lambda cell: {"train/loss": 1.0}, "paper", "full")
+    assert warnings(result) == []
+
+
+def test_what_is_missing_and_what_failed_are_counted(make_study, make_result):
+    values = {1e-4: [2.0, None], 1e-3: [1.0, "failed"], 1e-2: ["diverged", "unfinished"]}
+    result = make_result(make_study(seeds=2), by_rate(values), "paper", "full")
+    assert {s: result.count(s) for s in ("finished", "diverged", "failed", "unfinished")} == {
+        "finished": 4,
+        "diverged": 2,
+        "failed": 2,
+        "unfinished": 2,
+    }
+    said = warnings(result)
+    assert "6 of 12 runs have not finished: the table may change." in said
+    assert any(text.startswith("2 runs failed; their log.txt says why.") for text in said)
+    assert not result.rows[0].complete
+
+
+def test_a_changed_study_is_not_called_by_its_profile(make_study, make_result):
+    result = make_result(make_study(), by_rate(MIDDLE), "paper", "full")
+    assert (result.name, result.comparable) == ("toy.paper.full", True)
+    # `scripts.studies` calls it custom, and that is no paper's table.
+    from dataclasses import replace
+
+    changed = replace(result, profile="custom", changes=("task.steps=2",))
+    assert (changed.name, changed.comparable) == ("toy.custom.full", False)
+
+
+# -- the paper's numbers ---------------------------------------------------------------------------
+
+
+def test_the_printed_rate_stands_beside_the_row(make_study, make_result):
+    result = make_result(make_study(), by_rate(MIDDLE))
+    assert printed_quantity(result.study) == "optim.lr"
+    assert [row.printed for row in result.rows] == [1e-3, 1e-3]
+
+
+def test_a_row_that_the_paper_lacks_has_no_printed_number(make_study, make_result):
+    rows = {"SGD": {"optim": "sgd"}}
+    study = make_study(rows=rows, figures={})
+    assert make_result(study, by_rate(MIDDLE)).rows[0].printed is None
+
+
+def test_a_study_of_no_table_has_no_printed_numbers(make_study, make_result):
+    study = make_study(published=None)
+    assert printed_quantity(study) is None
+    assert make_result(study, by_rate(MIDDLE)).rows[0].printed is None
+
+
+def test_all_printed_tables_say_what_their_numbers_are():
+    for table in results.published.published("lp_adam")["tables"].values():
+        assert table["value"] and table["title"]
+        assert all(row.keys() <= set(table["columns"]) for row in table["rows"].values())

@@ -1,0 +1,95 @@
+"""Tables 1, 2 and 3 of Daley & Amato, copied here from the paper's text once more."""
+
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+
+from results.published import printed, published
+from results.study import Loader
+
+ROOT = Path(__file__).parents[2]
+
+# Factors of the learning rate.
+TABLE_1 = {
+    "1.2": 10 * math.sqrt(10),
+    "1.5": 10,
+    "2": math.sqrt(10),
+    "3": 1,
+    "6": 0.1 * math.sqrt(10),
+}
+
+TABLE_2 = """
+AdaBelief      | 3e-3 | 3e-4 | 3e-4 | 3e-3
+AdaBound       | 1e-3 | 1e-4 | 1e-4 | 3e-5
+AMSGrad        | 1e-3 | 1e-4 | 3e-4 | 1e-3
+Yogi           | 3e-3 | 3e-4 | 3e-4 | 3e-3
+Adam (p = 1.2) | 3e-5 | 3e-5 | 1e-4 | 3e-4
+Adam (p = 1.5) | 3e-5 | 1e-4 | 1e-4 | 3e-4
+Adam (p = 2)   | 3e-5 | 1e-4 | 3e-4 | 1e-3
+Adam (p = 3)   | 1e-4 | 1e-4 | 3e-4 | 1e-3
+Adam (p = 6)   | 3e-4 | 3e-4 | 3e-4 | 3e-3
+AdaMax         | 1e-3 | 3e-4 | 3e-4 | 3e-3
+"""
+COLUMNS_2 = ["FC-2", "VGGNet-16", "ResNet-50", "LSTM (all)"]
+
+TABLE_3 = """
+AdaBelief      | 1e-4 | 1e-4 | 3e-4 | 1e-4 | 3e-4 | 1e-4
+Adam (p = 2)   | 3e-5 | 1e-4 | 1e-4 | 1e-4 | 3e-5 | 1e-4
+Adam (p = 3)   | 3e-5 | 1e-4 | 1e-4 | 1e-4 | 1e-4 | 1e-4
+"""
+COLUMNS_3 = ["Beam Rider", "Breakout", "Pong", "Q*Bert", "Seaquest", "Space Invaders"]
+
+
+def table_of(text, columns):
+    rows = [line.split("|") for line in text.strip().splitlines()]
+    return {
+        name.strip(): dict(zip(columns, map(float, numbers), strict=True)) for name, *numbers in rows
+    }
+
+
+def rows_of(table):
+    return published("lp_adam")["tables"][table]["rows"]
+
+
+def test_table_1():
+    found = {p: row["Max Step"] for p, row in rows_of("table1").items()}
+    assert found == pytest.approx(TABLE_1)
+    # "a geometric sequence with common ratio √10"
+    steps = list(found.values())
+    assert [a / b for a, b in zip(steps, steps[1:], strict=False)] == pytest.approx(
+        [math.sqrt(10)] * 4
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "text", "columns"),
+    [("table2", TABLE_2, COLUMNS_2), ("table3", TABLE_3, COLUMNS_3)],
+)
+def test_tables_2_and_3(table, text, columns):
+    assert rows_of(table) == table_of(text, columns)
+    assert published("lp_adam")["tables"][table]["columns"] == columns
+    assert published("lp_adam")["tables"][table]["value"] == "optim.lr"
+
+
+def test_all_rates_in_print_are_rates_that_the_paper_tried():
+    # Appendix A.
+    tried = {3e-5, 1e-4, 3e-4, 1e-3, 3e-3}
+    for table in ("table2", "table3"):
+        assert {rate for row in rows_of(table).values() for rate in row.values()} <= tried
+
+
+def test_a_number_is_found_by_table_row_and_column():
+    assert printed("lp_adam", "table2", "Adam (p = 6)", "LSTM (all)") == 3e-3
+    assert printed("lp_adam", "table3", "AdaBelief", "Q*Bert") == 1e-4
+    assert printed("lp_adam", "table2", "SGD", "FC-2") is None
+    assert printed("lp_adam", "table3", "AdaBelief", "FC-2") is None
+
+
+def test_the_rows_of_fc2_are_rows_of_table_2():
+    study = yaml.load((ROOT / "conf/study/lp_adam/fc2.yaml").read_text(), Loader)
+    assert study["rows"].keys() <= table_of(TABLE_2, COLUMNS_2).keys()
+    assert study["columns"].keys() == {"FC-2"}
+    assert study["grid"] == {"optim.lr": [3e-5, 1e-4, 3e-4, 1e-3, 3e-3]}
+    assert study["seeds"] == 10

@@ -1,0 +1,179 @@
+"""A study's YAML, its cells, and what is said of mistakes in it."""
+
+import copy
+
+import pytest
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from results.study import Loader, StudyError, load, spell
+
+TEXT = """
+title: Toys
+reproduces: [table 2]
+notes: []
+columns:
+  A: {task: toy}
+  B: {task: toy, task.epochs: 7}
+rows:
+  one: {optim: adam}
+  two: {optim: adam, optim.lr_decay: null}
+grid:
+  optim.lr: [3e-5, 1e-3]
+  optim.betas: [[0.9, 0.999], [0, 0.5]]
+seeds: 2
+select: {metric: train/loss, at: last, mode: min}
+report: [train/loss]
+statistic: mean
+published: null
+figures:
+  fig: {title: F, rows: [one], metric: train/loss}
+profiles:
+  paper: {}
+  smoke: {seeds: 1, task.epochs: 3}
+"""
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    """`loaded(change)`: the study above, `change` having been made to what its YAML says."""
+
+    def make(change=lambda text: None):
+        text = copy.deepcopy(yaml.load(TEXT, Loader))
+        change(text)
+        (tmp_path / "paperx").mkdir(exist_ok=True)
+        (tmp_path / "paperx" / "toy.yaml").write_text(yaml.safe_dump(text, sort_keys=False))
+        return load("paperx/toy", tmp_path)
+
+    return make
+
+
+def test_a_study_says_what_its_yaml_says(loaded):
+    study = loaded()
+    assert (study.name, study.paper, study.title) == ("paperx/toy", "paperx", "Toys")
+    assert study.grid["optim.lr"] == [3e-5, 1e-3]
+    assert (study.select.metric, study.select.at, study.select.mode) == ("train/loss", "last", "min")
+    assert study.figures["fig"].rows == ["one"]
+
+
+def test_a_rate_without_a_point_is_a_number():
+    """YAML 1.1 reads 3e-5 as text, which would be another learning rate for the identity."""
+    read = yaml.load("[3e-5, 1E+2, -2e3, 1.e-1, .5e1, 3, 1.5, e5, 1e, x1e-3]", Loader)
+    assert read == [3e-5, 100.0, -2000.0, 0.1, 5.0, 3, 1.5, "e5", "1e", "x1e-3"]
+
+
+def test_cells_are_all_combinations_row_by_row(loaded):
+    cells = loaded().cells("paper", "full")
+    assert len(cells) == 2 * 2 * (2 * 2) * 2
+    assert [(cell.column, cell.row) for cell in cells[::8]] == [
+        ("A", "one"),
+        ("A", "two"),
+        ("B", "one"),
+        ("B", "two"),
+    ]
+    first = [(cell.point["optim.lr"], cell.point["optim.betas"], cell.seed) for cell in cells[:8]]
+    assert first == [
+        (lr, betas, seed)
+        for lr in (3e-5, 1e-3)
+        for betas in ([0.9, 0.999], [0, 0.5])
+        for seed in (0, 1)
+    ]
+    assert len({str(cell.settings) for cell in cells}) == len(cells)
+
+
+def test_a_cell_says_all_that_its_run_must_know(loaded):
+    cell = loaded().cells("smoke", "sample")[-1]
+    assert cell.settings == {
+        "data": "sample",
+        "profile": "smoke",
+        "group": "paperx/toy",
+        "task": "toy",
+        # The profile's budget holds against the column's.
+        "task.epochs": 3,
+        "optim": "adam",
+        "optim.lr_decay": None,
+        "optim.lr": 1e-3,
+        "optim.betas": [0, 0.5],
+        "seed": 0,
+    }
+
+
+def test_a_profile_may_have_fewer_seeds_and_the_study_stays_as_it_was(loaded):
+    study = loaded()
+    for _ in range(2):
+        assert {cell.seed for cell in study.cells("smoke", "sample")} == {0}
+        assert {cell.seed for cell in study.cells("paper", "sample")} == {0, 1}
+    assert "seeds" not in study.cells("smoke", "sample")[0].settings
+    assert study.profiles["smoke"]["seeds"] == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [3e-5, 1e-10, 0.1, 1e22, 1, 0, -2, True, False, None, [0.9, 0.999], [1, None, [2, 3]], "adam"],
+)
+def test_hydra_reads_an_override_as_it_was_meant(value):
+    parsed = OverridesParser.create().parse_override(f"key={spell(value)}").value()
+    assert parsed == value and type(parsed) is type(value)
+
+
+def test_overrides_are_typed_as_on_the_command_line(loaded):
+    assert loaded().cells("smoke", "sample")[-1].overrides == [
+        "data=sample",
+        "profile=smoke",
+        "group=paperx/toy",
+        "task=toy",
+        "task.epochs=3",
+        "optim=adam",
+        "optim.lr_decay=null",
+        "optim.lr=0.001",
+        "optim.betas=[0,0.5]",
+        "seed=0",
+    ]
+
+
+# -- mistakes --------------------------------------------------------------------------------------
+
+
+def setter(*path, value):
+    def change(text):
+        *most, last = path
+        for part in most:
+            text = text[part]
+        text[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.pop("grid"), "study paperx/toy: keys missing or unknown: grid"),
+        (setter("lrs", value=1), "study paperx/toy: keys missing or unknown: lrs"),
+        (lambda t: t["select"].pop("at"), "select: keys missing or unknown: at"),
+        (setter("select", "on", value=1), "select: keys missing or unknown: on"),
+        (setter("figures", "fig", "row", value=[]), "figure fig: keys missing or unknown: row"),
+        # A slip in these would choose by the wrong rule without a word.
+        (setter("select", "mode", value="minimum"), "select.mode: minimum: must be one of min, max"),
+        (setter("select", "at", value="final"), "select.at: final: must be one of last, best"),
+        (setter("select", "metric", value="loss"), "select.metric: loss: must be one of train/loss"),
+        (setter("statistic", value="mode"), "statistic: mode: must be one of mean, median"),
+        (setter("report", value=["accuracy"]), "report: accuracy: must be one of train/loss"),
+        (setter("figures", "fig", "metric", value="l"), "figure fig: l: must be one of train/loss"),
+        (
+            setter("figures", "fig", "rows", value=["one", "ten", "six"]),
+            "figure fig has no row six, ten",
+        ),
+        (setter("profiles", "tiny", value={}), "unknown profile tiny"),
+    ],
+)
+def test_a_mistake_is_named(loaded, change, said):
+    with pytest.raises(StudyError) as caught:
+        loaded(change)
+    assert said in str(caught.value)
+    assert str(caught.value).startswith("study paperx/toy: ")
+
+
+def test_a_profile_that_is_not_there_is_named_with_those_that_are(loaded):
+    with pytest.raises(StudyError) as caught:
+        loaded().cells("short", "sample")
+    assert str(caught.value) == "profile=short: study paperx/toy has paper, smoke"

@@ -1,0 +1,293 @@
+"""The table as text: what stands in each cell, and that each format can be read back."""
+
+import csv
+import io
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import results.published
+from results import table
+from results.report import write_study
+from results.statistics import Estimate
+
+ROOT = Path(__file__).parents[2]
+
+
+def outcome(cell):
+    """The best rate is 1e-3 in both rows; the seeds lie 0.02 apart."""
+    loss = {1e-4: 0.5, 1e-3: 0.2, 1e-2: 0.9}[cell.point["optim.lr"]] + 0.02 * cell.seed
+    return {"train/loss": loss, "test/accuracy": 0.95 + 0.01 * cell.seed}
+
+
+def as_dicts(made):
+    """Rows by header; the second of two equal headers, as the interval's, has " 2" behind it."""
+    headers = []
+    for header in made.headers:
+        headers.append(header if header not in headers else f"{header} 2")
+    return [dict(zip(headers, row, strict=True)) for row in made.rows]
+
+
+@pytest.fixture
+def paper_with_accuracies(tmp_path, monkeypatch):
+    """A paper `px` whose table prints a metric."""
+    (tmp_path / "px.yaml").write_text(
+        "title: A Paper\nauthors: A. Author\ntables:\n  t:\n    title: Table 9\n"
+        "    value: test/accuracy\n    columns: [FC-2]\n    rows:\n"
+        "      AMSGrad: {FC-2: 0.955}\n      AdaMax: {FC-2: 0.99}\n"
+    )
+    monkeypatch.setattr(results.published, "__file__", str(tmp_path / "__init__.py"))
+    results.published.published.cache_clear()
+    yield "px"
+    results.published.published.cache_clear()
+
+
+# -- cells -----------------------------------------------------------------------------------------
+
+
+def test_a_best_rate_stands_beside_the_printed_one(make_study, make_result):
+    made = table.tabulate(make_result(make_study(), outcome))
+    assert made.headers == [
+        "method",
+        *("best lr", "in print", "ratio"),
+        *("training loss", "95% interval"),
+        *("test accuracy", "95% interval"),
+        *("runs", "diverged"),
+    ]
+    first = as_dicts(made)[0]
+    assert (first["method"], first["best lr"], first["in print"]) == ("AMSGrad", "0.001", "0.001")
+    assert first["ratio"] == "same"
+    # Two digits of the standard deviation, 0.02/√2 = 0.0141.
+    assert first["training loss"] == "0.210 ± 0.014"
+    assert first["95% interval"] == "[0.200, 0.220]"
+    assert first["test accuracy"] == "0.9550 ± 0.0071"
+    assert (first["runs"], first["diverged"]) == ("6/6", "0")
+
+
+def test_a_best_rate_off_the_printed_one_is_a_ratio(make_study, make_result):
+    def larger(cell):
+        return {"train/loss": 1 / cell.point["optim.lr"], "test/accuracy": 0.5}
+
+    assert as_dicts(table.tabulate(make_result(make_study(), larger)))[0]["ratio"] == "× 10"
+
+
+def test_a_printed_metric_has_a_difference_and_lies_inside_or_not(
+    make_study, make_result, paper_with_accuracies
+):
+    study = make_study(name=f"{paper_with_accuracies}/toy", published="t")
+    made = table.tabulate(make_result(study, outcome))
+    assert "ratio" not in made.headers
+    first, second = as_dicts(made)
+    # Ours are 0.95 and 0.96.
+    assert (first["in print"], first["difference"], first["inside"]) == ("0.955", "+0", "yes")
+    assert (second["in print"], second["difference"], second["inside"]) == ("0.99", "-0.035", "no")
+    assert any("A. Author, “A Paper”. Table 9." in note for note in made.notes)
+
+
+def test_medians_are_called_medians(make_study, make_result):
+    made = table.tabulate(make_result(make_study(statistic="median"), outcome))
+    assert as_dicts(made)[0]["training loss"] == "0.210 ± 0.010"
+    assert any("median ± standard error" in note for note in made.notes)
+
+
+def test_several_columns_have_a_column_of_their_own(make_study, make_result):
+    study = make_study(columns={"FC-2": {"task": "a"}, "ResNet-50": {"task": "b"}})
+    made = table.tabulate(make_result(study, outcome))
+    assert made.headers[:2] == ["method", "column"]
+    assert [row[:2] for row in made.rows] == [
+        ["AMSGrad", "FC-2"],
+        ["AdaMax", "FC-2"],
+        ["AMSGrad", "ResNet-50"],
+        ["AdaMax", "ResNet-50"],
+    ]
+    assert [row["in print"] for row in as_dicts(made)] == ["0.001", "0.001", "0.0003", "0.0003"]
+
+
+def test_a_row_without_runs_is_dashes(make_study, make_result):
+    made = table.tabulate(make_result(make_study(), lambda cell: None))
+    assert made.rows[0] == ["AMSGrad", "–", "0.001", "–", *["–"] * 4, "0/6", "0"]
+
+
+def test_diverged_runs_are_counted(make_study, make_result):
+    made = table.tabulate(
+        make_result(make_study(), lambda c: "diverged" if c.point["optim.lr"] > 1e-3 else outcome(c))
+    )
+    assert (as_dicts(made)[0]["runs"], as_dicts(made)[0]["diverged"]) == ("6/6", "2")
+
+
+@pytest.mark.parametrize(
+    ("center", "spread", "text"),
+    [
+        (0.123456, 0.0123, "0.123 ± 0.012"),
+        (123.456, 12.3, "123 ± 12"),
+        (1234.5, 345.0, "1234 ± 345"),
+        (94.98, 0.05, "94.980 ± 0.050"),
+        (0.5, 0.0, "0.50000 ± 0.00000"),
+        # A training loss after a hundred epochs.
+        (3.21e-7, 1.5e-8, "3.21e-07 ± 1.5e-08"),
+        (2e-8, 4e-8, "2.0e-08 ± 4.0e-08"),
+    ],
+)
+def test_a_value_has_the_digits_that_its_spread_warrants(center, spread, text):
+    assert table.center_and_spread(Estimate(center, spread, center, center, 3), "mean") == text
+
+
+def test_an_interval_of_tiny_numbers_is_not_zero():
+    assert table.interval(Estimate(3e-7, 1e-8, 2.9e-7, 3.12e-7, 3)) == "[2.90e-07, 3.12e-07]"
+
+
+def test_a_value_that_is_no_number_is_written_as_it_is(make_study, make_result):
+    grid = {"optim.lr": [1e-4, 1e-3, 1e-2], "optim.betas": [[0.9, 0.999]], "schedule": ["cosine"]}
+    first = as_dicts(table.tabulate(make_result(make_study(grid=grid), outcome)))[0]
+    assert first["best betas"] == "[0.9, 0.999]"
+    assert first["best schedule"] == "cosine"
+
+
+# -- what it says of itself ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("profile", "data"), [("smoke", "sample"), ("paper", "full")])
+def test_profile_and_data_stand_in_the_title_and_in_every_file_name(
+    make_study, make_result, tmp_path, profile, data
+):
+    result = make_result(make_study(), outcome, profile, data)
+    assert table.title(result).endswith(f"Profile {profile}, {data} data.")
+    paths = write_study(result, tmp_path / "reports")
+    assert {path.suffix for path in paths} == {".md", ".tex", ".csv", ".png"}
+    for path in paths:
+        assert path.parent == tmp_path / "reports" / "lp_adam"
+        assert path.name.startswith(f"toy.{profile}.{data}.")
+        assert path.stat().st_size > 0
+
+
+def test_a_changed_study_says_what_was_changed(make_study, make_result):
+    result = replace(
+        make_result(make_study(), outcome), profile="custom", changes=("task.steps=2", "+a=b")
+    )
+    assert "Profile custom task.steps=2 +a=b, sample data." in table.title(result)
+
+
+def test_the_notes_say_how_it_was_made(make_study, make_result):
+    notes = " ".join(table.tabulate(make_result(make_study(), outcome)).notes)
+    for said in (
+        "A note.",
+        "Best: minimum of train/loss (last), by the mean over 2 seeds.",
+        "mean ± standard deviation",
+        "Daley",
+        "Table 2",
+        "Made on Two Cores, 2 threads. Commit 0123456789.",
+        "not comparable with print",
+    ):
+        assert said in notes
+
+
+# -- Markdown --------------------------------------------------------------------------------------
+
+
+def cells_of(line):
+    return [cell.strip() for cell in line.strip("|").replace("\\|", "\0").split("|")]
+
+
+def test_markdown_has_as_many_cells_in_every_row(make_study, make_result):
+    study = make_study(rows={"Adam |p| = 2": {"optim": "adam"}}, figures={})
+    made = table.tabulate(make_result(study, outcome))
+    lines = [line for line in table.markdown(made).splitlines() if line.startswith("|")]
+    assert [len(cells_of(line)) for line in lines] == [len(made.headers)] * 3
+    assert cells_of(lines[2])[0] == "Adam \0p\0 = 2"
+    assert table.markdown(made).startswith(f"# {made.title}\n\n|")
+    assert all(f"- {note}\n" in table.markdown(made) for note in made.notes)
+
+
+# -- LaTeX -----------------------------------------------------------------------------------------
+
+HOSTILE = r"50% of $x_1^2$ & {a} \b #3 ~ |p| < ∞ – β₁ → “q” × ±"
+
+
+def test_latex_escapes_all_that_means_something_to_tex():
+    assert table.escape("a_b & 5% #1 $2 {c} ^ ~") == (
+        r"a\_b \& 5\% \#1 \$2 \{c\} \textasciicircum{} \textasciitilde{}"
+    )
+    # The braces of an escape are not escaped again.
+    assert table.escape("\\") == r"\textbackslash{}"
+    assert table.escape("0.2 ± 0.1 × 3") == r"0.2 $\pm$ 0.1 $\times$ 3"
+
+
+def test_latex_has_as_many_cells_as_columns(make_study, make_result):
+    study = make_study(title=HOSTILE, rows={HOSTILE: {"optim": "adam"}}, figures={})
+    made = table.tabulate(make_result(study, outcome))
+    text = table.latex(made)
+    body = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(body) == 2
+    for line in body:
+        assert line.replace(r"\&", "").count("&") == len(made.headers) - 1
+    assert r"\begin{tabular}{l" + "r" * (len(made.headers) - 1) + "}" in text
+    # Outside comments nothing is left that needs a package for its letters.
+    assert "".join(line for line in text.splitlines() if not line.startswith("%")).isascii()
+    for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
+        assert rule in text
+
+
+def test_a_note_of_several_lines_stays_a_comment(make_study, make_result):
+    made = table.tabulate(make_result(make_study(notes=["one\ntwo"]), outcome))
+    before = table.latex(made).split(r"\begin{table}")[0]
+    assert all(line.startswith("%") for line in before.splitlines())
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no pdflatex")
+def test_latex_compiles(make_study, make_result, tmp_path):
+    study = make_study(title=HOSTILE, rows={HOSTILE: {"optim": "adam"}}, figures={})
+    text = table.latex(table.tabulate(make_result(study, outcome)))
+    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}" + "\n" + text
+    (tmp_path / "t.tex").write_text(document + r"\end{document}")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+# -- CSV -------------------------------------------------------------------------------------------
+
+
+def read_csv(result):
+    text = table.comma_separated(table.tabulate(result), result)
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert all(None not in row and None not in row.values() for row in rows)
+    return rows
+
+
+def test_csv_holds_every_point_unrounded(make_study, make_result):
+    rows = read_csv(make_result(make_study(), outcome))
+    assert len(rows) == 6
+    assert [float(row["optim.lr"]) for row in rows[:3]] == [1e-4, 1e-3, 1e-2]
+    assert [row["best"] for row in rows] == ["False", "True", "False"] * 2
+    second = rows[1]
+    wanted = {"study": "lp_adam/toy", "profile": "smoke", "data": "sample", "method": "AMSGrad"}
+    assert wanted.items() <= second.items()
+    assert float(second["train/loss center"]) == (0.2 + 0.22) / 2
+    assert float(second["train/loss spread"]) == pytest.approx(0.02 / 2**0.5, rel=1e-12)
+    assert (second["test/accuracy n"], second["planned"], second["finished"]) == ("2", "2", "2")
+    assert float(second["in print: optim.lr"]) == 1e-3
+
+
+def test_csv_counts_how_runs_ended_and_leaves_unknown_numbers_empty(make_study, make_result):
+    ends = {1e-4: ["diverged", "failed"], 1e-3: [None, "unfinished"], 1e-2: ["failed", "failed"]}
+    rows = read_csv(make_result(make_study(), lambda c: ends[c.point["optim.lr"]][c.seed]))
+    counts = [tuple(row[s] for s in ("finished", "diverged", "failed")) for row in rows[:3]]
+    assert counts == [("0", "1", "1"), ("0", "0", "0"), ("0", "0", "2")]
+    assert {row["train/loss center"] for row in rows} == {""}
+
+
+def test_csv_keeps_text_with_commas_and_quotes(make_study, make_result):
+    label = 'a "b", c\nd'
+    grid = {"optim.lr": [1e-3], "optim.betas": [[0.9, 0.999]]}
+    study = make_study(rows={label: {"optim": "adam"}}, figures={}, grid=grid)
+    [row] = read_csv(make_result(study, outcome))
+    assert row["method"] == label
+    assert row["optim.betas"] == "[0.9, 0.999]"
+
+
+def test_csv_of_a_study_without_printed_numbers_has_no_column_for_them(make_study, make_result):
+    [row, *_] = read_csv(make_result(make_study(published=None), outcome))
+    assert not [name for name in row if name.startswith("in print")]

@@ -1,0 +1,534 @@
+"""The training command and its loop."""
+
+import io
+import os
+import pty
+import sys
+
+import pytest
+import torch
+import yaml
+from running import (
+    files,
+    folder,
+    folders,
+    lines,
+    outcome,
+    outcomes,
+    run_here,
+    summary,
+    wait_until,
+)
+from torch import nn
+
+from results.run import Run
+from scripts import progress
+from scripts import train as training
+from scripts.config import compose, make_optimizer, make_schedule, make_task
+from scripts.execute import execute
+from scripts.session import Session
+from tasks import Mnist
+
+CPU = torch.device("cpu")
+
+
+def run(config):
+    """Train without the command around it; return the run's folder."""
+    execute(config, training.train)
+    return Run(config["paths"]["runs"], config).folder
+
+
+def plain_loop(config, each_step=lambda step, model, loss, lr: None):
+    """What the loop must come to, in the fewest lines: no clipping, no evaluation, no records."""
+    task = make_task(config, CPU)
+    model, optimizer = task.model, make_optimizer(config, task.model.parameters())
+    schedule = make_schedule(config, optimizer, task.steps)
+    losses = []
+    for step in range(task.steps):
+        loss = task.loss(task.batch(step))
+        loss.backward()
+        if config["clip_norm"] is not None:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), config["clip_norm"])
+        lr = optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        losses.append(loss.item())
+        each_step(step, model, loss.item(), lr)
+    return task, losses
+
+
+# -- how a run ends, and what happens when it is asked for again -----------------------------------
+
+
+def test_a_finished_run_is_not_run_again(train, runs):
+    first = train()
+    assert first.code == 0 and "finished in" in first.last
+    where = folder(runs)
+    assert summary(where)["status"] == "finished"
+    assert summary(where)["step"] == summary(where)["steps"] == 6
+    assert [line["step"] for line in lines(where)] == [2, 4, 6]
+    assert not list(where.glob("checkpoint*"))
+
+    before = files(runs)
+    again = train()
+    assert again.code == 0
+    assert "finished before" in again.last and where.name in again.last
+    assert files(runs) == before
+
+
+def test_how_a_run_is_carried_out_makes_no_other_run(train, runs):
+    assert train().code == 0
+    again = train("train.checkpoint_seconds=5", "group=mine", "optim.lr=1e-3", "train.compile=true")
+    assert "finished before" in again.last
+    assert train("optim.lr=2e-3").code == 0
+    assert len(folders(runs)) == 2
+
+
+def test_the_last_step_is_evaluated_whatever_the_period(train, runs):
+    assert train(task__steps=5, task__eval_every=3).code == 0
+    assert [line["step"] for line in lines(folder(runs))] == [3, 5]
+
+
+ODD = ["optim=sgd", "optim._target_=odd.Raises"]
+
+
+def test_a_failed_run_says_where_its_log_is_and_is_tried_again(train, runs, tmp_path):
+    command = [*ODD, f"+optim.once={tmp_path}/once", "+optim.at=4"]
+    done = train(*command)
+    assert done.code == 1
+    where = folder(runs)
+    for word in ("failed", str(where), str(where / "log.txt"), "odd on purpose"):
+        assert word in done.last
+    assert summary(where)["status"] == "failed"
+    # The traceback is for the log alone.
+    assert "Traceback" not in done.out + done.err
+    log = (where / "log.txt").read_text()
+    assert "Traceback" in log and "ArithmeticError: odd on purpose" in log
+
+    assert train(*command).code == 0
+    assert summary(where)["status"] == "finished"
+    assert "error" not in summary(where)
+    assert [line["step"] for line in lines(where)] == [2, 4, 6]
+
+
+def test_a_run_that_always_fails_fails_every_time(train, runs):
+    for _ in range(2):
+        assert train(*ODD).code == 1
+        assert summary(folder(runs))["status"] == "failed"
+
+
+@pytest.mark.parametrize("eval_every", [1, 7, 100])
+def test_a_run_that_diverges_is_a_result(train, runs, tiny, eval_every):
+    typed = ["optim=sgd", "optim.lr=1e12"]
+    changes = {"task__steps": 40, "task__eval_every": eval_every}
+    done = train(*typed, **changes)
+    _, losses = plain_loop(compose([*tiny(**changes), *typed]))
+    first = next(step for step, loss in enumerate(losses, 1) if not torch.tensor(loss).isfinite())
+    assert first < 40
+    assert done.code == 0
+    where = folder(runs)
+    assert summary(where)["status"] == "diverged"
+    assert summary(where)["diverged_at"] == first
+    assert f"diverged at step {first} of 40" in done.last
+    # Nothing is recorded that was measured after it.
+    assert all(line["step"] < first for line in lines(where))
+    assert "diverged before" in train(*typed, **changes).last
+
+
+def test_a_run_that_diverges_is_noticed_between_evaluations(train, runs, monkeypatch):
+    monkeypatch.setattr(training, "TICK_SECONDS", 0.0)
+    assert train("optim=sgd", "optim.lr=1e12", task__steps=2000, task__eval_every=2000).code == 0
+    assert summary(folder(runs))["step"] < 100
+
+
+# -- the loop against a plain one ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["optim=adam"],
+        ["optim=sgd", "clip_norm=0.05"],
+        ["optim=adamax", "schedule=cosine", "optim.lr=0.01"],
+        ["optim=adam", "schedule=multistep", "schedule.milestones=[3,5]", "schedule.of=null"],
+    ],
+    ids=lambda typed: " ".join(typed),
+)
+def test_the_loop_equals_a_plain_one(tiny, typed):
+    config = compose([*tiny(task__steps=8, task__eval_every=1), *typed])
+    before, moved, rates = None, [], []
+
+    def each_step(step, model, loss, lr):
+        nonlocal before
+        after = nn.utils.parameters_to_vector(model.parameters()).detach()
+        if before is not None:
+            moved.append((after - before).abs().double().mean().item())
+        before = after
+        rates.append(lr)
+
+    task, losses = plain_loop(config, each_step)
+    where = run(config)
+    recorded = lines(where)
+    assert [line["train/loss"] for line in recorded] == losses
+    assert [line["lr"] for line in recorded] == rates
+    assert [line["optim/mean_abs_step"] for line in recorded[1:]] == pytest.approx(moved, rel=1e-4)
+    with torch.no_grad():
+        task.model.eval()
+        expected = task.evaluate()
+    assert {name: recorded[-1][name] for name in expected} == expected
+
+
+def test_clipping_does_something(tiny):
+    # Or the comparison with the plain loop above would not see a loop that never clips.
+    config = compose([*tiny(), "optim=sgd"])
+    clipped = compose([*tiny(), "optim=sgd", "clip_norm=0.05"])
+    assert lines(run(config))[-1] != lines(run(clipped))[-1]
+
+
+def test_training_loss_is_the_mean_since_the_evaluation_before(tiny):
+    config = compose(tiny(task__steps=7, task__eval_every=3))
+    _, losses = plain_loop(config)
+    means = [sum(losses[:3]) / 3, sum(losses[3:6]) / 3, losses[6]]
+    assert [line["train/loss"] for line in lines(run(config))] == pytest.approx(means, rel=1e-12)
+
+
+@pytest.mark.parametrize("parts", [4, 3])  # 128 examples in 4 equal parts, in 3 that are not
+def test_accumulation_equals_one_batch(tiny, tmp_path, parts):
+    typed = [*tiny(task__steps=10), "optim=sgd"]
+    whole = lines(run(compose(typed)))
+    runs = f"paths.runs={tmp_path}/cut"
+    cut = lines(run(compose([*typed, f"train.accumulate={parts}", runs])))
+    for one, other in zip(whole, cut, strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+
+
+def test_accumulation_cuts_the_batch(tiny, monkeypatch):
+    sizes = []
+    original = Mnist.loss
+    monkeypatch.setattr(Mnist, "loss", lambda s, b: sizes.append(len(b[0])) or original(s, b))
+    run(compose([*tiny(task__steps=1), "train.accumulate=4"]))
+    assert sizes == [32] * 4
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_lower_precision_trains_and_keeps_float32_weights(tiny, precision):
+    config = compose([*tiny(task__steps=30), f"precision={precision}"])
+    dtypes = []
+    session = Session(config, CPU)
+    first = next(m for m in session.task.model.modules() if isinstance(m, nn.Linear))
+    first.register_forward_hook(
+        lambda module, given, got: dtypes.append((module.weight.dtype, got.dtype))
+    )
+    training.backward(session, session.task.batch(0))
+    wanted = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    assert dtypes == [(torch.float32, wanted)]
+    assert session.parameters[0].grad.dtype == torch.float32
+
+    recorded = lines(run(config))
+    assert recorded[-1]["train/loss"] < 0.9 * recorded[0]["train/loss"]
+    full = lines(run(compose(tiny(task__steps=30))))
+    assert recorded[-1]["train/loss"] == pytest.approx(full[-1]["train/loss"], rel=0.02)
+    assert recorded[-1] != full[-1]
+
+
+@pytest.mark.slow
+def test_a_compiled_model_gives_the_same(tiny, tmp_path):
+    typed = tiny(task__steps=10)
+    plain = lines(run(compose(typed)))
+    where = run(compose([*typed, "train.compile=true", f"paths.runs={tmp_path}/compiled"]))
+    assert summary(where)["status"] == "finished", (where / "log.txt").read_text()
+    for one, other in zip(plain, lines(where), strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+
+
+def test_deterministic_is_turned_on_and_off(tiny, tmp_path):
+    run(compose([*tiny(), "train.deterministic=true"]))
+    assert torch.are_deterministic_algorithms_enabled()
+    run(compose([*tiny(), f"paths.runs={tmp_path}/other"]))
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+# -- seeds -----------------------------------------------------------------------------------------
+
+
+def beginning(config, steps=40):
+    """The first weights, and the batches of more than one epoch."""
+    task = make_task(config, CPU)
+    weights = [parameter.detach().clone() for parameter in task.model.parameters()]
+    return weights, [tensor for step in range(steps) for tensor in task.batch(step)]
+
+
+def same(some, others):
+    return all(torch.equal(a, b) for a, b in zip(some, others, strict=True))
+
+
+def test_optimizers_with_one_seed_see_the_same(tiny):
+    torch.manual_seed(1)
+    weights, batches = beginning(compose([*tiny(), "optim=adam", "seed=3"]))
+    # Whatever was drawn before, and in whatever order batches are asked for.
+    torch.manual_seed(2)
+    torch.rand(7)
+    other_weights, other_batches = beginning(compose([*tiny(), "optim=sgd", "seed=3"]))
+    assert same(weights, other_weights) and same(batches, other_batches)
+    later = make_task(compose([*tiny(), "seed=3"]), CPU).batch(35)
+    assert same(later, batches[70:72])
+
+
+def test_another_seed_is_another_run(tiny):
+    weights, batches = beginning(compose([*tiny(), "seed=3"]))
+    other_weights, other_batches = beginning(compose([*tiny(), "seed=4"]))
+    assert not same(weights, other_weights)
+    assert not same(batches[:2], other_batches[:2])
+
+
+def test_dropout_depends_on_the_seed_alone(tiny, tmp_path):
+    typed = [*tiny(), "task.model._target_=odd.DropoutMLP"]
+    first = outcome(run(compose(typed)))
+    torch.manual_seed(99)
+    torch.rand(5)
+    assert outcome(run(compose([*typed, f"paths.runs={tmp_path}/again"]))) == first
+
+
+def test_two_executions_write_the_same_bytes(train, tmp_path):
+    for name in ("one", "other"):
+        assert train(paths__runs=tmp_path / name).code == 0
+    one, other = outcomes(tmp_path / "one"), outcomes(tmp_path / "other")
+    assert one == other and one
+
+
+# -- cost ------------------------------------------------------------------------------------------
+
+
+def test_the_device_is_asked_for_nothing_between_evaluations(tiny, monkeypatch):
+    # On a GPU each of these waits until the device has done all that it was given.
+    asked = []
+    for name in ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__"):
+        original = getattr(torch.Tensor, name)
+
+        def spy(tensor, *args, original=original, name=name, **kwargs):
+            asked.append(name)
+            return original(tensor, *args, **kwargs)
+
+        monkeypatch.setattr(torch.Tensor, name, spy)
+
+    during = []
+    batch = Mnist.batch
+
+    def next_batch(task, step):
+        during.append((step, len(asked)))
+        return batch(task, step)
+
+    monkeypatch.setattr(Mnist, "batch", next_batch)
+    monkeypatch.setattr(training, "TICK_SECONDS", 1e9)
+    run(compose([*tiny(task__steps=30, task__eval_every=10), "optim=sgd", "clip_norm=1.0"]))
+    counts = dict(during)
+    # Evaluations follow steps 9 and 19, counted from 0; the first batch loads the data.
+    for first, last in ((1, 9), (10, 19), (20, 29)):
+        assert counts[first] == counts[last], asked
+    assert counts[10] > counts[9]
+
+
+def test_losses_stay_on_the_device_until_asked(tiny):
+    session = Session(compose(tiny()), CPU)
+    session.losses.add(torch.tensor(1.0))
+    session.losses.add(torch.tensor(float("nan")))
+    assert len(session.losses._waiting) == 2
+    assert session.losses.any_not_finite()
+    assert session.losses.first_not_finite() == 1
+
+
+# -- trouble that a run survives -------------------------------------------------------------------
+
+
+def test_a_checkpoint_that_cannot_be_written(start, tiny, runs, tmp_path):
+    # Limits the size of files, of which checkpoints are the largest, as a full disk would.
+    typed = tiny(task__steps=20, train__checkpoint_seconds=0)
+    child = start("train", *typed, limit=20_000)
+    assert child.wait() == 0, child.output
+    where = folder(runs)
+    log = (where / "log.txt").read_text()
+    assert child.output.count("goes on without a checkpoint") == 1
+    assert log.count("goes on without a checkpoint") == 1
+    assert summary(where)["status"] == "finished"
+    # Nothing half written stays behind.
+    names = {path.name for path in where.iterdir()}
+    assert names == {"config.yaml", "environment.json", "metrics.jsonl", "summary.json", "log.txt"}
+    undisturbed = start("train", *typed, f"paths.runs={tmp_path}/other")
+    assert undisturbed.wait() == 0
+    assert outcome(where) == outcome(folder(tmp_path / "other"))
+
+
+class FailingLogger:
+    def start(self, info):
+        pass
+
+    def log(self, metrics, step):
+        raise OSError(28, "No space left on device")
+
+    def finish(self, summary):
+        raise AssertionError("called after it failed")
+
+
+def test_a_logger_that_fails_is_dropped_with_one_warning(tiny, train, runs, monkeypatch):
+    monkeypatch.setattr("scripts.execute.instantiate", lambda *_, **__: FailingLogger())
+    done = train("logger=tensorboard")
+    assert done.code == 0
+    assert done.err.count("WARNING") == 1 and "No space left on device" in done.err
+    assert len(lines(folder(runs))) == 3
+
+
+def test_loggers_are_told_what_is_recorded(tiny, monkeypatch, runs):
+    told = {}
+
+    class Recorder:
+        def start(self, info):
+            told["info"] = info
+
+        def log(self, metrics, step):
+            told.setdefault("logged", []).append({"step": step, **metrics})
+
+        def finish(self, summary):
+            told["summary"] = summary
+
+    monkeypatch.setattr("scripts.execute.instantiate", lambda *_, **__: Recorder())
+    where = run(compose([*tiny(), "logger=tensorboard", "group=lp_adam/fc2", "profile=smoke"]))
+    assert told["logged"] == lines(where)
+    assert told["info"].id == where.name
+    assert told["info"].group == "lp_adam/fc2"
+    wanted = ["lp_adam", "mnist_fc2", "adam", "data:sample", "profile:smoke"]
+    assert told["info"].tags == wanted
+    assert told["summary"]["final"] == summary(where)["final"]
+    assert told["summary"]["status"] == "finished"
+
+
+def test_metrics_are_on_the_one_list(tiny, monkeypatch):
+    monkeypatch.setattr(Mnist, "evaluate", lambda self: {"test/speed": 1.0})
+    where = run(compose(tiny()))
+    assert "test/speed" in summary(where)["error"]
+
+
+# -- many runs -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "basic"])
+def test_multirun_makes_the_same_runs_as_single_commands(train, tmp_path, launcher):
+    many, single = tmp_path / "many", tmp_path / "single"
+    typed = ["-m", "optim=adam,sgd", "optim.lr=1e-3,0.01", f"hydra/launcher={launcher}"]
+    done = train(*typed, paths__runs=many)
+    assert done.code == 0, done
+    for optim in ("adam", "sgd"):
+        for lr in ("0.001", "1e-2"):
+            assert train(f"optim={optim}", f"optim.lr={lr}", paths__runs=single).code == 0
+    assert outcomes(many) == outcomes(single)
+    assert len(outcomes(many)) == 4
+    # Hydra leaves no folders of its own beside the runs.
+    assert sorted(path.name for path in many.iterdir()) in (
+        [".hydra", ".locks", "mnist_fc2"],
+        [".locks", "mnist_fc2"],
+    )
+
+
+def test_one_failure_among_many(train, runs):
+    done = train("-m", "seed=0,1,2", *ODD, "+optim.at=1,100")
+    assert done.code == 1
+    failed = [line for line in done.err.splitlines() if line.startswith("failed: ")]
+    assert len(failed) == 3
+    statuses = [summary(where)["status"] for where in folders(runs)]
+    assert sorted(statuses) == ["failed"] * 3 + ["finished"] * 3
+
+
+def test_a_run_that_another_process_trains_is_left_alone(train, runs, tiny):
+    config = compose(tiny())
+    with Run(config["paths"]["runs"], config).locked():
+        done = train()
+    assert done.code == 1
+    assert "is being trained by another process" in done.err
+    assert folders(runs) == []
+
+
+# -- help and progress -----------------------------------------------------------------------------
+
+
+def examples(text):
+    return [
+        line.split("python -m scripts.train ")[1].split()
+        for line in text.splitlines()
+        if "python -m scripts.train " in line and "=" in line
+    ]
+
+
+def test_help_shows_examples_that_can_be_pasted(capsys, tiny, runs):
+    done = run_here(capsys, "train", "--help")
+    assert done.code == 0 and "scripts.train" in done.out
+    shown = examples(done.out)
+    assert len(shown) >= 3
+    small = [
+        o for o in tiny() if o.split("=")[0] in ("task.model.widths", "logger", "train.device")
+    ]
+    for number, example in enumerate(shown):
+        small_example = [*example, *small, "task.steps=2", f"paths.runs={runs}/{number}"]
+        paths = [o for o in tiny() if o.startswith("paths.data")]
+        assert run_here(capsys, "train", *small_example, *paths).code == 0, example
+        assert folders(runs / str(number))
+
+
+def test_cfg_prints_the_config_and_runs_nothing(capsys, tiny, runs):
+    done = run_here(capsys, "train", "--cfg", "job", *tiny(seed=7))
+    assert done.code == 0
+    shown = yaml.safe_load(done.out)
+    assert shown["seed"] == 7 and shown["task"]["steps"] == 6
+    assert not runs.exists()
+
+
+METRICS = {"train/recent_loss": 0.25, "test/accuracy": 0.5, "perf/steps_per_second": 10.0}
+
+
+def test_lines_now_and_then_without_a_terminal(monkeypatch, capsys):
+    clock = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    shown = progress.progress("a run", 0, 1000)
+    for _ in range(60):
+        clock[0] += 1
+        shown.update(400, METRICS)
+    shown.close()
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 60 // progress.LINE_SECONDS
+    for word in ("a run", "step 400/1000", "0.25", "test/accuracy 0.5", "10.0 steps/s", "0:01:00"):
+        assert word in said[0]
+
+
+def test_a_bar_on_a_terminal(monkeypatch):
+    ours, theirs = pty.openpty()
+    with open(theirs, "w", buffering=1) as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("COLUMNS", "160")
+        shown = progress.progress("a run", 0, 1000)
+        assert isinstance(shown, progress.Bar)
+        shown.update(400, METRICS)
+        shown.bar.refresh()
+        said = wait_until(lambda: seen(ours), "the bar")
+        shown.close()
+    os.close(ours)
+    for word in ("a run", "400/1000", "0.25", "test/accuracy 0.5", "10.0 steps/s"):
+        assert word in said
+
+
+def seen(descriptor):
+    text = os.read(descriptor, 65536).decode()
+    return text if "400/1000" in text else ""
+
+
+def test_no_bar_where_workers_share_the_terminal(monkeypatch):
+    monkeypatch.setattr(progress.multiprocessing.current_process(), "_name", "LokyProcess-1")
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert isinstance(progress.progress("a run", 0, 10), progress.Lines)
+
+
+def test_a_long_run_shows_that_it_goes_on(train, monkeypatch):
+    monkeypatch.setattr(training, "TICK_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    done = train()
+    assert sum("steps/s" in line for line in done.out.splitlines()) == 6

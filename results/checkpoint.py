@@ -108,7 +108,7 @@ def is_whole(path: Path) -> bool:
         while left > 0 and (chunk := file.read(min(left, CHUNK_BYTES))):
             found.update(chunk)
             left -= len(chunk)
-        return left == 0 and file.read() == found.digest()
+        return file.read() == found.digest()
 
 
 def remove(folder: Path) -> None:

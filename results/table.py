@@ -135,15 +135,23 @@ def number(value: float | None) -> str:
 def center_and_spread(found: Estimate | None, statistic: str) -> str:
     if found is None:
         return "–"
-    digits = decimals(found.spread or abs(found.center) / 1000)
-    return f"{found.center:.{digits}f} ± {found.spread:.{digits}f}"
+    uncertainty = found.spread or abs(found.center) / 1000
+    return f"{rounded(found.center, uncertainty)} ± {rounded(found.spread, uncertainty)}"
 
 
 def interval(found: Estimate | None) -> str:
     if found is None:
         return "–"
-    digits = decimals((found.high - found.low) / 2 or abs(found.center) / 1000)
-    return f"[{found.low:.{digits}f}, {found.high:.{digits}f}]"
+    uncertainty = (found.high - found.low) / 2 or abs(found.center) / 1000
+    return f"[{rounded(found.low, uncertainty)}, {rounded(found.high, uncertainty)}]"
+
+
+def rounded(value: float, uncertainty: float) -> str:
+    """A number with two digits of its uncertainty; 3.21e-07 where six decimals would show none."""
+    if 0 < abs(value) < 1e-3 and 0 < uncertainty < 1e-5:
+        digits = floor(log10(abs(value))) - floor(log10(uncertainty)) + 1
+        return f"{value:.{max(digits, 0)}e}"
+    return f"{value:.{decimals(uncertainty)}f}"
 
 
 def decimals(uncertainty: float) -> int:
@@ -187,7 +195,7 @@ def latex(table: Table) -> str:
     r"""A booktabs table; needs \usepackage{booktabs}."""
     columns = "l" + "r" * (len(table.headers) - 1)
     body = [" & ".join(map(escape, cells)) + r" \\" for cells in table.rows]
-    notes = [f"% {note}" for note in table.notes]
+    notes = [f"% {line}" for note in table.notes for line in note.splitlines()]
     lines = [
         *notes,
         r"\begin{table}",
@@ -246,4 +254,6 @@ def grid_point(row: Row, point: Point, result: Result) -> dict[str, Any]:
         found = point.estimate(metric, study)
         for name in ("center", "spread", "low", "high", "n"):
             said[f"{metric} {name}"] = getattr(found, name) if found else None
-    return said | {f"in print: {printed_quantity(study)}": row.printed}
+    if quantity := printed_quantity(study):
+        said[f"in print: {quantity}"] = row.printed
+    return said

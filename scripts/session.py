@@ -74,7 +74,9 @@ class Session:
             # cuBLAS reads this when it starts.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.set_num_threads(THREADS)
-        torch.use_deterministic_algorithms(config["train"]["deterministic"])
+        # Only where it changes something: the call imports the compiler, which takes seconds.
+        if torch.are_deterministic_algorithms_enabled() != config["train"]["deterministic"]:
+            torch.use_deterministic_algorithms(config["train"]["deterministic"])
         self.config = config
         self.device = device
         self.task = make_task(config, device)

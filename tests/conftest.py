@@ -132,7 +132,7 @@ def summary_of(status: str, final: dict[str, float], best: dict[str, float]) -> 
         "status": status,
         "step": 30,
         "steps": 30,
-        "final": final if status == "finished" else {},
+        "final": final,
         "best": {name: {"value": value, "step": 20} for name, value in best.items()},
         "wall_seconds": 1.5,
         "step_seconds": 0.05,
@@ -175,8 +175,10 @@ def record_of(root: Path, cell: Cell, outcome: Outcome) -> Record | None:
     # Rows and columns differ in settings that this config lacks: their labels stand for them.
     config = config_with(changes | {"task.row": cell.row, "task.column": cell.column})
     if isinstance(outcome, str):
-        summary = None if outcome == "unfinished" else summary_of(outcome, {}, {})
-        lines = []
+        # What a run was worth before it diverged is on record, and is to count for nothing.
+        worth = {"train/loss": 1e-6, "test/accuracy": 1.0} if outcome == "diverged" else {}
+        summary = None if outcome == "unfinished" else summary_of(outcome, worth, worth)
+        lines = [{"step": 10, **worth}] if worth else []
     else:
         best = {name: value / 2 for name, value in outcome.items()}
         summary = summary_of("finished", outcome, best)

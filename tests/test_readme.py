@@ -26,11 +26,11 @@ def blocks(text: str) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def house(tmp_path, sample_data) -> Path:
+def house(tmp_path, sample_root) -> Path:
     """A copy of the project to write into, with the sample data at hand."""
     for room in ROOMS:
         shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "data").symlink_to(sample_data)
+    (tmp_path / "data").symlink_to(sample_root)
     return tmp_path
 
 

@@ -121,12 +121,12 @@ def test_a_damaged_checkpoint_does_not_push_out_the_good_one(two):
 def test_a_checkpoint_holds_no_code(tmp_path):
     """Whoever is sent a checkpoint can open it without running what is in it."""
     checkpoint.save(tmp_path, {"step": 1, "bad": pytest.raises})
-    with pytest.raises(checkpoint.Damaged, match="(?i)unpickl|weights"):
+    with pytest.raises(checkpoint.Damaged, match=r"(?i)unpickl|weights"):
         checkpoint.read(tmp_path / checkpoint.CURRENT)
 
 
-# The limit on the size of a file stops a real write at the given number of bytes: in the middle of a
-# tensor, in the directory at the end, and between the two.
+# The limit on the size of a file stops a real write at the given number of bytes: in the middle of
+# a tensor, in the directory at the end, in the checksum.
 FULL_DISK = """
 import resource, sys, pathlib, torch
 from results import checkpoint

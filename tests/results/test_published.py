@@ -1,5 +1,6 @@
 """Tables 1, 2 and 3 of Daley & Amato, copied here from the paper's text once more."""
 
+import itertools
 import math
 from pathlib import Path
 
@@ -45,7 +46,8 @@ COLUMNS_3 = ["Beam Rider", "Breakout", "Pong", "Q*Bert", "Seaquest", "Space Inva
 def table_of(text, columns):
     rows = [line.split("|") for line in text.strip().splitlines()]
     return {
-        name.strip(): dict(zip(columns, map(float, numbers), strict=True)) for name, *numbers in rows
+        name.strip(): dict(zip(columns, map(float, numbers), strict=True))
+        for name, *numbers in rows
     }
 
 
@@ -58,9 +60,7 @@ def test_table_1():
     assert found == pytest.approx(TABLE_1)
     # "a geometric sequence with common ratio √10"
     steps = list(found.values())
-    assert [a / b for a, b in zip(steps, steps[1:], strict=False)] == pytest.approx(
-        [math.sqrt(10)] * 4
-    )
+    assert [a / b for a, b in itertools.pairwise(steps)] == pytest.approx([math.sqrt(10)] * 4)
 
 
 @pytest.mark.parametrize(

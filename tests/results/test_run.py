@@ -186,7 +186,7 @@ def test_a_config_edited_by_hand_is_refused_before_anything_is_written(run, make
 def test_a_config_that_is_no_config_is_refused(run, content):
     run.begin(HERE)
     (run.folder / "config.yaml").write_bytes(content)
-    with pytest.raises(ConfigChanged, match="config.yaml was changed: it describes run nothing"):
+    with pytest.raises(ConfigChanged, match=r"config\.yaml was changed: it describes run nothing"):
         run.check_config()
 
 

@@ -52,7 +52,11 @@ def test_a_study_says_what_its_yaml_says(loaded):
     study = loaded()
     assert (study.name, study.paper, study.title) == ("paperx/toy", "paperx", "Toys")
     assert study.grid["optim.lr"] == [3e-5, 1e-3]
-    assert (study.select.metric, study.select.at, study.select.mode) == ("train/loss", "last", "min")
+    assert (study.select.metric, study.select.at, study.select.mode) == (
+        "train/loss",
+        "last",
+        "min",
+    )
     assert study.figures["fig"].rows == ["one"]
 
 
@@ -153,9 +157,15 @@ def setter(*path, value):
         (setter("select", "on", value=1), "select: keys missing or unknown: on"),
         (setter("figures", "fig", "row", value=[]), "figure fig: keys missing or unknown: row"),
         # A slip in these would choose by the wrong rule without a word.
-        (setter("select", "mode", value="minimum"), "select.mode: minimum: must be one of min, max"),
+        (
+            setter("select", "mode", value="minimum"),
+            "select.mode: minimum: must be one of min, max",
+        ),
         (setter("select", "at", value="final"), "select.at: final: must be one of last, best"),
-        (setter("select", "metric", value="loss"), "select.metric: loss: must be one of train/loss"),
+        (
+            setter("select", "metric", value="loss"),
+            "select.metric: loss: must be one of train/loss",
+        ),
         (setter("statistic", value="mode"), "statistic: mode: must be one of mean, median"),
         (setter("report", value=["accuracy"]), "report: accuracy: must be one of train/loss"),
         (setter("figures", "fig", "metric", value="l"), "figure fig: l: must be one of train/loss"),

@@ -113,7 +113,9 @@ def test_a_row_without_runs_is_dashes(make_study, make_result):
 
 def test_diverged_runs_are_counted(make_study, make_result):
     made = table.tabulate(
-        make_result(make_study(), lambda c: "diverged" if c.point["optim.lr"] > 1e-3 else outcome(c))
+        make_result(
+            make_study(), lambda c: "diverged" if c.point["optim.lr"] > 1e-3 else outcome(c)
+        )
     )
     assert (as_dicts(made)[0]["runs"], as_dicts(made)[0]["diverged"]) == ("6/6", "2")
 
@@ -174,7 +176,8 @@ def test_the_notes_say_how_it_was_made(make_study, make_result):
     notes = " ".join(table.tabulate(make_result(make_study(), outcome)).notes)
     for said in (
         "A note.",
-        "Best: minimum of train/loss (last), by the mean over 2 seeds.",
+        "Best: minimum of train/loss (last evaluation), by the mean over seeds.",
+        "Seeds: 2.",
         "mean ± standard deviation",
         "Daley",
         "Table 2",
@@ -251,7 +254,7 @@ def test_latex_compiles(make_study, make_result, tmp_path):
 
 
 def read_csv(result):
-    text = table.comma_separated(table.tabulate(result), result)
+    text = table.comma_separated(result)
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert all(None not in row and None not in row.values() for row in rows)
     return rows

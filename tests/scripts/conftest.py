@@ -1,3 +1,4 @@
+import copy
 import logging
 import os
 import shutil
@@ -8,21 +9,19 @@ import pytest
 import torch
 import yaml
 from hydra.core.global_hydra import GlobalHydra
-from running import ROOT, TINY, child_environment, fork, read_conf_from, run_here, server, typed
+from running import (
+    ROOT,
+    TINY,
+    child_environment,
+    fork,
+    read_conf_from,
+    run_here,
+    server,
+    shared,
+    typed,
+)
 
 from scripts import interrupt
-from tasks.sources import fetch
-
-
-@pytest.fixture(scope="session")
-def data_folder(tmp_path_factory):
-    """The sample data, fetched once for all workers of a test run."""
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
-    sources = yaml.safe_load((ROOT / "conf/task/sources/mnist.yaml").read_text())
-    fetch(sources["sample"], base / "data" / "mnist")
-    return base / "data"
 
 
 @pytest.fixture(autouse=True)
@@ -51,13 +50,13 @@ def runs(tmp_path):
 
 
 @pytest.fixture
-def tiny(runs, tmp_path, data_folder):
+def tiny(runs, tmp_path, sample_root):
     """Overrides of a run that takes a second, as a function of what is to be different."""
 
     def overrides(**changes):
         paths = {
             "paths.runs": runs,
-            "paths.data": data_folder,
+            "paths.data": sample_root,
             "paths.reports": tmp_path / "reports",
         }
         return typed(TINY | paths | {key.replace("__", "."): v for key, v in changes.items()})
@@ -83,9 +82,7 @@ def sweep(capsys, tiny):
     """`scripts.sweep` in this process, of a study that says how large its runs are."""
 
     def command(*arguments, **changes):
-        said = {"data", "task.steps", "task.eval_every", "task.model.widths"}
-        shared = [o for o in tiny(**changes) if o.partition("=")[0] not in said]
-        return run_here(capsys, "sweep", *shared, *arguments)
+        return run_here(capsys, "sweep", *shared(tiny(**changes)), *arguments)
 
     return command
 
@@ -124,6 +121,44 @@ def start(fork_server, tmp_path):
             if child.running:
                 child.kill()
         child.process.join()
+
+
+STUDY = {
+    "title": "Tiny runs",
+    "reproduces": [],
+    "notes": [],
+    "columns": {
+        "FC": {
+            "task": "mnist_fc2",
+            "task.model.widths": [784, 16, 10],
+            "task.steps": 6,
+            "task.eval_every": 2,
+        }
+    },
+    "rows": {"Adam": {"optim": "adam"}, "SGD": {"optim": "sgd"}},
+    "grid": {"optim.lr": [0.001, 0.01]},
+    "seeds": 1,
+    "select": {"metric": "train/loss", "at": "last", "mode": "min"},
+    "report": ["train/loss", "test/accuracy"],
+    "statistic": "mean",
+    "published": None,
+    "figures": {},
+    "profiles": {"paper": {}, "smoke": {}},
+}
+
+
+@pytest.fixture
+def study(conf):
+    """Add a study of tiny runs, other in what is given: `study(seeds=2, steps=100)`."""
+
+    def add(steps=6, eval_every=2, **changes):
+        text = copy.deepcopy(STUDY | changes)
+        text["columns"]["FC"] |= {"task.steps": steps, "task.eval_every": eval_every}
+        path = conf / "study" / "lp_adam" / "tiny.yaml"
+        path.write_text(yaml.safe_dump(text, sort_keys=False))
+        return ["study=lp_adam/tiny", "profile=smoke", "data=sample"]
+
+    return add
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The commands as the tests start them: in this process, or in one that can be killed."""
 
+import atexit
 import importlib
 import json
 import multiprocessing
@@ -7,7 +8,9 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
+import traceback
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -33,6 +36,12 @@ DEADLINE = 90.0
 
 def typed(values):
     return [f"{key}={value}" for key, value in values.items()]
+
+
+def shared(overrides):
+    """Those that a sweep gives to all runs of a study that says how large its runs are."""
+    said = {"data", "task.steps", "task.eval_every", "task.model.widths"}
+    return [override for override in overrides if override.partition("=")[0] not in said]
 
 
 def wait_until(condition, what, seconds=DEADLINE, pause=0.01):
@@ -207,7 +216,20 @@ def _command(command, arguments, said, scratch, conf, limit):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     sys.argv = [f"scripts.{command}", *arguments]
-    importlib.import_module(f"scripts.{command}").main()
+    code = 1
+    try:
+        importlib.import_module(f"scripts.{command}").main()
+        code = 0
+    except SystemExit as left:
+        code = left.code or 0
+    except BaseException:
+        traceback.print_exc()
+    # As an interpreter ends; multiprocessing would wait for workers that nobody told to end.
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 def server():

@@ -1,42 +1,51 @@
 """A run that is stopped at any point goes on as if it had never stopped."""
 
 import random
+import shutil
 import signal
 
 import pytest
 import torch
-from running import environment, folder, lines, outcome, outcomes, summary, wait_until
+from running import TINY, environment, folder, fork, lines, outcome, summary, typed, wait_until
 
 from results import checkpoint
-from results.run import Run
-from scripts.config import compose
 
-# A checkpoint after every step and a line for every step, so that a test can stop it anywhere.
-LONG = {"task__steps": 100, "task__eval_every": 1, "train__checkpoint_seconds": 0}
+# A checkpoint after every step, so that a test can stop a run anywhere.
+EVERY_STEP = {"task__steps": 100, "task__eval_every": 1, "train__checkpoint_seconds": 0}
 
 # What carries state from one step to the next: moments, random numbers, the place in a schedule,
-# the order of an epoch that is under way (an epoch has 31 steps), the scale of a gradient.
+# in an epoch (of 31 steps) and between two evaluations, the scale of a gradient.
 KINDS = {
     "adam": ["optim=adam"],
     "momentum, cosine, clipping": ["optim=sgd", "schedule=cosine", "clip_norm=0.1"],
     "adamax, dropout": ["optim=adamax", "task.model._target_=odd.DropoutMLP"],
     "amsgrad, multistep": ["optim=amsgrad", "schedule=multistep", "schedule.milestones=[60,150]"],
-    "fp16, seldom evaluated": ["precision=fp16", "optim=sgd", "task.eval_every=40"],
+    "fp16, seldom evaluated": ["optim=adam", "precision=fp16", "task.eval_every=40"],
 }
 
 
-def steps_done(runs):
-    return max((len(lines(path.parent)) for path in runs.glob("*/*/*/metrics.jsonl")), default=0)
+def saved_step(runs):
+    """The step of the checkpoint that a process is replacing all the time."""
+    for path in runs.glob("*/*/*/checkpoint.pt"):
+        try:
+            return checkpoint.read(path)["step"]
+        except (checkpoint.Damaged, OSError):
+            pass
+    return 0
 
 
 def resumed_at(where):
     return [session["at_step"] for session in environment(where).get("resumed", [])]
 
 
+def evaluated(runs):
+    return max((len(lines(path.parent)) for path in runs.glob("*/*/*/metrics.jsonl")), default=0)
+
+
 @pytest.fixture
 def undisturbed(start, tiny, tmp_path):
-    """The outcome of a run that nothing stops. In a process like the others: sums over another
-    number of threads round otherwise.
+    """The outcome of a run that nothing stops, trained in a process like the others: sums over
+    another number of threads round otherwise.
     """
 
     def outcome_of(*typed, **changes):
@@ -49,38 +58,215 @@ def undisturbed(start, tiny, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_at_random_steps(start, tiny, runs, undisturbed, kind):
-    typed = [*tiny(**LONG), *KINDS[kind]]
-    # Seeded, so that a failure can be looked at again (as far as the machine keeps time).
-    points = sorted(random.Random(kind).sample(range(5, 95), 3))
-    kills = 0
+    command = ["train", *tiny(**EVERY_STEP), *KINDS[kind]]
+    # Seeded, so that a failure can be looked at again.
+    points = sorted(random.Random(kind).sample(range(1, 90), 3))
     for point in points:
-        child = start("train", *typed)
-        if "task.eval_every=40" in typed:
-            wanted = f"step {point}"
-            saved = lambda: saved_step(runs) >= point  # noqa: B023, E731
-            wait_until(lambda: saved() or not child.running, wanted, pause=0.001)  # noqa: B023
-        else:
-            wait_until(
-                lambda: steps_done(runs) >= point or not child.running,  # noqa: B023
-                f"step {point}",
-                pause=0.001,
-            )
-        kills += child.kill() == -signal.SIGKILL
-    assert kills >= 2, "the run is too short for this test"
-    child = start("train", *typed)
+        child = start(*command)
+        wait_until(lambda: saved_step(runs) >= point, f"step {point}", pause=0)  # noqa: B023
+        assert child.kill() == -signal.SIGKILL, "the run is too short for this test"
+    child = start(*command)
     assert child.wait() == 0, child.output
     where = folder(runs)
-    assert outcome(where) == undisturbed(*KINDS[kind], **LONG)
-    # It did go on and did not begin anew.
-    assert len(resumed_at(where)) == kills
-    assert all(at >= point - 1 for at, point in zip(resumed_at(where), points, strict=False))
-    assert not list(where.glob("checkpoint*"))
+    assert outcome(where) == undisturbed(*KINDS[kind], **EVERY_STEP)
+    # It went on each time, and did not begin anew.
+    assert len(resumed_at(where)) == len(points)
+    assert all(at >= point for at, point in zip(resumed_at(where), points, strict=True))
+    assert sorted(path.name for path in where.glob("*checkpoint*")) == []
 
 
-def saved_step(runs):
-    for path in runs.glob("*/*/*/checkpoint.pt"):
-        try:
-            return checkpoint.read(path)["step"]
-        except (checkpoint.Damaged, OSError):
-            pass  # it was replaced meanwhile
-    return 0
+def test_killed_while_a_checkpoint_is_written(start, tiny, runs, undisturbed):
+    # A model large enough that most of the time goes into writing checkpoints (of 10 MB).
+    large = {"task__model__widths": "[784,1000,10]", "task__steps": 12, "task__eval_every": 3}
+    command = ["train", *tiny(**large, train__checkpoint_seconds=0)]
+
+    def writing():
+        for path in runs.glob("*/*/*/.checkpoint.*.tmp"):
+            try:
+                if path.stat().st_size > 0:
+                    return path
+            except FileNotFoundError:
+                pass
+        return None
+
+    def forget():
+        for path in runs.glob("*/*/*/.checkpoint.*.tmp"):
+            path.unlink()
+
+    in_the_middle = 0
+    for _ in range(6):
+        before = saved_step(runs)
+        child = start(*command)
+        # Let it get one step further, so that the test comes to an end.
+        wait_until(lambda: saved_step(runs) > before or not child.running, "a checkpoint", pause=0)  # noqa: B023
+        wait_until(lambda: writing() or not child.running, "another one", pause=0)  # noqa: B023
+        if child.kill() == 0:
+            break
+        in_the_middle += writing() is not None
+        forget()
+    assert in_the_middle >= 2
+    assert start(*command).wait() == 0
+    assert outcome(folder(runs)) == undisturbed(**large)
+
+
+def test_what_a_killed_process_left_half_written_goes_with_the_checkpoints(start, tiny, runs):
+    command = ["train", *tiny(**EVERY_STEP)]
+    child = start(*command)
+    wait_until(lambda: saved_step(runs) >= 3, "step 3")
+    child.kill()
+    where = folder(runs)
+    (where / ".checkpoint.pending.pt.12345.tmp").write_bytes(b"the beginning of a checkpoint")
+    assert start(*command).wait() == 0
+    assert sorted(path.name for path in where.iterdir()) == [
+        "config.yaml",
+        "environment.json",
+        "metrics.jsonl",
+        "summary.json",
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_a_signal_leaves_a_checkpoint(start, tiny, runs, undisturbed, number):
+    # No checkpoint is due for hours: there is one because of the signal.
+    changes = {"task__steps": 300, "task__eval_every": 1, "train__checkpoint_seconds": 1e4}
+    command = ["train", *tiny(**changes)]
+    child = start(*command)
+    wait_until(lambda: evaluated(runs) >= 20, "20 steps")
+    child.signal(number)
+    assert child.wait() == 128 + number, child.output
+    assert "Traceback" not in child.output
+    assert "give the same command again to go on" in child.output.splitlines()[-1]
+    where = folder(runs)
+    assert not (where / "summary.json").exists()
+    step = checkpoint.read(where / "checkpoint.pt")["step"]
+    assert 20 <= step < 300
+    child = start(*command)
+    assert child.wait() == 0, child.output
+    assert resumed_at(where) == [step]
+    assert outcome(where) == undisturbed(**changes)
+
+
+def test_a_signal_stops_many_runs(start, tiny, runs, tmp_path):
+    changes = {"task__steps": 150, "task__eval_every": 1, "train__checkpoint_seconds": 1e4}
+    command = ["train", "-m", *tiny(**changes), "seed=0,1,2"]
+    child = start(*command)
+    wait_until(lambda: evaluated(runs) >= 20, "20 steps")
+    child.signal(signal.SIGTERM)
+    assert child.wait() == 143, child.output
+    # Those that had not begun were not begun.
+    assert len(list(runs.glob("*/*/*"))) == 1
+    child = start(*command)
+    assert child.wait() == 0, child.output
+    assert len(list(runs.glob("*/*/*/summary.json"))) == 3
+
+
+# -- damaged checkpoints ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def killed(fork_server, sample_root, tmp_path_factory):
+    """A run that was killed after some checkpoints, the overrides, and the outcome in peace."""
+    base = tmp_path_factory.mktemp("killed")
+    changes = {key.replace("__", "."): value for key, value in EVERY_STEP.items()}
+    overrides = typed(TINY | changes | {"paths.data": sample_root})
+    child = fork(fork_server, base, "train", [*overrides, f"paths.runs={base}/killed"])
+    wait_until(lambda: saved_step(base / "killed") >= 20, "20 steps")
+    child.kill()
+    child = fork(fork_server, base, "train", [*overrides, f"paths.runs={base}/peace"])
+    assert child.wait() == 0, child.output
+    return base / "killed", overrides, outcome(folder(base / "peace"))
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def truncate(path):
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+CURRENT, PREVIOUS = checkpoint.CURRENT, checkpoint.PREVIOUS
+
+
+@pytest.mark.parametrize(
+    ("damage", "which"),
+    [
+        (flip, [CURRENT]),
+        (truncate, [CURRENT]),
+        (empty, [CURRENT]),
+        (flip, [PREVIOUS]),
+        (truncate, [CURRENT, PREVIOUS]),
+        (lambda path: path.unlink(), [CURRENT]),
+        (lambda path: path.unlink(), [CURRENT, PREVIOUS]),
+    ],
+    ids=["flipped", "truncated", "empty", "reserve flipped", "both truncated", "gone", "both gone"],
+)
+def test_damaged_checkpoints(start, killed, runs, damage, which):
+    source, overrides, expected = killed
+    shutil.copytree(source, runs)
+    where = folder(runs)
+    saved = {name: checkpoint.read(where / name)["step"] for name in (CURRENT, PREVIOUS)}
+    for name in which:
+        damage(where / name)
+    damaged = [name for name in which if (where / name).exists() and name != PREVIOUS]
+    child = start("train", *overrides, f"paths.runs={runs}")
+    assert child.wait() == 0, child.output
+    assert outcome(where) == expected
+    # One warning for each that had to be passed over, on the terminal and in the run's log.
+    log = where / "log.txt"
+    for said in (child.output, log.read_text() if log.exists() else ""):
+        assert said.count(f"{CURRENT} is damaged") == len(damaged)
+        assert said.count(f"{PREVIOUS} is damaged") == (
+            which == [CURRENT, PREVIOUS] and damaged != []
+        )
+    usable = [saved[name] for name in (CURRENT, PREVIOUS) if name not in which]
+    assert resumed_at(where) == usable[:1]
+
+
+def test_lost_metrics_make_it_start_afresh(start, killed, runs):
+    source, overrides, expected = killed
+    shutil.copytree(source, runs)
+    where = folder(runs)
+    text = (where / "metrics.jsonl").read_bytes()
+    (where / "metrics.jsonl").write_bytes(text[: len(text) // 2])
+    child = start("train", *overrides, f"paths.runs={runs}")
+    assert child.wait() == 0, child.output
+    assert "has lost lines" in child.output
+    assert outcome(where) == expected
+
+
+def test_checkpoints_are_read_as_data_alone(start, killed, runs):
+    # A pickle that would run code when loaded; weights_only refuses it.
+    source, overrides, expected = killed
+    shutil.copytree(source, runs)
+    where = folder(runs)
+    mark = runs / "mark"
+
+    class Evil:
+        def __reduce__(self):
+            return open, (str(mark), "w")
+
+    torch.save({"step": 50, "model": Evil()}, where / CURRENT)
+    child = start("train", *overrides, f"paths.runs={runs}")
+    assert child.wait() == 0, child.output
+    assert not mark.exists()
+    assert outcome(where) == expected
+
+
+def test_the_time_of_all_sessions_counts(start, tiny, runs):
+    command = ["train", *tiny(**EVERY_STEP), "optim=sgd", "optim._target_=odd.Slow"]
+    command.append("+optim.seconds=0.01")
+    child = start(*command)
+    wait_until(lambda: saved_step(runs) >= 50, "50 steps")
+    child.kill()
+    assert start(*command).wait() == 0
+    ended = summary(folder(runs))
+    assert ended["wall_seconds"] > 1.0
+    assert 0.01 <= ended["step_seconds"] < 0.1

@@ -1,0 +1,147 @@
+"""What a logger is, several as one, and what all of them need."""
+
+import importlib
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+_log = logging.getLogger("adamily")
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What every logger is told about a run.
+
+    Attributes:
+        id: 12 hexadecimal digits, the run's identity; a resumed run has the one it had.
+        name: what a dashboard calls it, e.g. "adam lr=0.001 seed=0".
+        group: the study's name, e.g. "lp_adam/fc2"; the task's for a run outside a study.
+        tags: paper, task, optimizer, "data:sample", "profile:smoke".
+        config: the resolved config, nested, in plain containers.
+        folder: the run's folder.
+        step: the step that it starts (0) or resumes from.
+    """
+
+    id: str
+    name: str
+    group: str
+    tags: list[str]
+    config: dict[str, Any]
+    folder: Path
+    step: int
+
+
+Metrics = Mapping[str, float | None]
+
+
+class Logger(Protocol):
+    """One tracker. Any of the calls may raise; `Loggers` then drops it."""
+
+    def start(self, info: RunInfo) -> None: ...
+
+    def log(self, metrics: Metrics, step: int) -> None: ...
+
+    def finish(self, summary: Mapping[str, Any]) -> None: ...
+
+
+class Loggers:
+    """Several loggers as one, none of which can end the run.
+
+    The first exception of a logger is one warning, and the last that is heard of that logger.
+
+    Args:
+        loggers: not started yet; may be empty. They start with the first call, since importing a
+            tracker can take longer than the first steps of training.
+        info: the run, with which each is started.
+    """
+
+    def __init__(self, loggers: Sequence[Logger], info: RunInfo):
+        self._loggers = list(loggers)
+        self._info = info
+        self._started = False
+
+    def log(self, metrics: Metrics, step: int) -> None:
+        """Send the metrics after `step` optimizer steps; None means no value and is left out."""
+        self._call("log", metrics, step)
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Send how the run ended, and close; calls after this one do nothing.
+
+        Args:
+            summary: {"status": "finished" | "diverged" | "failed", "final": {metric: value},
+                "best": {metric: {"value": value, "step": step}}, "wall_seconds": seconds, …}.
+        """
+        self._call("finish", summary)
+        self._loggers = []
+
+    def _call(self, method: str, *args: Any) -> None:
+        if not self._started:
+            self._started = True
+            self._call("start", self._info)
+        for logger in list(self._loggers):
+            try:
+                getattr(logger, method)(*args)
+            except Exception as error:
+                self._loggers = [other for other in self._loggers if other is not logger]
+                _log.warning(
+                    "The run goes on without %s, which failed to %s: %s",
+                    type(logger).__name__,
+                    method,
+                    describe(error),
+                )
+
+
+def flatten(summary: Mapping[str, Any]) -> dict[str, float | str]:
+    """A run's summary as one level: status, wall_seconds, final/M, best/M and best_step/M.
+
+    Other entries are kept where they are a number or a string; None is left out.
+    """
+    flat = {name: value for name, value in summary.items() if isinstance(value, int | float | str)}
+    for metric, value in summary.get("final", {}).items():
+        flat[f"final/{metric}"] = value
+    for metric, best in summary.get("best", {}).items():
+        flat[f"best/{metric}"] = best["value"]
+        flat[f"best_step/{metric}"] = best["step"]
+    return {name: value for name, value in flat.items() if value is not None}
+
+
+def describe(error: Exception) -> str:
+    """An error's type and message, without the credentials that a message may quote."""
+    text = f"{type(error).__name__}: {error}"
+    for name, value in os.environ.items():
+        if re.search("KEY|TOKEN|SECRET|PASSWORD", name) and len(value) >= 8:
+            text = text.replace(value, "***")
+    return re.sub(r"(write_token=)[^&\s'\"]+", r"\1***", text)
+
+
+def numbers(metrics: Metrics) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items() if value is not None}
+
+
+def import_tracker(name: str) -> Any:
+    """Import a tracker.
+
+    Raises:
+        ModuleNotFoundError: it is not installed; the message says what to install.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{error}. To install it: pip install adamily[track]", name=error.name
+        ) from error
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder where missing.
+
+    Raises:
+        OSError: it cannot be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder} is not writable")

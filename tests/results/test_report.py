@@ -1,0 +1,149 @@
+"""What the page is given: plain types, the whole record, and not too many points."""
+
+import itertools
+import json
+import re
+
+import pytest
+
+import results.report
+from results.records import read_all
+from results.report import CURVE_POINTS, thin, write_report
+
+
+def outcome(cell):
+    rate = cell.point["optim.lr"]
+    if rate == 1e-2:
+        return "diverged"
+    if rate == 1e-4:
+        return "failed" if cell.seed else "unfinished"
+    return {"train/loss": 0.1 + 0.2 * cell.seed, "test/accuracy": 0.9}
+
+
+def keys_are_text(value):
+    if isinstance(value, dict):
+        return all(type(key) is str and keys_are_text(item) for key, item in value.items())
+    return not isinstance(value, list) or all(map(keys_are_text, value))
+
+
+@pytest.fixture
+def payload(make_study, make_result, tmp_path, monkeypatch):
+    """What `write_page` is given for a study with one variant, and for one with none."""
+    given = []
+    monkeypatch.setattr(results.report, "write_page", lambda *a: given.append(a))
+    study, other = make_study(), make_study(name="lp_adam/other")
+    result = make_result(study, outcome)
+    records = read_all(tmp_path / "runs").values()
+    path = write_report([study, other], [result], records, tmp_path / "reports")
+    assert given[0][1] == path == tmp_path / "reports" / "index.html"
+    return given[0][0]
+
+
+def test_the_page_is_given_plain_strict_json(payload):
+    text = json.dumps(payload, allow_nan=False)
+    # What comes back differs where a key was a number or a sequence a tuple.
+    assert json.loads(text) == payload
+    assert keys_are_text(payload)
+    # numpy's float64 is a float for `json`, and no plain one.
+    assert {
+        type(v)
+        for v in payload["studies"][0]["variants"][0]["sensitivity"][0]["metrics"]["train/loss"][
+            "mean"
+        ]
+    } <= {float, type(None)}
+
+
+def test_a_study_has_its_variants_and_one_without_runs_has_none(payload):
+    first, second = payload["studies"]
+    assert (first["name"], first["paper"]) == ("lp_adam/toy", "lp_adam")
+    assert first["profiles"] == {"paper": 12, "short": 6, "smoke": 12}
+    assert "Daley" in first["citation"] and "Root Mean Square" in first["citation"]
+    assert second["variants"] == []
+    [variant] = first["variants"]
+    assert (variant["profile"], variant["data"]) == ("smoke", "sample")
+
+
+def test_the_status_adds_up(payload):
+    [variant] = payload["studies"][0]["variants"]
+    assert variant["status"] == {
+        "cells": 12,
+        "finished": 4,
+        "diverged": 4,
+        "failed": 2,
+        "missing": 2,
+    }
+    assert variant["hardware"] == ["Two Cores, 2 threads"]
+    assert variant["commits"] == ["0123456789"]
+    assert len(variant["table"]["rows"]) == 2
+    assert {len(row) for row in variant["table"]["rows"]} == {len(variant["table"]["headers"])}
+
+
+def test_a_rate_at_which_all_diverged_is_there_to_be_marked(payload):
+    """The page draws a cross where the mean is null and runs diverged."""
+    sensitivity = payload["studies"][0]["variants"][0]["sensitivity"]
+    assert [(item["row"], item["key"]) for item in sensitivity] == [
+        ("AMSGrad", "optim.lr"),
+        ("AdaMax", "optim.lr"),
+    ]
+    found = sensitivity[0]["metrics"]["train/loss"]
+    assert found["x"] == [1e-4, 1e-3, 1e-2]
+    assert found["mean"] == [None, pytest.approx(0.2), None]
+    assert found["diverged"] == [0, 0, 2]
+
+
+def test_curves_are_those_of_the_best_point(payload):
+    [first, _] = payload["studies"][0]["variants"][0]["curves"]
+    assert (first["row"], first["column"], first["point"]) == ("AMSGrad", "FC-2", "lr=0.001")
+    assert set(first["metrics"]) == {"train/loss", "test/accuracy"}
+    assert first["metrics"]["train/loss"]["seeds"] == 2
+    assert first["metrics"]["train/loss"]["step"] == [10, 20, 30]
+
+
+def test_every_run_is_there_whatever_became_of_it(payload):
+    runs = payload["runs"]
+    assert len(runs) == 12
+    assert sorted({run["status"] for run in runs}) == [
+        "diverged",
+        "failed",
+        "finished",
+        "unfinished",
+    ]
+    assert set(payload["studies"][0]["variants"][0]["runs"]) == {run["id"] for run in runs}
+    failed = next(run for run in runs if run["status"] == "failed")
+    assert failed["error"] == "RuntimeError: broken"
+    finished = next(run for run in runs if run["status"] == "finished")
+    assert finished["lr"] == 0.001
+    assert finished["curves"]["train/loss"]["step"] == [10, 20, 30]
+    assert "epochs: 3" in finished["config"]
+    assert finished["environment"]["cpu"] == "Two Cores"
+
+
+def test_points_are_thinned_evenly_and_the_ends_stay():
+    points = list(range(1000))
+    found = thin(points)
+    assert len(found) == CURVE_POINTS
+    assert (found[0], found[-1]) == (0, 999)
+    gaps = {b - a for a, b in itertools.pairwise(found)}
+    assert max(gaps) - min(gaps) <= 1
+    assert thin(points[:CURVE_POINTS]) == points[:CURVE_POINTS]
+    assert thin([]) == []
+    just_over = thin(list(range(CURVE_POINTS + 1)))
+    assert len(set(just_over)) == CURVE_POINTS
+
+
+def test_the_page_is_written(make_study, make_result, tmp_path):
+    study = make_study(title="Tables & <Toys>")
+    result = make_result(study, outcome)
+    records = read_all(tmp_path / "runs").values()
+    path = write_report([study], [result], records, tmp_path / "reports")
+    text = path.read_text()
+    embedded = re.search(r'<script[^>]*id="payload"[^>]*>(.*?)</script>', text, re.S)
+    data = json.loads(embedded[1])
+    assert data["studies"][0]["title"] == "Tables & <Toys>"
+    assert len(data["runs"]) == 12
+    assert not list(path.parent.glob(".*"))
+
+
+def test_the_page_of_no_runs_is_written(make_study, tmp_path):
+    path = write_report([make_study()], [], [], tmp_path / "reports")
+    assert path.stat().st_size > 1_000_000  # plotly is inside

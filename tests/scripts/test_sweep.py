@@ -1,0 +1,304 @@
+"""A study from its cells to its table, whatever happens on the way."""
+
+import signal
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+from odd import diary, most_at_once
+from running import (
+    ROOT,
+    child_environment,
+    environment,
+    files,
+    folders,
+    lines,
+    outcomes,
+    shared,
+    summary,
+    wait_until,
+)
+
+
+def ended(runs):
+    return len(list(runs.glob("*/*/*/summary.json")))
+
+
+def evaluated(runs):
+    return sum(len(lines(path.parent)) for path in runs.glob("*/*/*/metrics.jsonl"))
+
+
+def sessions(where):
+    """How often a run was started, and each time from which step."""
+    known = environment(where)
+    return [0] + [session["at_step"] for session in known.get("resumed", [])]
+
+
+def no_locks_held(runs):
+    return not any(path.is_file() and locked(path) for path in runs.glob(".locks/*"))
+
+
+def locked(path):
+    import fcntl
+
+    with open(path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+# -- what runs -------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_only_tells(sweep, runs, study):
+    asked = study()
+    done = sweep(*asked, "dry_run=true")
+    assert done.code == 0 and not runs.exists()
+    cells = [line for line in done.out.splitlines() if " missing " in line and "seed=" in line]
+    assert len(cells) == 4
+    for row, lr in (("Adam", "0.001"), ("Adam", "0.01"), ("SGD", "0.001"), ("SGD", "0.01")):
+        assert sum(row in line and f"optim.lr={lr} " in line for line in cells) == 1
+    assert "4 runs: 0 ended, 4 missing; no estimate" in done.last
+
+    assert sweep(*asked).code == 0
+    before = files(runs)
+    done = sweep(*asked, "dry_run=true")
+    assert "4 runs: 4 ended, 0 missing; nothing to run" in done.last
+    assert files(runs) == before
+    # One more rate: its runs are missing, and there is something to estimate from.
+    done = sweep(*study(grid={"optim.lr": [0.001, 0.01, 0.1]}), "dry_run=true")
+    assert "6 runs: 4 ended, 2 missing; about 0:00:0" in done.last
+    assert files(runs) == before
+
+
+def test_a_sweep_runs_what_is_missing_and_shows_it(sweep, train, runs, study, tmp_path):
+    asked = study()
+    # One of the cells by hand, as the study would ask for it.
+    assert train("profile=smoke", "optim=sgd", "optim.lr=0.01").code == 0
+    (by_hand,) = folders(runs)
+    before = files(by_hand)
+    done = sweep(*asked)
+    assert done.code == 0
+    assert "4 runs, 1 ended before" in done.out
+    assert ended(runs) == 4 and files(by_hand) == before
+    assert "| Adam" in done.out and "| SGD" in done.out
+    written = {path.name for path in (tmp_path / "reports").rglob("*") if path.is_file()}
+    assert {"index.html", "tiny.smoke.sample.md", "tiny.smoke.sample.csv"} <= written
+    assert str(tmp_path / "reports" / "index.html") in done.last
+
+    before = files(runs)
+    again = sweep(*asked)
+    assert again.code == 0 and "4 runs, 4 ended before" in again.out
+    assert files(runs) == before
+    table = [line for line in done.out.splitlines() if line.startswith("|")]
+    assert [line for line in again.out.splitlines() if line.startswith("|")] == table
+
+
+def test_a_setting_for_all_runs_makes_it_another_experiment(sweep, runs, study, tmp_path):
+    assert sweep(*study(), "precision=bf16").code == 0
+    assert {summary(where)["profile"] for where in folders(runs)} == {"custom"}
+    written = {path.name for path in (tmp_path / "reports").rglob("*") if path.is_file()}
+    assert not any(".smoke." in name for name in written)
+
+
+FAILING = {"optim": "sgd", "optim._target_": "odd.Raises"}
+
+
+def test_one_failing_row_does_not_stop_the_others(sweep, runs, study, tmp_path):
+    rows = {"Adam": {"optim": "adam"}, "Odd": FAILING, "SGD": {"optim": "sgd"}}
+    asked = study(rows=rows)
+    done = sweep(*asked)
+    assert done.code == 1
+    statuses = Counter(summary(where)["status"] for where in folders(runs))
+    assert statuses == {"finished": 4, "failed": 2}
+    failed = [where for where in folders(runs) if summary(where)["status"] == "failed"]
+    said = done.err.strip().splitlines()[-2:]
+    for where in failed:
+        assert (
+            sum(str(where / "log.txt") in line and "odd on purpose" in line for line in said) == 1
+        )
+        assert "ArithmeticError" in (where / "log.txt").read_text()
+    # What there is, is shown all the same.
+    assert "| Adam" in done.out
+
+    # Failures are tried again, and only they.
+    good = {where: files(where) for where in folders(runs) if where not in failed}
+    before = {where: files(where) for where in failed}
+    assert sweep(*asked).code == 1
+    assert all(files(where) == before for where, before in good.items())
+    assert all(files(where) != before[where] for where in failed)
+
+
+def test_a_diverging_cell_is_a_result(sweep, runs, study):
+    asked = study(rows={"SGD": {"optim": "sgd"}}, grid={"optim.lr": [0.01, 1e12]}, steps=40)
+    assert sweep(*asked).code == 0
+    assert sorted(summary(where)["status"] for where in folders(runs)) == ["diverged", "finished"]
+    assert "2 ended before" in sweep(*asked).out
+
+
+def test_help_and_its_examples(capsys, sweep, runs):
+    done = sweep("--help")
+    assert done.code == 0
+    shown = [
+        line.split("python -m scripts.sweep ")[1].split()
+        for line in done.out.splitlines()
+        if line.strip().startswith("python -m scripts.sweep study=lp_adam")
+    ]
+    assert len(shown) >= 3
+    for example in shown:
+        assert sweep(*example, "dry_run=true").code == 0
+    assert not runs.exists()
+
+
+# -- in processes that can be stopped --------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(start, tiny, conf):
+    """Start a sweep in a process of its own; its studies are those in `conf`."""
+
+    def command(*arguments, **changes):
+        return start("sweep", *shared(tiny(**changes)), *arguments, conf=conf)
+
+    return command
+
+
+SLOW = {"Slow": {"optim": "sgd", "optim._target_": "odd.Slow", "+optim.seconds": 0.02}}
+
+
+def test_two_places_on_a_device_train_two_runs_at_a_time(asked, runs, study, tmp_path):
+    rows = {"Slow": SLOW["Slow"] | {"+optim.diary": str(tmp_path / "diary")}}
+    typed = study(rows=rows, grid={"optim.lr": [0.001, 0.002, 0.003, 0.004]}, steps=40)
+    child = asked(*typed, "sweep.jobs_per_device=2")
+    assert child.wait() == 0, child.output
+    spans = diary(tmp_path / "diary")
+    assert len(spans) == 4
+    assert most_at_once(spans) == 2
+    processes = {line.split()[0] for line in (tmp_path / "diary").read_text().splitlines()}
+    assert len(processes) == 2, "each worker trains several runs"
+
+
+def test_one_run_at_a_time_on_a_device_whoever_asks(asked, runs, study, tmp_path):
+    # Two sweeps on two folders of runs, which know of each other by the device alone.
+    rows = {"Slow": SLOW["Slow"] | {"+optim.diary": str(tmp_path / "diary")}}
+    typed = study(rows=rows, steps=20)
+    one, other = asked(*typed), asked(*typed, "paths.runs=" + str(tmp_path / "others"))
+    assert one.wait() == 0, one.output
+    assert other.wait() == 0, other.output
+    spans = diary(tmp_path / "diary")
+    assert len(spans) == 4
+    assert most_at_once(spans) == 1
+
+
+def test_two_sweeps_on_one_folder_share_the_work(asked, runs, study, tmp_path):
+    rows = {"Slow": SLOW["Slow"] | {"+optim.diary": str(tmp_path / "diary")}}
+    typed = [
+        *study(rows=rows, grid={"optim.lr": [0.001, 0.002, 0.003, 0.004]}, steps=25),
+        "sweep.jobs_per_device=2",
+        "hydra.launcher.n_jobs=1",
+    ]
+    children = [asked(*typed) for _ in range(2)]
+    for child in children:
+        assert child.wait() == 0, child.output
+    # Each cell was trained once, from its first to its last step, and both took part.
+    assert len((tmp_path / "diary").read_text().splitlines()) == 4 * 25
+    assert ended(runs) == 4
+    assert [sessions(where) for where in folders(runs)] == [[0]] * 4
+    trained = [child.output.count("]: finished in") for child in children]
+    assert sum(trained) == 4 and min(trained) >= 1
+    for child in children:
+        assert "| Slow" in child.output, "each shows the whole table"
+
+
+def test_killed_in_the_middle(asked, runs, study, tmp_path):
+    typed = [*study(steps=80, eval_every=1), "train.checkpoint_seconds=0"]
+    for wanted in (30, 120, 230):
+        child = asked(*typed)
+        wait_until(lambda: evaluated(runs) >= wanted, f"{wanted} steps", pause=0)  # noqa: B023
+        assert child.kill() == -signal.SIGKILL
+    child = asked(*typed)
+    assert child.wait() == 0, child.output
+    assert ended(runs) == 4
+    # Three of the runs were interrupted, and went on.
+    assert sum(len(sessions(where)) - 1 for where in folders(runs)) == 3
+    undisturbed = asked(*typed, f"paths.runs={tmp_path}/undisturbed")
+    assert undisturbed.wait() == 0
+    assert outcomes(runs) == outcomes(tmp_path / "undisturbed")
+
+
+def test_a_signal_stops_all_workers(asked, runs, study):
+    rates = {"optim.lr": [0.001, 0.002, 0.003, 0.004]}
+    typed = study(rows=SLOW, grid=rates, steps=100, eval_every=1)
+    typed += ["sweep.jobs_per_device=2", "train.checkpoint_seconds=10000"]
+    child = asked(*typed)
+    # Sent to the sweep alone, as a batch system does, while two workers train.
+    two = lambda: sum(len(lines(p.parent)) >= 5 for p in runs.glob("*/*/*/metrics.jsonl")) >= 2  # noqa: E731
+    wait_until(two, "two runs under way")
+    child.signal(signal.SIGTERM)
+    assert child.wait() == 143, child.output
+    assert "give the same command again to go on" in child.output.splitlines()[-1]
+    assert "Traceback" not in child.output
+    assert "| Slow" not in child.output, "no table of half a sweep"
+    wait_until(lambda: no_locks_held(runs), "the end of the workers")
+    begun = folders(runs)
+    assert len(begun) == 2, "nothing was begun after the signal"
+    assert all((where / "checkpoint.pt").exists() for where in begun)
+    child = asked(*typed)
+    assert child.wait() == 0, child.output
+    assert ended(runs) == 4
+    assert all(len(sessions(where)) == 2 and sessions(where)[1] >= 5 for where in begun)
+
+
+def test_a_worker_that_dies_is_replaced(asked, runs, study, tmp_path):
+    def dying(once):
+        extra = {"+optim.once": str(tmp_path / "once")} if once else {}
+        return {"optim": "sgd", "optim._target_": "odd.Dies"} | extra
+
+    rows = {"Adam": {"optim": "adam"}, "Once": dying(True), "Always": dying(False)}
+    child = asked(*study(rows=rows, grid={"optim.lr": [0.01]}, seeds=2), "sweep.jobs_per_device=2")
+    assert child.wait() == 1, child.output
+    statuses = Counter(status_of(where) for where in folders(runs))
+    assert statuses == {"finished": 4, None: 2}
+    said = [line for line in child.output.splitlines() if line.startswith("failed: ")]
+    assert len(said) == 2
+    for where in folders(runs):
+        if status_of(where) is None:
+            assert sum(str(where) in line for line in said) == 1
+    assert "| Adam" in child.output
+
+
+def status_of(where):
+    return summary(where)["status"] if (where / "summary.json").exists() else None
+
+
+def test_a_lock_of_a_dead_process_is_taken_over(asked, runs, study):
+    typed = study(rows=SLOW, steps=60, eval_every=1)
+    child = asked(*typed, "train.checkpoint_seconds=0")
+    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
+    held = [path for path in runs.glob(".locks/*") if locked(path)]
+    assert len(held) == 1
+    other = asked(*typed)
+    wait_until(lambda: "ended before" in other.output, "the other sweep")
+    child.kill()
+    assert other.wait() == 0, other.output
+    assert ended(runs) == 2
+
+
+def test_as_typed_in_a_shell(runs, tiny):
+    """The whole way, with nothing prepared: two workers in processes of their own."""
+    small = ["task.steps=1", "task.model.widths=[784,8,10]", "sweep.jobs_per_device=2"]
+    command = [sys.executable, "-m", "scripts.sweep", "study=lp_adam/fc2", "profile=smoke"]
+    done = subprocess.run(
+        [*command, "data=sample", *shared(tiny()), *small],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=child_environment(TMPDIR=str(runs.parent / "tmp")),
+    )
+    assert done.returncode == 0, done.stderr
+    assert ended(runs) == len(folders(runs)) > 0
+    assert "custom" in done.stdout
+    assert f"Page: {runs.parent}/reports/index.html" in done.stdout

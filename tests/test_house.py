@@ -1,0 +1,191 @@
+"""The house looks like its plan: which room imports which, and that everything in conf/ builds."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+
+from results.published import published
+from results.run import Run
+from results.study import PROFILES
+from scripts.checks import SOURCES
+from scripts.config import compose, make_optimizer, make_schedule, make_task, names
+from scripts.studies import all_studies, plan
+
+ROOT = Path(__file__).parents[1]
+
+MAY_IMPORT = {
+    "optim": set(),
+    "models": set(),
+    "results": set(),
+    "tasks": {"models"},
+    "scripts": {"tasks", "models", "optim", "results"},
+}
+MODULES = [path for room in MAY_IMPORT for path in sorted((ROOT / room).rglob("*.py"))]
+
+
+def name_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imported(path):
+    """The first parts of all that a module imports, wherever in it and also by name."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import hides where it leads"
+            yield node.module.split(".")[0]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield ast.unparse(node.args[0]).strip("f'\"").split(".")[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_arrows_between_rooms_run_one_way(path):
+    room = path.relative_to(ROOT).parts[0]
+    others = set(imported(path)) & MAY_IMPORT.keys() - {room}
+    assert others <= MAY_IMPORT[room], f"{room} must not import {others - MAY_IMPORT[room]}"
+    assert not set(imported(path)) & {"tests", "conftest"}
+
+
+def test_every_module_says_what_it_is_for_in_its_name_and_in_its_first_line():
+    vague = {"utils", "util", "helpers", "misc", "common", "tools"}
+    assert not [path for path in MODULES if path.stem in vague]
+    assert not [path for path in MODULES if not ast.get_docstring(ast.parse(path.read_text()))]
+
+
+def test_every_public_class_has_a_docstring():
+    """Its own: `inspect.getdoc` would take the base class's."""
+    missing = [
+        f"{name_of(path)}.{node.name}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and node.name[0] != "_" and not ast.get_docstring(node)
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("room", ["models", "optim", "tasks"])
+def test_what_a_room_offers_is_there(room):
+    module = import_module(room)
+    for name in getattr(module, "__all__", []):
+        assert inspect.getdoc(getattr(module, name))
+
+
+# What starts quickly must not wait for what it does not need.
+SLOW = ("torch", "torchvision", "hydra", "matplotlib", "plotly", "wandb", "trackio", "numpy")
+
+
+@pytest.mark.parametrize(
+    ("module", "spared"),
+    [
+        ("scripts.cli", SLOW),
+        ("results.loggers", SLOW),
+        ("results.run", SLOW),
+        ("results.records", SLOW),
+        ("results.study", SLOW),
+        ("results.figures", ("torch", "matplotlib", "plotly", "wandb")),
+        ("results.report", ("matplotlib", "plotly", "wandb", "hydra")),
+        ("tasks", ("torchvision", "hydra", "matplotlib", "plotly", "wandb")),
+        ("scripts.train", ("torchvision", "matplotlib", "plotly", "wandb", "trackio", "ray")),
+    ],
+)
+def test_importing_one_thing_does_not_import_everything(module, spared):
+    code = f"import sys, {module}; print(*sorted(set(sys.modules) & set({spared!r})))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+# -- everything in conf/ ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", names("task"))
+@pytest.mark.parametrize("data", SOURCES)
+def test_every_task_is_built_without_its_data(name, data, tmp_path):
+    config = compose([f"task={name}", f"data={data}", f"paths.data={tmp_path / 'none'}"])
+    task = make_task(config, torch.device("meta"))
+    assert task.steps > 0 and 0 < task.eval_every <= task.steps
+    assert all(parameter.is_meta for parameter in task.model.parameters())
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("name", names("optim"))
+def test_every_optimizer_takes_steps_downhill(name):
+    parameter = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
+    optimizer = make_optimizer(compose([f"optim={name}", "optim.lr=0.01"]), [parameter])
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    before = parameter.detach().clone()
+    for _ in range(20):
+        optimizer.zero_grad()
+        parameter.square().sum().backward()
+        optimizer.step()
+    assert parameter.isfinite().all()
+    assert (parameter.abs() < before.abs()).all()
+
+
+@pytest.mark.parametrize("name", names("schedule"))
+def test_every_schedule_runs_its_course(name):
+    config = compose([f"schedule={name}", "optim=sgd", "optim.lr=0.1"])
+    optimizer = make_optimizer(config, [torch.nn.Parameter(torch.zeros(1))])
+    schedule = make_schedule(config, optimizer, 40)
+    rates = []
+    for _ in range(40):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert all(0 < rate <= 0.1 + 1e-12 for rate in rates)
+    assert max(rates) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("name", names("logger"))
+def test_every_logger_is_made(name):
+    config = compose([f"logger={name}"])
+    for logger in config["logger"].values():
+        assert all(hasattr(instantiate(logger), call) for call in ("start", "log", "finish"))
+
+
+def test_loggers_may_be_several():
+    assert set(compose(["logger=[wandb,tensorboard]"])["logger"]) == {"wandb", "tensorboard"}
+
+
+@pytest.mark.parametrize("study", all_studies(), ids=lambda study: study.name)
+@pytest.mark.parametrize("data", SOURCES)
+def test_every_study_can_be_planned(study, data):
+    """Every run's config composes, its classes take their settings, and no two are the same run."""
+    assert set(study.profiles) == set(PROFILES)
+    for profile in study.profiles:
+        runs = plan(study, profile, data).runs
+        assert len({planned.run.id for planned in runs}) == len(runs)
+        for planned in runs:
+            config = planned.config
+            assert (config["profile"], config["data"]) == (profile, data)
+            assert (config["seed"], config["group"]) == (planned.cell.seed, study.name)
+
+
+@pytest.mark.parametrize("study", all_studies(), ids=lambda study: study.name)
+def test_every_study_stands_beside_the_numbers_of_its_paper(study):
+    tables = published(study.paper)["tables"]
+    if study.published:
+        table = tables[study.published]
+        assert study.rows.keys() <= table["rows"].keys()
+        assert study.columns.keys() <= set(table["columns"])
+        assert table["value"] in {*study.grid, *study.report}
+
+
+@pytest.mark.parametrize("study", all_studies(), ids=lambda study: study.name)
+def test_a_planned_run_is_the_run_that_its_worker_will_train(study):
+    """The plan sets values in a composed config; the worker composes all of the overrides anew."""
+    for profile in study.profiles:
+        for planned in plan(study, profile, "sample").runs[:: len(study.rows) * 7]:
+            config = compose(planned.overrides)
+            assert config == planned.config
+            assert Run(config["paths"]["runs"], config).id == planned.run.id

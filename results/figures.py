@@ -147,7 +147,7 @@ def plot(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    figure = Figure(figsize=(8.4, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for index, (name, drawn) in enumerate(bands.items()):
@@ -169,7 +169,7 @@ def plot(
         fontsize=9,
     )
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside right upper", fontsize=8)
     for target in (path, path.with_suffix(".pdf")):
         picture = io.BytesIO()
         figure.savefig(picture, format=target.suffix[1:], dpi=150)

@@ -46,12 +46,15 @@ class Record:
 
     @cached_property
     def lines(self) -> list[dict[str, Any]]:
-        """metrics.jsonl; a last line that a crash of the machine cut off is left out."""
+        """metrics.jsonl; lines that a crash of the machine cut off or blanked are left out."""
         try:
-            written = (self.folder / "metrics.jsonl").read_text().split("\n")
+            written = (self.folder / "metrics.jsonl").read_text(errors="replace").split("\n")
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in written[:-1]]
+        read = [line for text in written[:-1] if (line := parse(text)) is not None]
+        if len(read) < len(written) - 1:
+            log.warning("%s: %s lines are damaged", self.folder, len(written) - 1 - len(read))
+        return read
 
     @cached_property
     def curves(self) -> dict[str, Curve]:
@@ -92,3 +95,10 @@ def read_all(root: Path) -> dict[str, Record]:
     folders = sorted(path.parent for path in root.glob("*/*/*/config.yaml"))
     records: Iterable[Record | None] = map(read, folders)
     return {record.id: record for record in records if record is not None}
+
+
+def parse(line: str) -> dict[str, Any] | None:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None

@@ -35,6 +35,9 @@ log = logging.getLogger("adamily")
 Status = Literal["finished", "diverged", "failed"]
 ENDED = ("finished", "diverged")
 
+# Whoever asks whether a run is busy holds it for a moment.
+LOCK_PATIENCE_SECONDS = 0.3
+
 
 class Busy(Exception):
     """Another process is training this run."""
@@ -87,7 +90,7 @@ class Run:
     def busy(self) -> bool:
         """Whether a process is training it now."""
         try:
-            with self.locked():
+            with self.locked(patience=0):
                 return False
         except Busy:
             return True
@@ -110,7 +113,7 @@ class Run:
     # -- while it runs -----------------------------------------------------------------------------
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, patience: float = LOCK_PATIENCE_SECONDS) -> Iterator[None]:
         """Hold the run for this process; the system lets go of it when the process dies.
 
         Raises:
@@ -118,7 +121,7 @@ class Run:
         """
         folder = self.root / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{self.id}.lock", timeout=0)
+        lock = FileLock(folder / f"{self.id}.lock", timeout=patience)
         try:
             lock.acquire()
         except Timeout:

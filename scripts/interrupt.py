@@ -9,7 +9,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -64,4 +64,6 @@ def _note(signum: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
     _received = signum
     if path := os.environ.get(STOP_FILE):
-        Path(path).touch()
+        # It cannot be told on another machine than the sweep's, or once the sweep is gone.
+        with suppress(OSError):
+            Path(path).touch()

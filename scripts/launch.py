@@ -35,7 +35,9 @@ def launch(
     with initialize_config_dir(str(CONF), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
-        config = hydra.compose_config("train", shared, RunMode.MULTIRUN)
+        # As `-m` does: a worker reads in it that it shares this machine's devices with others.
+        settings = [*shared, f"hydra.mode={RunMode.MULTIRUN.name}"]
+        config = hydra.compose_config("train", settings, RunMode.MULTIRUN)
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=task_function, config=config

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from results.records import Record, read_all
+from results.study import spell
 from scripts.config import make_task
 from scripts.devices import available, places
 from scripts.studies import Plan, Planned
@@ -21,7 +22,7 @@ def preview(wanted: Plan) -> str:
     for planned in wanted.runs:
         record = records.get(planned.run.id)
         status = record.status if record else "missing"
-        point = " ".join(f"{key}={value:g}" for key, value in planned.cell.point.items())
+        point = " ".join(f"{key}={spell(value)}" for key, value in planned.cell.point.items())
         cell = planned.cell
         lines.append(
             f"{planned.run.id}  {status:10}  {cell.column}  {cell.row}  {point} seed={cell.seed}"

@@ -80,7 +80,9 @@ def config(where):
 
 def lines(where):
     path = where / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    # The last line may still be on its way.
+    whole = path.read_text().split("\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in whole]
 
 
 def outcome(where):
@@ -180,7 +182,7 @@ class Child:
         return self.process.exitcode
 
 
-def fork(context, scratch, command, arguments, conf=None, limit=None):
+def fork(context, scratch, command, arguments, conf=None, limit=None, environment=None):
     """Start `python -m scripts.COMMAND ARGUMENTS` without the seconds that its imports take."""
     number = len(list(scratch.glob("said-*")))
     said = scratch / f"said-{number}"
@@ -188,14 +190,14 @@ def fork(context, scratch, command, arguments, conf=None, limit=None):
     # By this name the command knows that it is not a worker of another.
     process = context.Process(
         target=_command,
-        args=(command, list(arguments), said, str(scratch), conf, limit),
+        args=(command, list(arguments), said, str(scratch), conf, limit, environment or {}),
         name="MainProcess",
     )
     process.start()
     return Child(process, said)
 
 
-def _command(command, arguments, said, scratch, conf, limit):
+def _command(command, arguments, said, scratch, conf, limit, environment):
     # A process group of its own, so that a test can end the workers that it leaves behind.
     os.setpgid(0, 0)
     descriptor = os.open(said, os.O_WRONLY | os.O_APPEND)
@@ -204,7 +206,7 @@ def _command(command, arguments, said, scratch, conf, limit):
     # Line by line, so that a test sees what was said by a process that was killed.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)
-    os.environ["TMPDIR"] = scratch
+    os.environ.update(environment, TMPDIR=scratch)
     tempfile.tempdir = None
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if conf is not None:

@@ -287,6 +287,7 @@ def test_a_lock_of_a_dead_process_is_taken_over(asked, runs, study):
     assert ended(runs) == 2
 
 
+@pytest.mark.slow
 def test_as_typed_in_a_shell(runs, tiny):
     """The whole way, with nothing prepared: two workers in processes of their own."""
     small = ["task.steps=1", "task.model.widths=[784,8,10]", "sweep.jobs_per_device=2"]

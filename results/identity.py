@@ -5,7 +5,17 @@ import json
 from typing import Any
 
 # Everything else in a run's config says how it is carried out (device, logger, launcher, paths).
-DECIDES_OUTCOME = ("task", "optim", "schedule", "precision", "clip_norm", "seed", "profile")
+DECIDES_OUTCOME = (
+    "names",
+    "task",
+    "optim",
+    "schedule",
+    "precision",
+    "clip_norm",
+    "accumulate",
+    "seed",
+    "profile",
+)
 
 # Where data come from does not matter; what they are does, and their SHA-256 says that.
 PLACES = ("mirrors", "package")

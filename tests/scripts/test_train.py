@@ -198,7 +198,7 @@ def test_accumulation_equals_one_batch(tiny, tmp_path, parts):
     typed = [*tiny(task__steps=10), "optim=sgd"]
     whole = lines(run(compose(typed)))
     runs = f"paths.runs={tmp_path}/cut"
-    cut = lines(run(compose([*typed, f"train.accumulate={parts}", runs])))
+    cut = lines(run(compose([*typed, f"accumulate={parts}", runs])))
     for one, other in zip(whole, cut, strict=True):
         assert one == pytest.approx(other, rel=1e-4)
 
@@ -207,7 +207,7 @@ def test_accumulation_cuts_the_batch(tiny, monkeypatch):
     sizes = []
     original = Mnist.loss
     monkeypatch.setattr(Mnist, "loss", lambda s, b: sizes.append(len(b[0])) or original(s, b))
-    run(compose([*tiny(task__steps=1), "train.accumulate=4"]))
+    run(compose([*tiny(task__steps=1), "accumulate=4"]))
     assert sizes == [32] * 4
 
 

@@ -214,8 +214,8 @@ def test_two_sweeps_on_one_folder_share_the_work(asked, runs, study, tmp_path):
 
 
 def test_killed_in_the_middle(asked, runs, study, tmp_path):
-    typed = [*study(steps=80, eval_every=1), "train.checkpoint_seconds=0"]
-    for wanted in (30, 120, 200):
+    typed = [*study(steps=50, eval_every=1), "train.checkpoint_seconds=0"]
+    for wanted in (20, 70, 125):
         child = asked(*typed)
         wait_until(lambda: evaluated(runs) >= wanted, f"{wanted} steps", pause=0)  # noqa: B023
         assert child.kill() == -signal.SIGKILL
@@ -258,12 +258,12 @@ def test_a_worker_that_dies_is_replaced(asked, runs, study, tmp_path):
         return {"optim": "sgd", "optim._target_": "odd.Dies"} | extra
 
     rows = {"Adam": {"optim": "adam"}, "Once": dying(True), "Always": dying(False)}
-    child = asked(*study(rows=rows, grid={"optim.lr": [0.01]}, seeds=2), "sweep.jobs_per_device=2")
+    child = asked(*study(rows=rows, grid={"optim.lr": [0.01]}), "sweep.jobs_per_device=2")
     assert child.wait() == 1, child.output
     statuses = Counter(status_of(where) for where in folders(runs))
-    assert statuses == {"finished": 4, None: 2}
+    assert statuses == {"finished": 2, None: 1}
     said = [line for line in child.output.splitlines() if line.startswith("failed: ")]
-    assert len(said) == 2
+    assert len(said) == 1
     for where in folders(runs):
         if status_of(where) is None:
             assert sum(str(where) in line for line in said) == 1

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from results.files import replacing, sync_folder
 
@@ -52,7 +52,7 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     try:
         with replacing(pending) as file:
             hashing = Hashing(file)
-            torch.save(state, hashing)
+            torch.save(state, cast(BinaryIO, hashing))
             file.write(hashing.digest())
     except RuntimeError as error:  # torch's zip writer hides the OSError beneath it
         beneath = error.__context__

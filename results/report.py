@@ -69,7 +69,7 @@ def study_payload(study: Study, results: Sequence[Result]) -> dict[str, Any]:
         "name": study.name,
         "title": study.title,
         "paper": study.paper,
-        "citation": f"{paper['authors']}, “{paper['title']}”",
+        "citation": f"{paper['authors']}, “{paper['title']}”" if paper["authors"] else "",
         "reproduces": study.reproduces,
         "notes": [*study.notes, table.how_chosen(study)],
         "profiles": {profile: len(study.cells(profile, "full")) for profile in study.profiles},

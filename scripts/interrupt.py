@@ -18,6 +18,8 @@ from types import FrameType
 STOP_FILE = "ADAMILY_STOP_FILE"
 
 _received: int | None = None
+# What this process, if it is a sweep, writes for its workers.
+_told: Path | None = None
 
 
 class Interrupted(Exception):
@@ -49,12 +51,15 @@ def told_to_workers() -> Iterator[None]:
 
     One block for all launches: a launcher may keep its workers from one to the next.
     """
+    global _told
     listen()
     with tempfile.TemporaryDirectory(prefix="adamily-") as folder:
-        os.environ[STOP_FILE] = str(Path(folder) / "stop")
+        _told = Path(folder) / "stop"
+        os.environ[STOP_FILE] = str(_told)
         try:
             yield
         finally:
+            _told = None
             del os.environ[STOP_FILE]
 
 
@@ -63,7 +68,6 @@ def _note(signum: int, frame: FrameType | None) -> None:
     if signum == _received == signal.SIGINT:
         raise KeyboardInterrupt
     _received = signum
-    if path := os.environ.get(STOP_FILE):
-        # It cannot be told on another machine than the sweep's, or once the sweep is gone.
-        with suppress(OSError):
-            Path(path).touch()
+    if _told is not None:
+        with suppress(OSError):  # the temporary folder may be gone or full
+            _told.touch()

@@ -212,15 +212,12 @@ class Session:
 
     def summary(self, status: str) -> dict[str, Any]:
         """What summary.json says beside the status."""
-        diverged = status == "diverged"
-        values = self.losses.values()
+        diverged_at = self.diverged_at() if status == "diverged" else None
         return {
-            "step": self.step,
+            # When a divergence is noticed depends on the clock; where it happened does not.
+            "step": diverged_at or self.step,
             "steps": self.task.steps,
-            # The first step whose loss is not finite.
-            "diverged_at": self.step - len(values) + self.losses.first_not_finite() + 1
-            if diverged
-            else None,
+            "diverged_at": diverged_at,
             "final": self.final,
             "best": self.best,
             "wall_seconds": self.elapsed(),
@@ -228,8 +225,13 @@ class Session:
             # evaluations, since the first one also loads the data.
             "step_seconds": median(self.step_seconds) if self.step_seconds else None,
             "parameters": sum(parameter.numel() for parameter in self.parameters),
-            "model_sha256": fingerprint(self.task.model.state_dict()),
+            "model_sha256": fingerprint(self.task.model.state_dict()) if not diverged_at else None,
         }
+
+    def diverged_at(self) -> int:
+        """The first step whose loss is not finite."""
+        losses = self.losses.values()
+        return self.step - len(losses) + self.losses.first_not_finite() + 1
 
 
 def mean_abs_difference(after: list[Tensor], before: list[Tensor]) -> float:

@@ -102,12 +102,14 @@ def download(url: str, part: Path) -> None:
         if error.code == 416:  # nothing is left to send: `part` is complete
             return
         raise
-    with response, open(part, "ab" if response.status == 206 else "wb") as file:
+    # A server may send the whole file all the same, and a file:// folder always does.
+    partial = getattr(response, "status", None) == 206
+    with response, open(part, "ab" if partial else "wb") as file:
         while chunk := response.read(CHUNK_BYTES):
             file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
-        if response.length:  # read() takes a lost connection for the end
+        if getattr(response, "length", None):  # read() takes a lost connection for the end
             raise ConnectionError(f"the connection broke {response.length} bytes before the end")
 
 

@@ -62,7 +62,9 @@ def test_examples_run_as_printed(title, house):
 
 def test_commands_of_readme_exist():
     named = set(re.findall(r"python -m (scripts\.\w+)", README))
-    assert named == {f"scripts.{name}" for name in ("train", "sweep", "report", "list", "data", "bench")}
+    assert named == {
+        f"scripts.{name}" for name in ("train", "sweep", "report", "list", "data", "bench")
+    }
     targets = set(re.findall(r"^make (\w+)", README, flags=re.MULTILINE))
     makefile = (ROOT / "Makefile").read_text()
     assert targets and all(re.search(rf"^{name}:", makefile, re.MULTILINE) for name in targets)

@@ -11,8 +11,14 @@ from results.study import Loader
 
 @lru_cache
 def published(paper: str) -> dict[str, Any]:
-    """What `results/published/<paper>.yaml` says: title, authors, tables."""
-    return yaml.load((Path(__file__).parent / f"{paper}.yaml").read_text(), Loader)
+    """What `results/published/<paper>.yaml` says: title, authors, tables.
+
+    A study of one's own stands for no paper: there is no such file, and no tables.
+    """
+    path = Path(__file__).parent / f"{paper}.yaml"
+    if not path.exists():
+        return {"title": paper, "authors": None, "tables": {}}
+    return yaml.load(path.read_text(), Loader)
 
 
 def printed(paper: str, table: str, row: str, column: str) -> float | None:

@@ -147,3 +147,9 @@ def test_the_page_is_written(make_study, make_result, tmp_path):
 def test_the_page_of_no_runs_is_written(make_study, tmp_path):
     path = write_report([make_study()], [], [], tmp_path / "reports")
     assert path.stat().st_size > 1_000_000  # plotly is inside
+
+
+def test_a_study_of_ones_own_needs_no_published_numbers(make_study, tmp_path):
+    study = make_study(name="mine/first", published=None)
+    page = write_report([study], [], [], tmp_path)
+    assert "mine/first" in page.read_text()

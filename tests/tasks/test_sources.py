@@ -291,3 +291,14 @@ def test_a_wheel_with_another_hash_is_refused_with_both_hashes(local_index, tmp_
     assert "adamily-no-such-package==1.0" in said and "\n" not in said
     assert digest in said and "1" * 64 in said and "HASH" in said
     assert names(tmp_path / "data") == []
+
+
+def test_a_local_folder_serves_as_a_mirror(tmp_path):
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "a.bin").write_bytes(CONTENT)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    # What an attempt that broke off left: a folder cannot go on from there.
+    (folder / "a.bin.part").write_bytes(CONTENT[:100])
+    fetch(source() | {"mirrors": [(tmp_path / "copy").as_uri()]}, folder)
+    assert (folder / "a.bin").read_bytes() == CONTENT

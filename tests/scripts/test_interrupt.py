@@ -1,0 +1,26 @@
+"""Who hears of a signal: a sweep's workers of the sweep's, and nobody of a worker's."""
+
+import os
+import signal
+
+from scripts import interrupt
+
+
+def test_a_sweep_tells_its_workers(monkeypatch):
+    with interrupt.told_to_workers():
+        interrupt.heed_sweep()
+        assert interrupt.received() is None
+        os.kill(os.getpid(), signal.SIGTERM)
+        # A worker shares the name of the file, not the memory.
+        monkeypatch.setattr(interrupt, "_received", None)
+        monkeypatch.setattr(interrupt, "_told", None)
+        interrupt.heed_sweep()
+        assert interrupt.received() == signal.SIGTERM
+
+
+def test_a_signal_to_one_worker_stops_no_other(monkeypatch, tmp_path):
+    monkeypatch.setenv(interrupt.STOP_FILE, str(tmp_path / "stop"))
+    interrupt.listen()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert interrupt.received() == signal.SIGTERM
+    assert not (tmp_path / "stop").exists()

@@ -72,8 +72,16 @@ class AdaBound(ElementwiseOptimizer):
 
     def add_param_group(self, param_group: Group) -> None:
         super().add_param_group(param_group)
-        group = self.param_groups[-1]
-        group.setdefault("first_lr", float(group["lr"]))
+        self._note_first_lr()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._note_first_lr()
+
+    def _note_first_lr(self) -> None:
+        for group in self.param_groups:
+            # Schedulers keep what lr was before them as initial_lr.
+            group.setdefault("first_lr", float(group.get("initial_lr", group["lr"])))
 
     def state_names(self, group: Group) -> tuple[str, ...]:
         return ("m", "v")

@@ -42,9 +42,10 @@ class ElementwiseOptimizer(Optimizer):
     updates are computed in float32 and rounded once. Complex parameters are treated as pairs of
     real ones.
 
-    A NaN in a gradient makes its element NaN for good, as in torch.optim.Adam, an infinity does so
-    by the next step; other elements are untouched. Gradients whose square overflows (1.8e19 in
-    float32) count as infinitely large in the denominator, so that their element stands still.
+    A NaN in a gradient makes its element NaN for good, as in torch.optim.Adam, and an infinity does
+    so by the next step (but see `SignSGDM`); other elements are untouched. A gradient whose square
+    overflows (from 1.8e19 on in float32) counts in the denominator as very large or infinite, and
+    leaves its element finite.
 
     Raises:
         ValueError: a hyperparameter that is not allowed, in the arguments or in a group.

@@ -111,6 +111,7 @@ class LaProp(ElementwiseOptimizer):
     def options(self, group: Group, state: State) -> dict[str, Any]:
         now = group["centered"] and state["step"] > group["centered_after"]
         return {
+            "forgets": group["betas"][1] == 0,
             "centered": now,
             "amsgrad": group["amsgrad"] and (now or not group["centered"]),
         }
@@ -127,6 +128,8 @@ class LaProp(ElementwiseOptimizer):
         n_max: Any = None,
     ) -> None:
         if S is None:
+            if h.forgets:
+                n.zero_()  # 0·n would be no number where g² was too large for one
             n.mul_(h.nu).addcmul_(g, g, value=h.new)
         else:
             apart = g.sub(mean)

@@ -14,7 +14,7 @@ class SignSGDM(ElementwiseOptimizer):
 
     kept as m ← μ·m + (1 - μ)·lr·sgn(g), θ ← θ - m, so that weight decay is no part of the momentum.
     It is `LaProp` with ν = 0 without bias correction. Bernstein et al. 2018 take the sign of the
-    averaged gradient instead. momentum = 0 is SSG.
+    averaged gradient instead. momentum = 0 is SSG. sgn is torch.sign: a NaN counts as 0.
 
     State: m, the last step.
 

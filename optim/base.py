@@ -188,7 +188,6 @@ class ElementwiseOptimizer(Optimizer):
             if "step" in each:
                 each["step"] = int(each["step"])  # torch's own keep a tensor
 
-    @torch._disable_dynamo
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a copy of `state_dict`, on the parameters' devices; executors stay as they are."""
         ways = [{name: group[name] for name in EXECUTOR} for group in self.param_groups]

@@ -27,9 +27,9 @@ class MAdam(ElementwiseOptimizer):
 
         U ← U + r·(g - U),  S ← (1 - r)·(S + r·d),  V = S + U²
 
-    Departures from the listing: eps stands outside the square root, as in the authors' code. Weight
-    decay is decoupled, which the paper found better (section 5). `amsgrad` takes the maximum of
-    √V + eps.
+    Departures from the listing: eps stands outside the square root, as section 5 writes it. Weight
+    decay is decoupled, which the paper found better (section 5). `amsgrad`, which section 5.1 uses,
+    takes the maximum of √V + eps.
 
     State: m, U, S, w; with amsgrad d_max.
 
@@ -135,9 +135,9 @@ class LaMAdam(MAdam):
         m ← α·m + (1 - α)·lr·g / (√V + eps)
         θ ← θ - m / (1 - α^t)
 
-    The listing multiplies by lr last; here it is averaged with the gradients, as in the authors'
-    code and in LaProp, which differs only where lr changes. β_lo = β_hi is LaProp, but for weight
-    decay, which is decoupled in AdamW's way. All else is as in MAdam.
+    The listing multiplies by lr last; here lr is averaged with the gradients, as in LaProp, which
+    differs only where lr changes. β_lo = β_hi is LaProp, but for weight decay, which is AdamW's.
+    All else is as in MAdam.
     """
 
     def __init__(

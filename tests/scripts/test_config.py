@@ -43,7 +43,7 @@ BAD = [
     ("schedule=null", ["schedule=null", "constant"]),
     ("train=3", ["train=3", "train."]),
     ("paths=elsewhere", ["paths=elsewhere", "paths."]),
-    ("~optim", ["optim is missing", "adam, adamax"]),
+    ("~optim", ["optim is missing", "adamal, adamax"]),
     ("~seed", ["seed is missing", "0 or above"]),
     ("optim.lr=0", ["optim.lr=0", "a number above 0"]),
     ("optim.lr=-0.1", ["optim.lr=-0.1", "a number above 0"]),

@@ -1,0 +1,71 @@
+"""AdaBelief: the step by how far a gradient is from what was expected (Zhuang et al. 2020)."""
+
+from typing import Any
+
+from torch import Tensor
+
+from optim.base import ElementwiseOptimizer, Group, State, check_betas
+
+
+class AdaBelief(ElementwiseOptimizer):
+    r"""AdaBelief, algorithm 2 of "AdaBelief Optimizer: Adapting Stepsizes by the Belief".
+
+        m ← β1·m + (1 - β1)·g
+        s ← β2·s + (1 - β2)·(g - m)² + eps
+        θ ← θ - lr · (m / (1 - β1^t)) / (√(s / (1 - β2^t)) + eps)
+
+    eps stands in both places, and in s it adds up, as published. The authors' code is the same;
+    its rectified form (as RAdam) is not offered.
+
+    State: m, s.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-16,
+        weight_decay: float = 0.0,
+        *,
+        decoupled: bool = False,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        compile: bool = False,
+    ):
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "decoupled": decoupled,
+            "maximize": maximize,
+            "foreach": foreach,
+            "compile": compile,
+        }
+        super().__init__(params, defaults)
+
+    def check(self, group: Group) -> None:
+        super().check(group)
+        check_betas(group["betas"])
+
+    def state_names(self, group: Group) -> tuple[str, ...]:
+        return ("m", "s")
+
+    def numbers(self, group: Group, state: State) -> dict[str, float]:
+        (beta1, beta2), t = group["betas"], state["step"]
+        return {
+            "new1": 1 - beta1,
+            "beta2": beta2,
+            "new2": 1 - beta2,
+            "eps": group["eps"],
+            "correct": (1 - beta2**t) ** -0.5,
+            "size": float(group["lr"]) / (1 - beta1**t),
+        }
+
+    @staticmethod
+    def update(h: Any, p: Any, g: Any, m: Any, s: Any) -> None:
+        m.lerp_(g, h.new1)
+        surprise = g.sub(m)
+        s.mul_(h.beta2).addcmul_(surprise, surprise, value=h.new2).add_(h.eps)
+        p.addcdiv_(m, s.sqrt().mul_(h.correct).add_(h.eps), value=-h.size)

@@ -1,0 +1,71 @@
+"""AdamAL: Adam whose second moment never falls, by raising what goes into it."""
+
+from typing import Any
+
+from torch import Tensor
+
+from optim.base import ElementwiseOptimizer, Group, State, check_betas
+
+
+class AdamAL(ElementwiseOptimizer):
+    r"""AdamAL, algorithm 1 of its paper.
+
+        m ← β1·m + (1 - β1)·g
+        v ← β2·v + (1 - β2)·max(g², v)
+        θ ← θ - lr·m / (√v + eps)
+
+    No bias correction, so that the first step is lr·(1 - β1)/√(1 - β2), about 3·lr. The listing
+    prints β1 in v's line; equation 18 shows that β2 is meant. The listing has no eps; the one here
+    is Adam's. No code of the authors is known.
+
+    State: m, v.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        decoupled: bool = False,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        compile: bool = False,
+    ):
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "decoupled": decoupled,
+            "maximize": maximize,
+            "foreach": foreach,
+            "compile": compile,
+        }
+        super().__init__(params, defaults)
+
+    def check(self, group: Group) -> None:
+        super().check(group)
+        check_betas(group["betas"])
+
+    def state_names(self, group: Group) -> tuple[str, ...]:
+        return ("m", "v")
+
+    def numbers(self, group: Group, state: State) -> dict[str, float]:
+        beta1, beta2 = group["betas"]
+        return {
+            "new1": 1 - beta1,
+            "beta2": beta2,
+            "new2": 1 - beta2,
+            "eps": group["eps"],
+            "size": float(group["lr"]),
+        }
+
+    @staticmethod
+    def update(h: Any, p: Any, g: Any, m: Any, v: Any) -> None:
+        m.lerp_(g, h.new1)
+        raised = g.mul(g).clamp_min_(v)
+        v.mul_(h.beta2).add_(raised, alpha=h.new2)
+        p.addcdiv_(m, v.sqrt().add_(h.eps), value=-h.size)

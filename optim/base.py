@@ -1,0 +1,250 @@
+"""What the update rules of this room share: they work on each element by itself.
+
+A subclass says what its numbers are (`numbers`, `options`), which tensors it keeps (`state_names`)
+and how they change (`update`), once; this class does all that makes it an optimizer of torch's
+kind. The ways to run it are in `optim/executors.py`.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from optim.compiled import run_compiled
+from optim.executors import Row, Rule, run_batched, run_each
+
+Group = dict[str, Any]
+State = dict[str, Any]
+
+# How a step is run: a choice of this optimizer, not of a state dict that is loaded into it.
+EXECUTOR = ("foreach", "compile")
+
+
+class ElementwiseOptimizer(Optimizer):
+    """An optimizer that treats every element of every parameter alike.
+
+    Arguments that all subclasses have, beside those of the rule:
+        lr: learning rate, a float or a tensor of one element.
+        weight_decay: how much the parameters decay, 0 for not at all.
+        decoupled: decay the parameters, θ ← θ·(1 - lr·weight_decay) before the update (AdamW), and
+            not, as the L2 penalty does, g ← g + weight_decay·θ.
+        maximize: climb instead of descend: g ← -g.
+        foreach: False runs the rule tensor by tensor; None and True in batches.
+        compile: run the rule through `torch.compile`. Numbers agree to rounding. The first step
+            takes seconds; where there is no compiler, a warning is given and foreach is used.
+
+    State, one dict per parameter and the same for every way to run: `step`, the number of updates
+    of this parameter, an int; numbers and tensors that the rule names. Tensors have the
+    parameter's shape and memory layout and its dtype, float32 for bfloat16 and float16, whose
+    updates are computed in float32 and rounded once. Complex parameters are treated as pairs of
+    real ones.
+
+    A NaN in a gradient makes its element NaN for good, as in torch.optim.Adam, and an infinity does
+    so by the next step (but see `SignSGDM`); other elements are untouched. A gradient whose square
+    overflows (from 1.8e19 on in float32) counts in the denominator as very large or infinite, and
+    leaves its element finite.
+
+    Raises:
+        ValueError: a hyperparameter that is not allowed, in the arguments or in a group.
+        RuntimeError: in `step`, a sparse gradient; no parameter has been changed then.
+    """
+
+    decays_after: ClassVar[bool] = False
+
+    def __init__(self, params: Any, defaults: Group):
+        self.check(defaults)
+        super().__init__(params, defaults)
+
+    # -- what a rule says --------------------------------------------------------------------------
+
+    def check(self, group: Group) -> None:
+        """Raise ValueError where a hyperparameter is not allowed; subclasses add their own."""
+        check_range("learning rate", group["lr"], 0.0)
+        check_range("weight_decay value", group["weight_decay"], 0.0)
+        if "eps" in group:
+            check_range("epsilon value", group["eps"], 0.0)
+        if group["foreach"] and group["compile"]:
+            raise ValueError("`foreach` and `compile` cannot be `True` together.")
+
+    def state_names(self, group: Group) -> tuple[str, ...]:
+        """Names of the state tensors, in this group."""
+        raise NotImplementedError
+
+    def new_state(self, p: Tensor, group: Group) -> State:
+        """The state before the first step: zeros."""
+        return {"step": 0} | {name: zeros_for(p) for name in self.state_names(group)}
+
+    def advance(self, state: State, group: Group) -> None:
+        """Change what is a plain number in a parameter's state, at the beginning of a step."""
+        state["step"] += 1
+
+    def numbers(self, group: Group, state: State) -> dict[str, float]:
+        """What `update` finds in `h`, computed from hyperparameters and numbers in the state.
+
+        It finds there too `tiny`, the smallest number > 0 that has full precision, and `huge`, one
+        whose eightfold is still finite.
+        """
+        raise NotImplementedError
+
+    def options(self, group: Group, state: State) -> dict[str, Any]:
+        """What else it finds in `h`: bool, str or tuples of them, which decide the lines run."""
+        return {}
+
+    @staticmethod
+    def update(h: Any, p: Any, g: Any, **state: Any) -> None:
+        """Change p and the state in place, given the gradient; all Tensors or all TensorLists.
+
+        It may add to p but not read it, and must leave g alone.
+        """
+        raise NotImplementedError
+
+    # -- the step ----------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """Make one update of every parameter that has a gradient.
+
+        Args:
+            closure: computes the loss anew and returns it.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self._refuse_sparse()
+        for group in self.param_groups:
+            run = executor(group)
+            for state, rows in self._rows(group):
+                rule, numbers = self.rule(group, state, rows[0][0].dtype)
+                run(rule, numbers, rows)
+        return loss
+
+    def _refuse_sparse(self) -> None:
+        for group in self.param_groups:
+            if any(p.grad is not None and p.grad.is_sparse for p in group["params"]):
+                raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+
+    def _rows(self, group: Group) -> Iterable[tuple[State, list[Row]]]:
+        """Rows that can be run together, with the state of one of their parameters.
+
+        Parameters that had no gradient at times are at an earlier step than others.
+        """
+        names = self.state_names(group)
+        together: dict[tuple[Any, ...], tuple[State, list[Row]]] = {}
+        for p in group["params"]:
+            if p.grad is None:
+                continue
+            state = self.state[p]
+            if not state:
+                state.update(self.new_state(p, group))
+            self.advance(state, group)
+            if p.numel() == 0:
+                continue
+            row = [p, p.grad, *(state[name] for name in names)]
+            if p.is_complex():
+                row = [torch.view_as_real(tensor) for tensor in row]
+            key = (p.device, row[0].dtype, *(v for v in state.values() if type(v) in (int, float)))
+            together.setdefault(key, (state, []))[1].append(row)
+        return together.values()
+
+    def rule(
+        self, group: Group, state: State, dtype: torch.dtype
+    ) -> tuple[Rule, tuple[float, ...]]:
+        """The arithmetic of this step, and its numbers."""
+        lr, weight_decay = float(group["lr"]), group["weight_decay"]
+        keep = 1 - weight_decay if self.decays_after else 1 - lr * weight_decay
+        when = "after" if self.decays_after else "before"
+        decay = None if weight_decay == 0 else when if group["decoupled"] else "l2"
+        widen = dtype in (torch.bfloat16, torch.float16)
+        limits = torch.finfo(torch.promote_types(dtype, torch.float32))
+        numbers = self.numbers(group, state) | {
+            "weight_decay": weight_decay,
+            "keep": keep,
+            "tiny": limits.tiny,
+            "huge": limits.max / 8,
+        }
+        options = self.options(group, state)
+        options |= {"decay": decay, "maximize": group["maximize"], "widen": widen}
+        names = self.state_names(group)
+        rule = Rule(type(self).update, names, tuple(numbers), tuple(options.items()))
+        return rule, tuple(numbers.values())
+
+    # -- groups and state dicts --------------------------------------------------------------------
+
+    def add_param_group(self, param_group: Group) -> None:
+        self.check({**self.defaults, **param_group})
+        super().add_param_group(param_group)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Fill in, from this optimizer's own, the options that an older state lacks."""
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for name, value in self.defaults.items():
+                group.setdefault(name, value)
+        for each in self.state.values():
+            if "step" in each:
+                each["step"] = int(each["step"])  # torch's own keep a tensor
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load a copy of `state_dict`, on the parameters' devices; executors stay as they are."""
+        ways = [{name: group[name] for name in EXECUTOR} for group in self.param_groups]
+        seen: dict[str, Any] = {}
+        # Registered last, it sees what other hooks made of the state dict.
+        hook = self.register_load_state_dict_pre_hook(lambda _, loaded: seen.update(loaded))
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            hook.remove()
+        for group, way in zip(self.param_groups, ways, strict=True):
+            group.update(way)
+        self._copy_tensors(seen)
+
+    def _copy_tensors(self, loaded: dict[str, Any]) -> None:
+        """Once more from the source: torch rounds all state to the dtype of the parameter."""
+        for group, saved in zip(self.param_groups, loaded["param_groups"], strict=True):
+            for p, key in zip(group["params"], saved["params"], strict=True):
+                for name, value in loaded["state"].get(key, {}).items():
+                    if isinstance(value, Tensor) and name != "step":
+                        self.state[p][name] = zeros_for(p).copy_(value)
+
+
+def executor(group: Group) -> Callable[..., None]:
+    if group["compile"]:
+        return run_compiled
+    return run_each if group["foreach"] is False else run_batched
+
+
+def zeros_for(p: Tensor) -> Tensor:
+    """State for a parameter: its shape, layout and device, its dtype or float32 where wider."""
+    return torch.zeros_like(p, dtype=torch.promote_types(p.dtype, torch.float32))
+
+
+# -- checks, worded as torch's ---------------------------------------------------------------------
+
+
+def check_range(name: str, value: Any, low: float, high: float = math.inf) -> None:
+    """Raise ValueError unless low <= value < high."""
+    if isinstance(value, Tensor) and value.numel() != 1:
+        raise ValueError(f"Invalid {name}: a Tensor must have 1 element")
+    if not low <= value < high:
+        raise ValueError(f"Invalid {name}: {value}")
+
+
+def check_betas(betas: Any) -> None:
+    if len(betas) != 2:
+        raise ValueError(f"Invalid betas: {betas}, must be two numbers")
+    for index, beta in enumerate(betas):
+        check_range(f"beta parameter at index {index}", beta, 0.0, 1.0)
+
+
+def check_one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"Invalid {name}: {value}, must be one of {', '.join(allowed)}")
+
+
+def check_above_zero(name: str, value: Any) -> None:
+    if not 0.0 < value < math.inf:
+        raise ValueError(f"Invalid {name}: {value}")

@@ -1,0 +1,88 @@
+"""The executor of `compile=True`: one loop over memory for the whole text of a rule.
+
+`torch.compile` would make a program for every list of shapes that it meets, in seconds to minutes.
+So it gets one-dimensional views whose length it may not assume, and all numbers of a step in one
+tensor: one kernel serves every parameter and every step. Small parameters are copied together into
+one such view and back, since a call costs as much as the work on some thousands of elements.
+
+Nothing here imports the compiler before a step with `compile=True` needs it.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from optim.executors import BATCH, Row, Rule, batches, build, run_batched, run_each
+
+# From how many elements on a parameter gets a call of its own.
+LARGE = 16 * 1024
+
+
+def run_compiled(rule: Rule, numbers: Sequence[float], rows: Sequence[Row]) -> None:
+    kernel = compiled(rule, tuple(tensor.dtype for tensor in rows[0]), rows[0][0].device)
+    if kernel is None:
+        run_batched(rule, numbers, rows)
+        return
+    # State is never narrower than float32, nor are the numbers.
+    dtype = torch.promote_types(rows[0][0].dtype, torch.float32)
+    scalars = torch.tensor(numbers, dtype=dtype).to(rows[0][0].device, non_blocking=True)
+    small = []
+    for row in rows:
+        if row[0].numel() >= LARGE and all(tensor.is_contiguous() for tensor in row):
+            kernel(scalars, *(tensor.detach().view(-1) for tensor in row))
+        else:
+            small.append(row)
+    for batch in batches(small):
+        if sum(row[0].numel() for row in batch) < 2:
+            # A kernel of any length is still not one for a length of 1.
+            run_each(rule, numbers, batch)
+        else:
+            run_packed(kernel, scalars, batch)
+
+
+def run_packed(kernel: Callable[..., None], scalars: Tensor, rows: Sequence[Row]) -> None:
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    packed = [torch.cat([tensor.detach().reshape(-1) for tensor in column]) for column in columns]
+    kernel(scalars, *packed)
+    sizes = [tensor.numel() for tensor in columns[0]]
+    parameters, _, *state = zip(columns, packed, strict=True)
+    for tensors, result in (parameters, *state):
+        parts = zip(tensors, result.split(sizes), strict=True)
+        torch._foreach_copy_(tensors, [part.view(tensor.shape) for tensor, part in parts])
+
+
+@cache
+def compiled(
+    rule: Rule, dtypes: tuple[torch.dtype, ...], device: torch.device
+) -> Callable[..., None] | None:
+    """The rule's kernel, or None, after a warning, where there is no compiler for the device."""
+    step = build(rule)
+
+    def kernel(scalars: Tensor, *row: Tensor) -> None:
+        step(scalars.unbind(), *row)
+
+    # Dynamo keeps what it compiled with the code object, and gives up on one that has many forms.
+    kernel.__code__ = kernel.__code__.replace()
+    # A trial on rows that do not matter: a failure here leaves parameters as they were.
+    dtype = torch.promote_types(dtypes[0], torch.float32)
+    scalars = torch.full((len(rule.numbers),), 0.5, dtype=dtype, device=device)
+    row = [torch.ones(BATCH, dtype=dtype, device=device) for dtype in dtypes]
+    try:
+        function: Any = torch.compile(kernel, dynamic=True, fullgraph=True)
+        function(scalars, *row)
+    except (RuntimeError, ImportError) as error:
+        warn_once(device.type, next(iter(str(error).splitlines()), type(error).__name__))
+        return None
+    return function
+
+
+@cache
+def warn_once(device: str, reason: str) -> None:
+    warnings.warn(
+        f"compile=True is run as foreach=True: nothing can be compiled for {device}: {reason}",
+        stacklevel=2,
+    )

@@ -1,0 +1,183 @@
+"""MAdam and LaMAdam: a second moment that remembers by the largest variance (Zhu et al.)."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from optim.base import ElementwiseOptimizer, Group, State, check_range
+
+Betas = tuple[float, tuple[float, float]]
+
+
+class MAdam(ElementwiseOptimizer):
+    r"""MAdam: "MaxVA: Fast Adaptation of Step Sizes by Maximizing Observed Variance of Gradients".
+
+    Algorithm 1 with equation 8. With U and V the averages of g and of g², w their weight:
+
+        d = (g - U)²,  s = V - U²
+        β = clip((d + s) / (w·(d - s) + d + s + 1e-16), β_lo, β_hi),  at t = 1: beta_init
+        u ← β·u + (1 - β)·g,  v ← β·v + (1 - β)·g²,  w ← β·w + (1 - β),  U = u/w,  V = v/w
+        m ← α·m + (1 - α)·g
+        θ ← θ - lr / (1 - α^t) · m / (√V + eps)
+
+    V - U² cancels where the variance is small against the mean. So U, S = V - U² and w are kept,
+    which are the same numbers by other sums: with r = (1 - β)/w,
+
+        U ← U + r·(g - U),  S ← (1 - r)·(S + r·d),  V = S + U²
+
+    Departures from the listing: eps stands outside the square root, as section 5 writes it. Weight
+    decay is decoupled, which the paper found better (section 5). `amsgrad`, which section 5.1 uses,
+    takes the maximum of √V + eps.
+
+    State: m, U, S, w; with amsgrad d_max.
+
+    Args:
+        betas: (α, (β_lo, β_hi)). β_lo = β_hi is AdamW.
+        beta_init: the β of step 1, β_hi where None.
+
+    Raises:
+        ValueError: also for betas that are no such pair of pairs, and where the β of step 1 is not
+            below 1: β_hi = 1 is allowed with a beta_init of its own.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | Tensor = 1e-3,
+        betas: Betas = (0.9, (0.5, 0.999)),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        beta_init: float | None = None,
+        amsgrad: bool = False,
+        decoupled: bool = True,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        compile: bool = False,
+    ):
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "beta_init": beta_init,
+            "amsgrad": amsgrad,
+            "decoupled": decoupled,
+            "maximize": maximize,
+            "foreach": foreach,
+            "compile": compile,
+        }
+        super().__init__(params, defaults)
+
+    def check(self, group: Group) -> None:
+        super().check(group)
+        betas = group["betas"]
+        if len(betas) != 2 or not isinstance(betas[1], list | tuple) or len(betas[1]) != 2:
+            raise ValueError(f"Invalid betas: {betas}, must be (alpha, (beta_lo, beta_hi))")
+        alpha, (low, high) = betas
+        check_range("beta parameter at index 0", alpha, 0.0, 1.0)
+        if not 0.0 <= low <= high <= 1.0:
+            raise ValueError(f"Invalid beta parameter at index 1: {betas[1]}")
+        check_range("beta_init value", first_beta(group), 0.0, 1.0)
+
+    def state_names(self, group: Group) -> tuple[str, ...]:
+        return ("m", "U", "S", "w", "d_max") if group["amsgrad"] else ("m", "U", "S", "w")
+
+    def numbers(self, group: Group, state: State) -> dict[str, float]:
+        (alpha, (low, high)), lr, t = group["betas"], float(group["lr"]), state["step"]
+        if t == 1:
+            low = high = first_beta(group)
+        return {
+            "alpha": alpha,
+            "new": 1 - alpha,
+            "least": 1 - high,
+            "most": 1 - low,
+            "eps": group["eps"],
+            "size": lr / (1 - alpha**t),
+            "gain": (1 - alpha) * lr,
+            "correct": 1 / (1 - alpha**t),
+        }
+
+    def options(self, group: Group, state: State) -> dict[str, Any]:
+        return {"amsgrad": group["amsgrad"]}
+
+    @torch.no_grad()
+    def next_beta(self, p: Tensor, group: Group) -> Tensor:
+        """β of each element in the step that p.grad asks for. Steps themselves do without it."""
+        state = dict(self.state.get(p) or self.new_state(p, group))
+        self.advance(state, group)
+        rows = [p, p.grad, state["U"], state["S"], state["w"]]
+        if p.is_complex():
+            rows = [torch.view_as_real(tensor) for tensor in rows]
+        theta, g, U, S, w = (tensor.to(rows[2].dtype) for tensor in rows)
+        g = -g if group["maximize"] else g
+        if not group["decoupled"]:
+            g = g + group["weight_decay"] * theta
+        huge = torch.finfo(S.dtype).max / 8
+        h = SimpleNamespace(**self.numbers(group, state))
+        return 1 - weight_of_new(h, (g - U).square().clamp(max=huge), S, w)
+
+    @staticmethod
+    def update(h: Any, p: Any, g: Any, m: Any, U: Any, S: Any, w: Any, d_max: Any = None) -> None:
+        denominator = average(h, g, U, S, w)
+        if h.amsgrad:
+            denominator = d_max.clamp_min_(denominator)
+        m.lerp_(g, h.new)
+        p.addcdiv_(m, denominator, value=-h.size)
+
+
+class LaMAdam(MAdam):
+    r"""LaMAdam: algorithm 2 of the same paper, LaProp with MAdam's second moment.
+
+        U, V, w as in MAdam
+        m ← α·m + (1 - α)·lr·g / (√V + eps)
+        θ ← θ - m / (1 - α^t)
+
+    The listing multiplies by lr last; here lr is averaged with the gradients, as in LaProp, which
+    differs only where lr changes. β_lo = β_hi is LaProp, but for weight decay, which is AdamW's.
+    All else is as in MAdam.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | Tensor = 1e-3,
+        betas: Betas = (0.9, (0.5, 0.999)),
+        eps: float = 1e-15,
+        weight_decay: float = 0.0,
+        **options: Any,
+    ):
+        super().__init__(params, lr, betas, eps, weight_decay, **options)
+
+    @staticmethod
+    def update(h: Any, p: Any, g: Any, m: Any, U: Any, S: Any, w: Any, d_max: Any = None) -> None:
+        denominator = average(h, g, U, S, w)
+        if h.amsgrad:
+            denominator = d_max.clamp_min_(denominator)
+        m.mul_(h.alpha).addcdiv_(g, denominator, value=h.gain)
+        p.add_(m, alpha=-h.correct)
+
+
+def first_beta(group: Group) -> float:
+    return group["betas"][1][1] if group["beta_init"] is None else group["beta_init"]
+
+
+def average(h: Any, g: Any, U: Any, S: Any, w: Any) -> Any:
+    """Move U, S and w on by the gradient g; return √V + eps."""
+    apart = g.sub(U)
+    d = apart.mul(apart).clamp_max_(h.huge)
+    new = weight_of_new(h, d, S, w)
+    w.addcmul_(new, w, value=-1).add_(new)
+    r = new.div_(w)
+    U.addcmul_(r, apart)
+    S.addcmul_(r, d)
+    S.addcmul_(r, S, value=-1)
+    return U.mul(U).add_(S).sqrt_().add_(h.eps)
+
+
+def weight_of_new(h: Any, d: Any, S: Any, w: Any) -> Any:
+    """1 - β, from equation 8 without taking the difference, and clipped."""
+    less = d.sub(S).mul_(w).add_(1e-16)
+    return less.div_(d.add(S).add_(less)).clamp_min_(h.least).clamp_max_(h.most)

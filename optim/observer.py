@@ -1,0 +1,107 @@
+"""What happens inside a step, for figures: sizes of steps, MAdam's β, maxima that are kept."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from optim.madam import MAdam
+
+# The state that holds a running maximum: torch's AMSGrad, Padam, AmsProp, MAdam with amsgrad.
+MAXIMA = ("max_exp_avg_sq", "v_max", "n_max", "d_max")
+
+
+class Observer:
+    """Watches every step of an optimizer, torch's own included, until it is closed.
+
+        with Observer(optimizer) as seen:
+            optimizer.step()
+            print(seen.mean_abs_step)
+
+    It hooks into `step`, so that an optimizer without one does nothing more than usual, and the
+    numbers of one that is watched do not change. It keeps a copy of the parameters.
+
+    Attributes:
+        beta: for MAdam and LaMAdam, parameter → β of each element in the last step. Not with a
+            closure, whose gradients come too late to be seen.
+        kept: for methods that divide by a running maximum, parameter → which elements of it are
+            above the present value, so that the last step left them as they were: the swaps in
+            figure 1 of the AdamAL paper.
+    """
+
+    def __init__(self, optimizer: Optimizer):
+        self.beta: dict[Tensor, Tensor] = {}
+        self.kept: dict[Tensor, Tensor] = {}
+        self._before: list[tuple[dict[str, Any], Tensor, Tensor]] = []
+        self._moved: list[Tensor] = []
+        self._hooks = [
+            optimizer.register_step_pre_hook(self._look_before),
+            optimizer.register_step_post_hook(self._look_after),
+        ]
+
+    @property
+    def mean_abs_step(self) -> float:
+        """Mean of |θ after - θ before| in the last step, over all elements that had a gradient.
+
+        Decoupled weight decay is not counted, as in figures 3 to 5 of the MAdam paper.
+        """
+        count = sum(moved.numel() for moved in self._moved)
+        if count == 0:
+            return math.nan
+        return math.fsum(moved.abs().sum().item() for moved in self._moved) / count
+
+    def close(self) -> None:
+        """Watch no longer."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def __enter__(self) -> "Observer":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    @torch.no_grad()
+    def _look_before(self, optimizer: Optimizer, *_: Any) -> None:
+        pairs = [(group, p) for group in optimizer.param_groups for p in group["params"]]
+        self._before = [(group, p, p.detach().clone()) for group, p in pairs]
+        if isinstance(optimizer, MAdam):
+            self.beta = {p: optimizer.next_beta(p, g) for g, p in pairs if p.grad is not None}
+
+    @torch.no_grad()
+    def _look_after(self, optimizer: Optimizer, *_: Any) -> None:
+        seen = [entry for entry in self._before if entry[1].grad is not None]
+        self._moved = [step_of(optimizer, group, before, p) for group, p, before in seen]
+        kept = {p: kept_maxima(optimizer.state[p], group) for group, p, _ in seen}
+        self.kept = {p: mask for p, mask in kept.items() if mask is not None}
+        self._before = []
+
+
+def step_of(optimizer: Optimizer, group: dict[str, Any], before: Tensor, after: Tensor) -> Tensor:
+    """What the step added to the parameter, without decoupled decay, in float64."""
+    wide = torch.promote_types(before.dtype, torch.float64)
+    before, after = before.to(wide), after.to(wide)
+    if not (group.get("decoupled") or group.get("decoupled_weight_decay")):
+        return after - before
+    if getattr(optimizer, "decays_after", False):
+        return after / (1 - group["weight_decay"]) - before
+    return after - before * (1 - float(group["lr"]) * group["weight_decay"])
+
+
+def kept_maxima(state: dict[str, Any], group: dict[str, Any]) -> Tensor | None:
+    """Which elements of the state's running maximum are above the value of the last step."""
+    name = next((name for name in MAXIMA if name in state), None)
+    if name is None:
+        return None
+    if name == "d_max":
+        U, S = real(state["U"]), real(state["S"])
+        return real(state[name]) > U.square().add(S).sqrt().add(group["eps"])
+    # In a centered LaProp, S stands in the place of n.
+    current = next(state[key] for key in ("exp_avg_sq", "v", "n", "S") if key in state)
+    return real(state[name]) > real(current)
+
+
+def real(tensor: Tensor) -> Tensor:
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor

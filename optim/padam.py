@@ -1,0 +1,92 @@
+"""Padam: between AMSGrad and SGD with momentum (Chen, Zhou, Tang, Yang, Cao and Gu)."""
+
+import math
+from typing import Any
+
+from torch import Tensor
+
+from optim.base import ElementwiseOptimizer, Group, State, check_betas, check_one_of
+from optim.powers import raise_, way
+
+
+class Padam(ElementwiseOptimizer):
+    r"""Padam: "Closing the Generalization Gap of Adaptive Gradient Methods", algorithm 1.
+
+        m ← β1·m + (1 - β1)·g
+        v ← β2·v + (1 - β2)·g²
+        x ← max(x, v)
+        θ ← θ - s·m / (√x + eps)^(2·partial)
+
+    with s = lr. partial = 1/2 is AMSGrad, partial → 0 SGD with momentum. The listing has no eps; it
+    stands where the authors' code has it. Weight decay is L2, as in their code.
+
+    State: m, v, and x, named v_max.
+
+    Args:
+        partial: how adaptive, 0 < partial <= 1/2 (the paper's p).
+        variant: "paper" as above; "authors" with s = lr·√(1 - β2^t)/(1 - β1^t) as in their code,
+            not in the paper: Adam's correction, which at partial < 1/2 corrects too much and so
+            warms up. The paper's tables were made with it.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | Tensor = 0.1,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        partial: float = 0.125,
+        variant: str = "paper",
+        decoupled: bool = False,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        compile: bool = False,
+    ):
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "partial": partial,
+            "variant": variant,
+            "decoupled": decoupled,
+            "maximize": maximize,
+            "foreach": foreach,
+            "compile": compile,
+        }
+        super().__init__(params, defaults)
+
+    def check(self, group: Group) -> None:
+        super().check(group)
+        check_betas(group["betas"])
+        check_one_of("variant", group["variant"], ("paper", "authors"))
+        if not 0.0 < group["partial"] <= 0.5:
+            raise ValueError(f"Invalid partial value: {group['partial']}")
+
+    def state_names(self, group: Group) -> tuple[str, ...]:
+        return ("m", "v", "v_max")
+
+    def numbers(self, group: Group, state: State) -> dict[str, float]:
+        (beta1, beta2), t = group["betas"], state["step"]
+        warmup = math.sqrt(1 - beta2**t) / (1 - beta1**t)
+        return {
+            "new1": 1 - beta1,
+            "beta2": beta2,
+            "new2": 1 - beta2,
+            "eps": group["eps"],
+            "exponent": 2 * group["partial"],
+            "size": float(group["lr"]) * (warmup if group["variant"] == "authors" else 1.0),
+        }
+
+    def options(self, group: Group, state: State) -> dict[str, Any]:
+        return {"way": way(2 * group["partial"])}
+
+    @staticmethod
+    def update(h: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any) -> None:
+        m.lerp_(g, h.new1)
+        v.mul_(h.beta2).addcmul_(g, g, value=h.new2)
+        v_max.clamp_min_(v)
+        denominator = raise_(v_max.sqrt().add_(h.eps), h.exponent, h.way)
+        p.addcdiv_(m, denominator, value=-h.size)

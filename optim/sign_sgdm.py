@@ -1,0 +1,62 @@
+"""Signed gradient descent with momentum, as the LaProp paper has it."""
+
+from typing import Any
+
+from torch import Tensor
+
+from optim.base import ElementwiseOptimizer, Group, State, check_range
+
+
+class SignSGDM(ElementwiseOptimizer):
+    r"""SSG and SSG-M: section 3.2 of "LaProp: Separating Momentum and Adaptivity in Adam".
+
+        θ_{t+1} = θ_t - (1 - μ)·lr·sgn(g) + μ·(θ_t - θ_{t-1})
+
+    kept as m ← μ·m + (1 - μ)·lr·sgn(g), θ ← θ - m, so that weight decay is no part of the momentum.
+    It is `LaProp` with ν = 0 without bias correction. Bernstein et al. 2018 take the sign of the
+    averaged gradient instead. momentum = 0 is SSG. sgn is torch.sign: a NaN counts as 0.
+
+    State: m, the last step.
+
+    Args:
+        momentum: μ, in [0, 1).
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | Tensor = 4e-4,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        *,
+        decoupled: bool = False,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        compile: bool = False,
+    ):
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "decoupled": decoupled,
+            "maximize": maximize,
+            "foreach": foreach,
+            "compile": compile,
+        }
+        super().__init__(params, defaults)
+
+    def check(self, group: Group) -> None:
+        super().check(group)
+        check_range("momentum value", group["momentum"], 0.0, 1.0)
+
+    def state_names(self, group: Group) -> tuple[str, ...]:
+        return ("m",)
+
+    def numbers(self, group: Group, state: State) -> dict[str, float]:
+        mu = group["momentum"]
+        return {"mu": mu, "gain": (1 - mu) * float(group["lr"])}
+
+    @staticmethod
+    def update(h: Any, p: Any, g: Any, m: Any) -> None:
+        m.mul_(h.mu).add_(g.sign(), alpha=h.gain)
+        p.sub_(m)

@@ -1,0 +1,302 @@
+"""Every rule once more, in float64 numpy, one function each, as the papers write them.
+
+Each function takes the sequence of gradients and hyperparameters and returns θ after every step,
+with θ₀ = `start`. `lr` may be a function of t. They share no code with the optimizers: where those
+keep a quantity in another form for the sake of float32, these keep the printed one.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+
+
+def rate(lr: Any, t: int) -> float:
+    return lr(t) if callable(lr) else lr
+
+
+def decayed(theta: Array, g: Array, lr: float, wd: float, decoupled: bool) -> tuple[Array, Array]:
+    return (theta * (1 - lr * wd), g) if decoupled else (theta, g + wd * theta)
+
+
+def run(start: Array, gradients: Iterable[Array], step: Callable[..., Array]) -> Array:
+    theta, path = start, []
+    for t, g in enumerate(gradients, 1):
+        theta = step(t, theta, g)
+        path.append(theta)
+    return np.stack(path)
+
+
+def lp_adam(
+    start,
+    gradients,
+    lr=1e-3,
+    betas=(0.9, 0.999),
+    eps=1e-8,
+    p=2.0,
+    weight_decay=0.0,
+    decoupled=False,
+    form="root",
+):
+    b1, b2 = betas
+    m = v = np.zeros_like(start)
+
+    def step(t, theta, g):
+        nonlocal m, v
+        a = rate(lr, t)
+        theta, g = decayed(theta, g, a, weight_decay, decoupled)
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * np.abs(g) ** p
+        return theta - a * (m / (1 - b1**t)) / ((v / (1 - b2**t)) ** (1 / p) + eps)
+
+    return run(start, gradients, step)
+
+
+def laprop(
+    start,
+    gradients,
+    lr=4e-4,
+    betas=(0.9, 0.999),
+    eps=1e-15,
+    weight_decay=0.0,
+    decoupled=True,
+    variant="paper",
+    amsgrad=False,
+    centered=False,
+    centered_after=10,
+):
+    mu, nu = betas
+    m = n = mean = largest = np.zeros_like(start)
+    e = 0.0
+
+    def step(t, theta, g):
+        nonlocal m, n, mean, largest, e
+        a = rate(lr, t)
+        if not decoupled:
+            g = g + weight_decay * theta
+        n = nu * n + (1 - nu) * g**2
+        mean = nu * mean + (1 - nu) * g
+        e = mu * e + (1 - mu) * a
+        x = n
+        centering = centered and t > centered_after
+        if centering:
+            x = n - mean**2
+        if amsgrad and (centering or not centered):
+            largest = x = np.maximum(largest, x)
+        m = mu * m + (1 - mu) * a * g / (np.sqrt(x / (1 - nu**t)) + eps)
+        c_m = 1 - mu**t
+        if variant == "authors":
+            c_m = e / a if a else 1.0
+        theta = theta - m / c_m
+        return theta * (1 - weight_decay) if decoupled else theta
+
+    return run(start, gradients, step)
+
+
+def sign_sgdm(start, gradients, lr=4e-4, momentum=0.9):
+    previous = start
+
+    def step(t, theta, g):
+        nonlocal previous
+        new = theta - (1 - momentum) * rate(lr, t) * np.sign(g) + momentum * (theta - previous)
+        previous = theta
+        return new
+
+    return run(start, gradients, step)
+
+
+def adamal(
+    start, gradients, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled=False
+):
+    b1, b2 = betas
+    m = v = np.zeros_like(start)
+
+    def step(t, theta, g):
+        nonlocal m, v
+        a = rate(lr, t)
+        theta, g = decayed(theta, g, a, weight_decay, decoupled)
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * np.maximum(g**2, v)
+        return theta - a * m / (np.sqrt(v) + eps)
+
+    return run(start, gradients, step)
+
+
+def padam(
+    start,
+    gradients,
+    lr=0.1,
+    betas=(0.9, 0.999),
+    eps=1e-8,
+    partial=0.125,
+    weight_decay=0.0,
+    decoupled=False,
+    variant="paper",
+):
+    b1, b2 = betas
+    m = v = x = np.zeros_like(start)
+
+    def step(t, theta, g):
+        nonlocal m, v, x
+        a = rate(lr, t)
+        theta, g = decayed(theta, g, a, weight_decay, decoupled)
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        x = np.maximum(x, v)
+        s = a * np.sqrt(1 - b2**t) / (1 - b1**t) if variant == "authors" else a
+        return theta - s * m / (np.sqrt(x) + eps) ** (2 * partial)
+
+    return run(start, gradients, step)
+
+
+class Variation:
+    """u, v, w of MAdam, as its algorithm 1 keeps them; `beta` is the last β."""
+
+    def __init__(self, start: Array, low: float, high: float, beta_init: float | None):
+        self.low, self.high = low, high
+        self.first = high if beta_init is None else beta_init
+        self.u = self.v = self.w = np.zeros_like(start)
+
+    def mean_square(self, t: int, g: Array) -> Array:
+        if t == 1:
+            beta = np.full_like(g, self.first)
+        else:
+            U, V = self.u / self.w, self.v / self.w
+            d, s = (g - U) ** 2, V - U**2
+            beta = np.clip((d + s) / (self.w * (d - s) + d + s + 1e-16), self.low, self.high)
+        self.beta = beta
+        self.u = beta * self.u + (1 - beta) * g
+        self.v = beta * self.v + (1 - beta) * g**2
+        self.w = beta * self.w + (1 - beta)
+        return self.v / self.w
+
+
+def madam(
+    start,
+    gradients,
+    lr=1e-3,
+    betas=(0.9, (0.5, 0.999)),
+    eps=1e-8,
+    weight_decay=0.0,
+    decoupled=True,
+    beta_init=None,
+    amsgrad=False,
+):
+    alpha, (low, high) = betas
+    variation = Variation(start, low, high, beta_init)
+    m = largest = np.zeros_like(start)
+
+    def step(t, theta, g):
+        nonlocal m, largest
+        a = rate(lr, t)
+        theta, g = decayed(theta, g, a, weight_decay, decoupled)
+        x = np.sqrt(variation.mean_square(t, g)) + eps
+        if amsgrad:
+            largest = x = np.maximum(largest, x)
+        m = alpha * m + (1 - alpha) * g
+        return theta - a / (1 - alpha**t) * m / x
+
+    return run(start, gradients, step)
+
+
+def lamadam(
+    start,
+    gradients,
+    lr=1e-3,
+    betas=(0.9, (0.5, 0.999)),
+    eps=1e-15,
+    weight_decay=0.0,
+    decoupled=True,
+    beta_init=None,
+    amsgrad=False,
+):
+    alpha, (low, high) = betas
+    variation = Variation(start, low, high, beta_init)
+    m = largest = np.zeros_like(start)
+
+    def step(t, theta, g):
+        nonlocal m, largest
+        a = rate(lr, t)
+        theta, g = decayed(theta, g, a, weight_decay, decoupled)
+        x = np.sqrt(variation.mean_square(t, g)) + eps
+        if amsgrad:
+            largest = x = np.maximum(largest, x)
+        m = alpha * m + (1 - alpha) * a * g / x
+        return theta - m / (1 - alpha**t)
+
+    return run(start, gradients, step)
+
+
+def adabelief(
+    start, gradients, lr=1e-3, betas=(0.9, 0.999), eps=1e-16, weight_decay=0.0, decoupled=False
+):
+    b1, b2 = betas
+    m = s = np.zeros_like(start)
+
+    def step(t, theta, g):
+        nonlocal m, s
+        a = rate(lr, t)
+        theta, g = decayed(theta, g, a, weight_decay, decoupled)
+        m = b1 * m + (1 - b1) * g
+        s = b2 * s + (1 - b2) * (g - m) ** 2 + eps
+        return theta - a * (m / (1 - b1**t)) / (np.sqrt(s / (1 - b2**t)) + eps)
+
+    return run(start, gradients, step)
+
+
+def adabound(
+    start,
+    gradients,
+    lr=1e-3,
+    betas=(0.9, 0.999),
+    eps=1e-8,
+    final_lr=0.1,
+    gamma=1e-3,
+    weight_decay=0.0,
+    decoupled=False,
+):
+    b1, b2 = betas
+    m = v = np.zeros_like(start)
+
+    def step(t, theta, g):
+        nonlocal m, v
+        a = rate(lr, t)
+        theta, g = decayed(theta, g, a, weight_decay, decoupled)
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        f = final_lr * a / rate(lr, 1)
+        eta = a * np.sqrt(1 - b2**t) / (1 - b1**t) / (np.sqrt(v) + eps)
+        eta = np.clip(eta, f * (1 - 1 / (gamma * t + 1)), f * (1 + 1 / (gamma * t)))
+        return theta - eta * m
+
+    return run(start, gradients, step)
+
+
+def yogi(
+    start,
+    gradients,
+    lr=1e-2,
+    betas=(0.9, 0.999),
+    eps=1e-3,
+    initial=1e-6,
+    weight_decay=0.0,
+    decoupled=False,
+):
+    b1, b2 = betas
+    m, v = np.zeros_like(start), np.full_like(start, initial)
+
+    def step(t, theta, g):
+        nonlocal m, v
+        a = rate(lr, t)
+        theta, g = decayed(theta, g, a, weight_decay, decoupled)
+        m = b1 * m + (1 - b1) * g
+        v = v - (1 - b2) * np.sign(v - g**2) * g**2
+        return theta - a * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+
+    return run(start, gradients, step)
+
+
+def adam(start, gradients, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+    return lp_adam(start, gradients, lr, betas, eps, 2.0, weight_decay)

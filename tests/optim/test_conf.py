@@ -1,0 +1,54 @@
+"""The rules by the names that people type."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hydra.utils import instantiate
+
+import optim
+
+CONF = Path(__file__).parents[2] / "conf" / "optim"
+NAMES = {
+    "lp_adam": {},
+    "laprop": {"variant": "authors"},
+    "laprop_centered": {"variant": "authors", "centered": True},
+    "amsprop": {"variant": "authors", "amsgrad": True},
+    "sign_sgdm": {},
+    "adamal": {},
+    "padam": {"variant": "authors", "weight_decay": 5e-4},
+    "madam": {},
+    "lamadam": {},
+    "adabelief": {},
+    "adabound": {},
+    "yogi": {},
+}
+
+
+def plain(value):
+    return [plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_yaml_holds_the_defaults_but_for_what_its_paper_ran(name):
+    config = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+    p = torch.nn.Parameter(torch.ones(3))
+    optimizer = instantiate(config, _convert_="all")([p])
+    default = type(optimizer)([p]).defaults
+    given = {key: value for key, value in config.items() if not key.startswith("_")}
+    assert given.keys() == default.keys() - {"maximize", "foreach", "differentiable"}
+    differing = {key: value for key, value in given.items() if plain(default[key]) != value}
+    assert differing == NAMES[name]
+    p.grad = torch.ones(3)
+    optimizer.step()
+    assert (p < 1).all()
+
+
+def test_every_class_has_a_yaml_and_a_docstring():
+    targets = {yaml.safe_load((CONF / f"{name}.yaml").read_text())["_target_"] for name in NAMES}
+    assert targets == {f"optim.{name}" for name in optim.__all__ if name != "Observer"}
+    for name in optim.__all__:
+        text = inspect.getdoc(getattr(optim, name)) or ""
+        assert name == "Observer" or "State: " in text or "All else is as in" in text

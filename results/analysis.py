@@ -1,5 +1,6 @@
 """From a study's runs to what its table says."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean
@@ -79,8 +80,8 @@ class Result:
     """A study's rows for one profile and one data source.
 
     Attributes:
-        profile: "custom" where `changes` made it another experiment than the study's profile.
-        changes: overrides of what the study says.
+        profile: the study's.
+        changes: overrides of what the study says, which make it another experiment.
     """
 
     study: Study
@@ -102,13 +103,23 @@ class Result:
 
     @property
     def name(self) -> str:
-        """What stands in every title and file name, for example "fc2.smoke.sample"."""
-        return f"{self.study.name.partition('/')[2]}.{self.profile}.{self.data}"
+        """What every file name begins with, for example "fc2.smoke.sample"."""
+        profile = self.profile
+        if self.changes:
+            digest = hashlib.sha256(" ".join(sorted(self.changes)).encode()).hexdigest()
+            profile += f"-custom-{digest[:6]}"
+        return f"{self.study.name.partition('/')[2]}.{profile}.{self.data}"
+
+    @property
+    def made_with(self) -> str:
+        """What every title says, for example "profile smoke, sample data"."""
+        changed = f" changed by {' '.join(self.changes)}" if self.changes else ""
+        return f"profile {self.profile}{changed}, {self.data} data"
 
     @property
     def comparable(self) -> bool:
         """Whether the numbers were made as the paper's were: the whole budget on the whole data."""
-        return self.profile == "paper" and self.data == "full"
+        return self.profile == "paper" and self.data == "full" and not self.changes
 
 
 def analyse(
@@ -185,9 +196,7 @@ def warnings(result: Result) -> list[str]:
     """All that a reader must know before trusting the table."""
     said = []
     if not result.comparable:
-        said.append(
-            f"Made with profile {result.profile} on {result.data} data: not comparable with print."
-        )
+        said.append(f"Made with {result.made_with}: not comparable with print.")
     missing = result.planned - result.count("finished") - result.count("diverged")
     if missing:
         said.append(f"{missing} of {result.planned} runs have not finished: the table may change.")

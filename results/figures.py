@@ -39,8 +39,9 @@ def curve(point: Point, metric: str) -> Band | None:
     ]
     if not curves:
         return None
-    steps = curves[0][0]
-    return band(steps, [values for _, values in curves])
+    steps = sorted({step for steps, _ in curves for step in steps})
+    seeds = [dict(zip(*found, strict=True)) for found in curves]
+    return band(steps, [[seed.get(step) for step in steps] for seed in seeds])
 
 
 def sensitivity(row: Row, key: str, metric: str, study: Study) -> Band | None:
@@ -164,7 +165,7 @@ def plot(
     if log_x:
         axes.set_xscale("log")
     axes.set_title(
-        f"{heading}\n{result.study.name}, profile {result.profile}, {result.data} data, "
+        f"{heading}\n{result.study.name}, {result.made_with}, "
         f"mean ± sd of {max(b.seeds for b in bands.values())} seeds",
         fontsize=9,
     )

@@ -1,6 +1,7 @@
 """Everything rendered: a study's table and figures as files, and the page over all runs."""
 
 from collections import Counter
+import glob
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,28 +19,27 @@ from results.records import Record
 from results.run import dump_yaml
 from results.study import Study
 
+PAGE = "index.html"
 CURVE_POINTS = 150
 
 
-def write_study(result: Result, reports: Path) -> list[Path]:
-    """Write a study's table (Markdown, LaTeX, CSV) and figures (PNG, PDF); return their paths.
+def write_study(result: Result, reports: Path) -> None:
+    """Write a study's table (Markdown, LaTeX, CSV) and figures (PNG, PDF).
 
     They lie in `reports/<paper>/`, and each name holds the profile and the data source.
     """
     folder = reports / result.study.paper
     folder.mkdir(parents=True, exist_ok=True)
     made = table.tabulate(result)
-    texts = {
-        "md": table.markdown(made),
-        "tex": table.latex(made),
-        "csv": table.comma_separated(result),
-    }
-    paths = []
-    for suffix, text in texts.items():
-        path = folder / f"{result.name}.{suffix}"
-        write_text(path, text)
-        paths.append(path)
-    return paths + figures.draw(result, folder)
+    write_text(folder / f"{result.name}.md", table.markdown(made))
+    write_text(folder / f"{result.name}.tex", table.latex(made))
+    write_text(folder / f"{result.name}.csv", table.comma_separated(result))
+    figures.draw(result, folder)
+
+
+def files_of(result: Result, reports: Path) -> list[Path]:
+    """What `write_study` wrote."""
+    return sorted((reports / result.study.paper).glob(f"{glob.escape(result.name)}.*"))
 
 
 def write_report(
@@ -54,11 +54,12 @@ def write_report(
         "generated": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "metrics": {name: asdict(metric) for name, metric in METRICS.items()},
         "studies": [
-            study_payload(study, [r for r in results if r.study is study]) for study in studies
+            study_payload(study, [r for r in results if r.study.name == study.name])
+            for study in studies
         ],
         "runs": [run_payload(record) for record in records],
     }
-    path = reports / "index.html"
+    path = reports / PAGE
     write_page(payload, path)
     return path
 
@@ -81,7 +82,7 @@ def variant_payload(result: Result) -> dict[str, Any]:
     made = table.tabulate(result)
     ended = {status: result.count(status) for status in ("finished", "diverged", "failed")}
     return {
-        "profile": result.profile,
+        "profile": " ".join([result.profile, *result.changes]),
         "data": result.data,
         "status": {
             "cells": result.planned,

@@ -184,7 +184,11 @@ def spell(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return f"[{','.join(spell(item) for item in value)}]"
-    return str(value)
+    text = str(value)
+    if re.fullmatch(r"[\w./-]+", text, re.ASCII) or not isinstance(value, str):
+        return text
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 class Loader(yaml.SafeLoader):

@@ -72,7 +72,7 @@ def title(result: Result) -> str:
     study = result.study
     return (
         f"{study.name}: {study.title} ({', '.join(study.reproduces)}). "
-        f"Profile {' '.join([result.profile, *result.changes])}, {result.data} data."
+        f"Made with {result.made_with}."
     )
 
 

@@ -2,7 +2,8 @@
 
 import copy
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from scripts.checks import BadInput, check_values
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
+# Parts of a config that may hold more than its YAML does.
+OPEN_PARTS = ("task", "optim", "schedule", "logger", "hydra")
+
 
 def compose(overrides: list[str], config_dir: Path = CONF) -> dict[str, Any]:
     """The resolved and checked config of one run, as plain containers.
@@ -25,19 +29,54 @@ def compose(overrides: list[str], config_dir: Path = CONF) -> dict[str, Any]:
     Raises:
         BadInput: an unknown name or key, or a value that is not allowed.
     """
+    config = settle(compose_unresolved(overrides, config_dir), {}, overrides)
+    check_classes(config)
+    return config
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What Hydra composes, with interpolations still in it, and the names that were chosen."""
+
+    cfg: DictConfig
+    choices: Mapping[str, str]
+
+
+def compose_unresolved(overrides: Sequence[str], config_dir: Path = CONF) -> Composed:
+    refuse_new_keys(overrides)
     try:
         with initialize_config_dir(str(config_dir), version_base="1.3"):
             cfg = hydra_compose("train", overrides=list(overrides), return_hydra_config=True)
-        choices = cfg.hydra.runtime.choices
-        config = resolved(cfg, choices)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise BadInput(explain(error, overrides)) from error
+    run = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    return Composed(run, dict(cfg.hydra.runtime.choices))
+
+
+def settle(
+    composed: Composed, values: Mapping[str, Any], overrides: Sequence[str]
+) -> dict[str, Any]:
+    """Set some dotted keys in a copy of what was composed, resolve it and check its values."""
+    try:
+        cfg = copy.deepcopy(composed.cfg)
+        for key, value in values.items():
+            OmegaConf.update(cfg, key, value)
+        config = resolved(cfg, composed.choices)
+    except (OmegaConfBaseException, ValueError) as error:
         raise BadInput(explain(error, overrides)) from error
     for group, name in config["names"].items():
         if name is None:
             raise BadInput(f"{group} is missing: choose one of {', '.join(names(group))}")
     check_values(config)
-    check_classes(config)
     return config
+
+
+def refuse_new_keys(overrides: Iterable[str]) -> None:
+    """A key that is added must lie in a part that is handed to a class, which will check it."""
+    for override in overrides:
+        key = override.lstrip("+").partition("=")[0]
+        if override.startswith("+") and key.split(".")[0] not in OPEN_PARTS:
+            raise BadInput(f"{override}: there is no key {key}; see python -m scripts.train --help")
 
 
 def resolved(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:

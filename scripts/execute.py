@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from hydra.utils import instantiate
 
+from results.checkpoint import CURRENT as CHECKPOINT
 from results.loggers import Loggers, RunInfo
 from results.run import Busy, ConfigChanged, Run
 from scripts import interrupt
@@ -34,6 +35,7 @@ def execute(config: dict[str, Any], loop: Loop, share_devices: bool = False) -> 
         stop; "busy" when another process is training this run.
     """
     interrupt.listen()
+    interrupt.forget()
     interrupt.heed_sweep()
     if interrupt.received():
         return "interrupted"
@@ -47,9 +49,12 @@ def execute(config: dict[str, Any], loop: Loop, share_devices: bool = False) -> 
             status = attempt(run, config, loop, share_devices)
     except interrupt.Interrupted:
         status = "interrupted"
-    except (Busy, ConfigChanged, OSError) as error:
+    except Busy as error:
+        log.info("%s: %s", title, error)
+        return "busy"
+    except (ConfigChanged, OSError) as error:
         log.error("%s: %s", title, error)
-        return "busy" if isinstance(error, Busy) else "failed"
+        return "failed"
     print(f"{title}: {status}{result_text(run)}", flush=True)
     return status
 
@@ -126,7 +131,8 @@ def result_text(run: Run) -> str:
     """What the end of a run is worth saying in a line."""
     summary = run.summary
     if summary is None:
-        return ", its checkpoint is kept: ask for it again to go on"
+        kept = " from its checkpoint" if (run.folder / CHECKPOINT).exists() else ""
+        return f"; ask for it again to go on{kept}"
     if summary["status"] == "failed":
         return f", {summary['error']}; see {run.folder / 'log.txt'}"
     if summary["status"] == "diverged":

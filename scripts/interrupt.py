@@ -4,6 +4,7 @@ The training loop asks once a step and leaves with a checkpoint. A second Ctrl-C
 once.
 """
 
+import multiprocessing
 import os
 import signal
 import tempfile
@@ -36,6 +37,13 @@ def heed_sweep() -> None:
     path = os.environ.get(STOP_FILE)
     if path is not None and os.path.exists(path):
         _note(signal.SIGTERM, None)
+
+
+def forget() -> None:
+    """Let a worker go on with other runs once it has left the one that it was told to stop."""
+    global _received
+    if multiprocessing.current_process().name != "MainProcess":
+        _received = None
 
 
 def listen() -> None:

@@ -41,7 +41,8 @@ def leave(runs: Iterable[Run]) -> None:
         sys.exit(128 + signum)
     open_runs = [run for run in runs if not run.ended]
     for run in open_runs:
-        print(f"{why_open(run)}; log: {run.folder / 'log.txt'}", file=sys.stderr)
+        log = run.folder / "log.txt"
+        print(f"{why_open(run)}; log: {log if log.exists() else 'none'}", file=sys.stderr)
     sys.exit(1 if open_runs else 0)
 
 

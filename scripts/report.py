@@ -9,12 +9,12 @@ from pathlib import Path
 
 from results.analysis import Result
 from results.records import Record, read_all
-from results.report import write_report, write_study
-from results.study import Study
+from results.report import PAGE, files_of, write_report, write_study
+from results.study import Study, spell
 from scripts.checks import SOURCES, BadInput
 from scripts.console import log_to_console, refuse
 from scripts.launch import check_writable
-from scripts.studies import all_studies, plan
+from scripts.studies import Plan, all_studies, plan, read_planned
 
 HELP = """\
 Write every study's table and figures and one page over all studies and runs, from the records.
@@ -36,12 +36,12 @@ def main() -> None:
     log_to_console()
     try:
         paths = parse(sys.argv[1:])
-        check_writable(paths["paths.reports"], "paths.reports")
         runs = Path(paths["paths.runs"])
         if not runs.is_dir():
             raise BadInput(f"paths.runs={runs}: there is no such folder")
-        print(f"Page: {write_page(runs, Path(paths['paths.reports']), tables=True)}")
-    except BadInput as error:
+        check_writable(paths["paths.reports"], "paths.reports")
+        print(f"Page: {write_all(runs, Path(paths['paths.reports']))}")
+    except (BadInput, OSError) as error:
         refuse(error)
 
 
@@ -55,33 +55,70 @@ def parse(arguments: list[str]) -> dict[str, str]:
     return paths
 
 
-def write_page(runs: Path, reports: Path, tables: bool = False) -> Path:
-    """Write the page over all runs in `runs`, and with `tables` also every study's files."""
-    records = read_all(runs)
-    studies = all_studies()
-    results = [result for study in studies for result in results_of(study, records, runs)]
-    if tables:
-        for result in results:
-            write_study(result, reports)
+def write_all(runs: Path, reports: Path) -> Path:
+    """Write the files of every study that has runs in `runs`, and the page; return its path."""
+    studies, results, records = collect(runs)
+    for result in results:
+        write_study(result, reports)
     return write_report(studies, results, records.values(), reports)
 
 
-def results_of(study: Study, records: dict[str, Record], runs: Path) -> list[Result]:
-    """A study's results for each profile and data source of which there is a run."""
+def write_swept(swept: Plan, runs: Path, reports: Path) -> tuple[Result, list[Path], Path]:
+    """Write the files of the study that was swept, and the page, where runs are newer.
+
+    Returns:
+        The study's result, the paths of its files, and the path of the page.
+    """
+    result = swept.result(read_planned(swept))
+    page = reports / PAGE
+    if is_current(result, page):
+        return result, files_of(result, reports), page
+    studies, results, records = collect(runs, swept)
+    if swept.changes:
+        results.append(result)
+    write_study(result, reports)
+    write_report(studies, results, records.values(), reports)
+    return result, files_of(result, reports), page
+
+
+def is_current(result: Result, page: Path) -> bool:
+    """Whether the page, which is written last, is newer than every run of a study."""
+    if not page.exists():
+        return False
+    ends = [record.folder / "summary.json" for record in result.records]
+    return all(end.exists() and end.stat().st_mtime < page.stat().st_mtime for end in ends)
+
+
+def collect(
+    runs: Path, swept: Plan | None = None
+) -> tuple[list[Study], list[Result], dict[str, Record]]:
+    """All studies, the results that there are of them in a folder of runs, and its runs."""
+    records = read_all(runs)
+    studies = all_studies()
+    results = []
+    for study in studies:
+        for profile, data in variants(study, records):
+            wanted = (study.name, profile, data, ())
+            # A plan takes seconds to compose, so that of the sweep serves again.
+            if swept and (swept.study.name, swept.base, swept.data, swept.changes) == wanted:
+                planned = swept
+            else:
+                planned = plan(study, profile, data, [f"paths.runs={spell(str(runs))}"])
+            result = planned.result(records)
+            if result.records:
+                results.append(result)
+    return studies, results, records
+
+
+def variants(study: Study, records: dict[str, Record]) -> list[tuple[str, str]]:
+    """Profiles and data sources of which there may be a run."""
     tasks = {settings.get("task") for settings in study.columns.values()}
     there = {
         (record.config["profile"], record.config["data"])
         for record in records.values()
         if record.config["names"]["task"] in tasks
     }
-    results = []
-    for profile, data in itertools.product(study.profiles, SOURCES):
-        if (profile, data) not in there:
-            continue
-        result = plan(study, profile, data, [f"paths.runs={runs}"]).result(records)
-        if result.records:
-            results.append(result)
-    return results
+    return [pair for pair in itertools.product(study.profiles, SOURCES) if pair in there]
 
 
 if __name__ == "__main__":

@@ -8,11 +8,20 @@ from typing import Any
 
 from results.analysis import Result, analyse
 from results.identity import DECIDES_OUTCOME
+from results.published import published
 from results.records import Record, read
 from results.run import Run
 from results.study import Cell, Study, StudyError, load
-from scripts.checks import SOURCES, BadInput, check_values
-from scripts.config import CONF, compose, names, unknown
+from scripts.checks import SOURCES, BadInput
+from scripts.config import (
+    CONF,
+    Composed,
+    check_classes,
+    compose_unresolved,
+    names,
+    settle,
+    unknown,
+)
 
 
 def find(name: str) -> Study:
@@ -24,9 +33,16 @@ def find(name: str) -> Study:
     if name not in names("study"):
         raise BadInput(unknown("study", name, names("study")))
     try:
-        return load(name, CONF / "study")
+        study = load(name, CONF / "study")
     except StudyError as error:
         raise BadInput(str(error)) from error
+    tables = published(study.paper)["tables"]
+    if study.published is not None and study.published not in tables:
+        raise BadInput(
+            f"study {name}: published: {study.published}: must be null or one of "
+            f"{', '.join(tables) or 'the tables of a paper'}"
+        )
+    return study
 
 
 def all_studies() -> list[Study]:
@@ -51,11 +67,13 @@ class Plan:
     """All runs that a study asks for.
 
     Attributes:
-        profile: "custom" where `changes` makes it another experiment than the study's profile.
+        base: the study's profile.
+        profile: the same, or "custom" where `changes` makes it another experiment.
         changes: overrides of what decides the outcome of a run.
     """
 
     study: Study
+    base: str
     profile: str
     data: str
     changes: tuple[str, ...]
@@ -64,12 +82,13 @@ class Plan:
     def result(self, records: Mapping[str, Record]) -> Result:
         """What the study's table says, given the runs that there are."""
         found = [(planned.cell, records.get(planned.run.id)) for planned in self.runs]
-        return analyse(self.study, self.profile, self.data, found, self.changes)
+        return analyse(self.study, self.base, self.data, found, self.changes)
 
-    def read_result(self) -> Result:
-        """The same, from the runs' folders."""
-        found = (read(planned.run.folder) for planned in self.runs)
-        return self.result({record.id: record for record in found if record})
+
+def read_planned(planned: Plan) -> dict[str, Record]:
+    """The runs of a plan that there are, by id."""
+    found = (read(each.run.folder) for each in planned.runs)
+    return {record.id: record for record in found if record}
 
 
 def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> Plan:
@@ -86,19 +105,21 @@ def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> P
         raise BadInput(str(error)) from error
     changes = tuple(override for override in shared if key_of(override) in DECIDES_OUTCOME)
     label = "custom" if changes else profile
-    composed: dict[tuple[str, str], dict[str, Any]] = {}
+    composed: dict[tuple[str, ...], Composed] = {}
     runs = []
     for cell in cells:
         refuse_contradiction(study, cell, shared)
         overrides = [*cell.overrides, *shared, f"profile={label}"]
-        # Composing takes Hydra 30 ms, and the cells of one row differ in a few values only.
-        place = (cell.row, cell.column)
+        # Composing takes Hydra 30 ms, and the cells of one row mostly differ in a few values.
+        groups = {key: name for key, name in cell.point.items() if (CONF / key).is_dir()}
+        place = (cell.row, cell.column, *groups.values())
         if place not in composed:
-            composed[place] = compose(overrides)
-        config = with_values(composed[place], cell.point | {"seed": cell.seed})
-        check_values(config)
+            composed[place] = compose_unresolved(overrides)
+            check_classes(settle(composed[place], {}, overrides))
+        values = {key: value for key, value in cell.point.items() if key not in groups}
+        config = settle(composed[place], values | {"seed": cell.seed}, overrides)
         runs.append(Planned(cell, overrides, config))
-    return Plan(study, label, data, changes, runs)
+    return Plan(study, profile, label, data, changes, runs)
 
 
 def key_of(override: str) -> str:
@@ -111,16 +132,3 @@ def refuse_contradiction(study: Study, cell: Cell, shared: Sequence[str]) -> Non
         key = override.lstrip("+~").partition("=")[0]
         if key in cell.settings:
             raise BadInput(f"{override}: study {study.name} sets {key} itself")
-
-
-def with_values(config: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """A copy of `config` with some dotted keys set."""
-    changed = dict(config)
-    for key, value in values.items():
-        node = changed
-        *path, leaf = key.split(".")
-        for part in path:
-            node[part] = dict(node[part])
-            node = node[part]
-        node[leaf] = value
-    return changed

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from results.report import write_study
 from results.table import markdown, tabulate
 from scripts import interrupt
 from scripts.checks import BadInput
@@ -15,7 +14,7 @@ from scripts.console import log_to_console, refuse
 from scripts.launch import check_writable, is_hydras, launch, launcher_settings
 from scripts.preview import preview
 from scripts.ready import leave, make_ready
-from scripts.report import write_page
+from scripts.report import write_swept
 from scripts.studies import Plan, find, plan
 from scripts.train import job
 from tasks.sources import DataError
@@ -114,11 +113,14 @@ def run_missing(wanted: Plan, settings: list[str]) -> None:
             continue
         # A worker that dies takes the other workers' runs with it. So each run that was under way
         # then is tried alone, after all others: if it dies again, that is its own doing.
+        # Runs that an earlier sweep left under way come last for the same reason.
         fresh = [planned for planned in free if not began[planned.run.id]]
-        batch = fresh or free[:1]
+        batch = sorted(fresh, key=lambda planned: planned.run.begun) or free[:1]
         try:
             statuses = launch(job, settings, [planned.overrides for planned in batch])
         except Exception as error:
+            if interrupt.received():  # Ctrl-C reaches workers that are not listening yet
+                return
             died = {p.run.id for p in batch if p.run.begun and not p.run.busy}
             if not died:
                 raise
@@ -126,8 +128,11 @@ def run_missing(wanted: Plan, settings: list[str]) -> None:
             began.update(died)
             failed |= {run_id for run_id, times in began.items() if times >= ATTEMPTS}
             continue
+        open_again = ("busy", "interrupted")
         failed |= {
-            p.run.id for p, status in zip(batch, statuses, strict=True) if status == "failed"
+            planned.run.id
+            for planned, status in zip(batch, statuses, strict=True)
+            if status not in open_again and not planned.run.ended
         }
 
 
@@ -135,9 +140,10 @@ def finish(wanted: Plan) -> None:
     """Write and print what there is, and exit."""
     if not interrupt.received():
         paths = wanted.runs[0].config["paths"]
-        result = wanted.read_result()
-        written = write_study(result, Path(paths["reports"]))
-        page = write_page(Path(paths["runs"]), Path(paths["reports"]))
+        try:
+            result, written, page = write_swept(wanted, Path(paths["runs"]), Path(paths["reports"]))
+        except (BadInput, OSError) as error:
+            refuse(f"the runs have ended, but not all can be rendered: {error}")
         print(f"\n{markdown(tabulate(result))}")
         print(f"Table and figures: {', '.join(map(str, written))}")
         print(f"Page: {page}")

@@ -14,9 +14,16 @@ class MLP(nn.Sequential):
 
     Args:
         widths: number of units of the input and of each layer after it, at least two numbers.
+
+    Raises:
+        ValueError: fewer than two widths.
     """
 
     def __init__(self, widths: Sequence[int]):
+        if len(widths) < 2:
+            raise ValueError(
+                f"widths={list(widths)}: must be two numbers or more, input and output"
+            )
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
             layers += [nn.Linear(inputs, outputs), nn.ReLU()]

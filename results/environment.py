@@ -43,6 +43,10 @@ def host() -> dict[str, Any]:
 @functools.lru_cache
 def commit() -> dict[str, Any]:
     """The project's git commit and whether the tree differs from it; None outside a checkout."""
+    top = git("rev-parse", "--show-toplevel")
+    # An installed copy may lie inside the checkout of something else.
+    if top is None or Path(top).resolve() != Path(__file__).resolve().parents[1]:
+        return {"git_commit": None, "git_dirty": None}
     head = git("rev-parse", "HEAD")
     changes = git("status", "--porcelain")
     return {"git_commit": head, "git_dirty": None if changes is None else changes != ""}

@@ -1,6 +1,5 @@
 """Files that are either whole or absent, whatever stops the process that writes them."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -53,9 +52,3 @@ def read_json(path: Path) -> Any | None:
         return json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-
-
-def sha256(path: Path) -> str:
-    """The file's SHA-256 as 64 hex digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -23,13 +23,13 @@ PLACES = ("mirrors", "package")
 
 def identity(config: dict[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that decides the run's outcome."""
-    decides = {key: config[key] for key in DECIDES_OUTCOME}
-    if "sources" in decides["task"]:
-        task = dict(decides["task"])
+    task = dict(config["task"])
+    if task.get("steps") is not None:
+        task.pop("epochs", None)  # the steps stand in for them
+    if "sources" in task:
         source = task.pop("sources")[task["data"]]
         task["source"] = {key: source[key] for key in source if key not in PLACES}
-        decides["task"] = task
-    return decides
+    return {key: config[key] for key in DECIDES_OUTCOME} | {"task": task}
 
 
 def run_id(config: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Everything rendered: a study's table and figures as files, and the page over all runs."""
 
-from collections import Counter
 import glob
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime

@@ -137,6 +137,7 @@ class Run:
     def logged(self) -> Iterator[None]:
         """Keep what the project logs meanwhile in the run's log.txt, too."""
         handler = logging.FileHandler(self.folder / "log.txt", delay=True)
+        handler.handleError = lambda record: None  # a full disk: standard error has the message
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(handler)
         try:

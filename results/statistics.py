@@ -16,8 +16,8 @@ class Estimate:
 
     Attributes:
         center: the mean or the median.
-        spread: standard deviation (with n - 1) beside a mean, standard error beside a median; 0 for
-            one seed.
+        spread: standard deviation (with n - 1) beside a mean, standard error (sd/√n) beside a
+            median; 0 for one seed.
         low, high: the ends of the 95% bootstrap interval of `center`.
         n: number of seeds.
     """

@@ -139,8 +139,14 @@ def load(name: str, folder: Path) -> Study:
     Raises:
         StudyError: a key is missing or unknown, or names something that is not there.
     """
-    text = yaml.load((folder / f"{name}.yaml").read_text(), Loader)
+    try:
+        text = yaml.load((folder / f"{name}.yaml").read_text(), Loader)
+    except yaml.YAMLError as error:
+        raise StudyError(f"study {name}: {' '.join(str(error).split())}") from error
+    if not isinstance(text, dict):
+        raise StudyError(f"study {name}: must hold keys and values")
     check_keys(f"study {name}", text, Study.__dataclass_fields__.keys() - {"name"})
+    check_shapes(name, text)
     check_keys(f"study {name}: select", text["select"], Select.__dataclass_fields__)
     for key, figure in text["figures"].items():
         check_keys(f"study {name}: figure {key}", figure, Figure.__dataclass_fields__)
@@ -160,6 +166,33 @@ def load(name: str, folder: Path) -> Study:
     if unknown := study.profiles.keys() - set(PROFILES):
         raise StudyError(f"study {name}: unknown profile {', '.join(sorted(unknown))}")
     return study
+
+
+def check_shapes(name: str, text: Settings) -> None:
+    """Raise StudyError where a part of the YAML is no mapping, list or number as it should be."""
+    for key in ("columns", "rows", "profiles"):
+        for label, settings in mapping(f"study {name}: {key}", text[key]).items():
+            mapping(f"study {name}: {key}: {label}", settings)
+    for key in ("select", "figures", "grid"):
+        mapping(f"study {name}: {key}", text[key])
+    for key in ("reproduces", "notes", "report"):
+        if not isinstance(text[key], list):
+            raise StudyError(f"study {name}: {key}: must be a list")
+    for key, values in text["grid"].items():
+        if not isinstance(values, list) or not values:
+            raise StudyError(f"study {name}: grid: {key}: must be a list of values")
+        if len({spell(value) for value in values}) < len(values):
+            raise StudyError(f"study {name}: grid: {key}: a value is there twice")
+    seeds = [text["seeds"], *(profile.get("seeds", 1) for profile in text["profiles"].values())]
+    for count in seeds:
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise StudyError(f"study {name}: seeds: {count}: must be a whole number above 0")
+
+
+def mapping(where: str, value: Any) -> Settings:
+    if not isinstance(value, dict):
+        raise StudyError(f"{where}: {value}: must be KEY: VALUE pairs")
+    return value
 
 
 def check_keys(where: str, found: Settings, wanted: Iterable[str]) -> None:

@@ -135,12 +135,14 @@ def number(value: float | None) -> str:
 def center_and_spread(found: Estimate | None, statistic: str) -> str:
     if found is None:
         return "–"
+    if found.n == 1:  # says nothing of its spread
+        return number(found.center)
     uncertainty = found.spread or abs(found.center) / 1000
     return f"{rounded(found.center, uncertainty)} ± {rounded(found.spread, uncertainty)}"
 
 
 def interval(found: Estimate | None) -> str:
-    if found is None:
+    if found is None or found.n == 1:
         return "–"
     uncertainty = (found.high - found.low) / 2 or abs(found.center) / 1000
     return f"[{rounded(found.low, uncertainty)}, {rounded(found.high, uncertainty)}]"
@@ -172,7 +174,7 @@ def difference(found: Estimate | None, theirs: float | None) -> str:
 
 
 def inside(found: Estimate | None, theirs: float | None) -> str:
-    if found is None or theirs is None:
+    if found is None or found.n == 1 or theirs is None:
         return "–"
     return "yes" if found.contains(theirs) else "no"
 

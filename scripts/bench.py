@@ -12,7 +12,9 @@ import torch
 
 from results.loggers import Loggers, RunInfo
 from results.run import Run
+from scripts.checks import BadInput, is_device
 from scripts.config import compose
+from scripts.console import refuse
 from scripts.devices import available
 from scripts.session import Session
 from scripts.train import train
@@ -51,7 +53,14 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default {ROUNDS}")
     asked = parser.parse_args()
-    device = available(asked.device)[0]
+    if not is_device(asked.device):
+        refuse(f"--device {asked.device}: must be auto, cpu, cuda or cuda:N")
+    if asked.rounds < 2:
+        refuse(f"--rounds {asked.rounds}: must be 2 or more")
+    try:
+        device = available(asked.device)[0]
+    except BadInput as error:
+        refuse(error)
     print(f"{device}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}")
     print(loop_cost(device, asked.rounds))
     for logger in ("none", "wandb"):

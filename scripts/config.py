@@ -154,6 +154,14 @@ def make_optimizer(config: dict[str, Any], parameters: Iterable[Any]) -> Any:
     return instantiate(config["optim"], _convert_="all")(parameters)
 
 
+def make_loggers(config: dict[str, Any]) -> list[Any]:
+    """The loggers, not started."""
+    from hydra.utils import instantiate
+
+    chosen = (config.get("logger") or {}).values()
+    return [instantiate(logger, _convert_="all") for logger in chosen]
+
+
 def make_schedule(config: dict[str, Any], optimizer: Any, total_steps: int) -> Any:
     from hydra.utils import instantiate
 
@@ -164,7 +172,7 @@ def make_schedule(config: dict[str, Any], optimizer: Any, total_steps: int) -> A
 
 
 def check_classes(config: dict[str, Any]) -> None:
-    """Make the task without memory, and optimizer and schedule for one parameter of it."""
+    """Make all that a run is made of: the task without memory, the optimizer for one parameter."""
     import torch
     from hydra.errors import InstantiationException
 
@@ -176,6 +184,8 @@ def check_classes(config: dict[str, Any]) -> None:
         optimizer = make_optimizer(config, [torch.nn.Parameter(torch.zeros(1))])
         part = f"schedule={chosen['schedule']}"
         make_schedule(config, optimizer, task.steps)
+        part = "logger"
+        make_loggers(config)
     except (InstantiationException, TypeError, ValueError) as error:
         reason = error.__cause__ or error
         raise BadInput(f"{part}: {' '.join(str(reason).split())}") from error

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from hydra.utils import instantiate
 
 from results.checkpoint import CURRENT as CHECKPOINT
 from results.loggers import Loggers, RunInfo
 from results.run import Busy, ConfigChanged, Run
 from scripts import interrupt
+from scripts.config import make_loggers
 from scripts.devices import available, reserved
 from scripts.progress import progress
 from scripts.session import Session
@@ -41,11 +41,11 @@ def execute(config: dict[str, Any], loop: Loop, share_devices: bool = False) -> 
         return "interrupted"
     run = Run(config["paths"]["runs"], config)
     title = f"{run_title(config)} [{run.id}]"
-    if run.ended:
-        print(f"{title}: {run.status} before", flush=True)
-        return str(run.status)
     try:
         with run.locked():
+            if run.ended:
+                print(f"{title}: {run.status} before", flush=True)
+                return str(run.status)
             status = attempt(run, config, loop, share_devices)
     except interrupt.Interrupted:
         status = "interrupted"
@@ -61,8 +61,6 @@ def execute(config: dict[str, Any], loop: Loop, share_devices: bool = False) -> 
 
 def attempt(run: Run, config: dict[str, Any], loop: Loop, share_devices: bool) -> str:
     """Train the run, which this process holds, and write down how it ended."""
-    if run.ended:  # another process finished it while this one waited for the lock
-        return str(run.status)
     wanted, jobs = config["train"]["device"], config["sweep"]["jobs_per_device"]
     run.check_config()
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -84,8 +82,7 @@ def attempt(run: Run, config: dict[str, Any], loop: Loop, share_devices: bool) -
 def train_on(device: torch.device, run: Run, config: dict[str, Any], loop: Loop) -> str:
     session = Session(config, device)
     session.restore(run)
-    chosen = [instantiate(logger, _convert_="all") for logger in config["logger"].values()]
-    loggers = Loggers(chosen, describe(run, config, session.step))
+    loggers = Loggers(make_loggers(config), describe(run, config, session.step))
     bar = progress(f"{run_title(config)} [{run.id}]", session.step, session.task.steps)
     outcome = "failed"
     try:

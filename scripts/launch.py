@@ -1,9 +1,11 @@
 """Many runs by one of Hydra's launchers."""
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from hydra import initialize_config_dir
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
@@ -70,12 +72,14 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any]) -> list[
     settings = {}
     if name == "joblib":
         settings["hydra.launcher.n_jobs"] = places(device, jobs)
-    if name == "ray" and device != "cpu" and not typed(overrides, "hydra.launcher.ray.remote"):
+    if name == "ray" and on_gpu(device) and not typed(overrides, "hydra.launcher.ray.remote"):
         settings["+hydra.launcher.ray.remote.num_gpus"] = 1 / jobs
     if name in EXTRAS and not installed(name):
         raise BadInput(
             f"hydra/launcher={name}: not installed; pip install 'adamily[{EXTRAS[name]}]'"
         )
+    if name == "submitit_slurm" and shutil.which("srun") is None:
+        raise BadInput(f"hydra/launcher={name}: there is no srun here; use a node of the cluster")
     check_settings([override for override in overrides if is_hydras(override)])
     return [f"{key}={value}" for key, value in settings.items() if not typed(overrides, key)]
 
@@ -89,6 +93,16 @@ def check_settings(shared: list[str]) -> None:
             hydra.compose_config("train", shared, RunMode.MULTIRUN)
     except HydraException as error:
         raise BadInput(explain(error, shared)) from error
+
+
+def on_gpu(device: str) -> bool:
+    """Whether runs are to have a GPU: "auto" goes by what there is on this machine."""
+    return device.startswith("cuda") or (device == "auto" and torch.cuda.device_count() > 0)
+
+
+def trains_here(overrides: Sequence[str]) -> bool:
+    """Whether the launcher's workers are on this machine, with its devices."""
+    return launcher_name(overrides) in ("basic", "joblib")
 
 
 def typed(overrides: Sequence[str], key: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import yaml
 
+from results.study import Loader
 from scripts.checks import SOURCES
 from scripts.config import CONF, compose, make_task, names
 from scripts.studies import all_studies
@@ -62,9 +63,9 @@ def optims() -> list[dict[str, Any]]:
     """Every optimizer with its class and the settings of its YAML."""
     entries = []
     for name in names("optim"):
-        settings = yaml.safe_load((CONF / "optim" / f"{name}.yaml").read_text())
+        settings = yaml.load((CONF / "optim" / f"{name}.yaml").read_text(), Loader)
         target = settings.pop("_target_")
-        settings.pop("_partial_")
+        settings.pop("_partial_", None)
         entries.append({"name": name, "class": target, "settings": settings})
     return entries
 

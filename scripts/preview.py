@@ -47,11 +47,11 @@ def estimate(missing: Sequence[Planned], records: Mapping[str, Record]) -> str:
     train, sweep = missing[0].config["train"], missing[0].config["sweep"]
     at_a_time = min(places(train["device"], sweep["jobs_per_device"]), len(missing))
     length = timedelta(seconds=round(seconds / at_a_time))
-    return f"about {length} with {at_a_time} at a time, from recorded step times"
+    return f"about {length} of training steps with {at_a_time} at a time, as recorded"
 
 
 def step_seconds(config: dict[str, Any], records: Iterable[Record]) -> float | None:
-    """Median seconds for a step, evaluation included, in runs of the same task on such a device.
+    """Median seconds of a training step in runs of the same task on such a device.
 
     Those with the same optimizer count where there are any, else all.
     """
@@ -64,7 +64,7 @@ def step_seconds(config: dict[str, Any], records: Iterable[Record]) -> float | N
         and record.environment.get("device", "").startswith(device)
     ]
     same = [record for record in alike if record.config["names"]["optim"] == names["optim"]]
-    times = [record.summary["wall_seconds"] / record.summary["step"] for record in same or alike]
+    times = [record.summary["step_seconds"] for record in same or alike]
     return median(times) if times else None
 
 

@@ -29,19 +29,24 @@ class Bar:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
+        print(title, flush=True)
         columns = [
-            TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[text]}"),
-            TimeRemainingColumn(),
         ]
         self.bar = RichProgress(*columns, transient=True)
-        self.task = self.bar.add_task(title, total=steps, completed=step, text="")
+        self.task = self.bar.add_task("", total=steps, completed=step, text="", rate="")
         self.bar.start()
 
     def update(self, step: int, metrics: dict[str, float]) -> None:
-        self.bar.update(self.task, completed=step, text=describe(metrics))
+        rate = f"{metrics['perf/steps_per_second']:.1f} steps/s"
+        # What a terminal of 80 columns has room for.
+        shown = {"train/recent_loss": "loss", "test/accuracy": "accuracy"}
+        text = " ".join(f"{shown[k]} {v:.3g}" for k, v in metrics.items() if k in shown)
+        self.bar.update(self.task, completed=step, rate=rate, text=text)
 
     def close(self) -> None:
         self.bar.stop()

@@ -14,8 +14,12 @@ from scripts.devices import available
 from scripts.launch import check_writable
 
 
-def make_ready(configs: Sequence[dict[str, Any]]) -> None:
+def make_ready(configs: Sequence[dict[str, Any]], here: bool = True) -> None:
     """Check folders, devices and records, and fetch the data of all tasks.
+
+    Args:
+        configs: of all runs.
+        here: whether they will train on this machine's devices.
 
     Raises:
         BadInput: a folder cannot be written, a device is not there, or a record was edited.
@@ -23,7 +27,7 @@ def make_ready(configs: Sequence[dict[str, Any]]) -> None:
     """
     for folder in {config["paths"]["runs"] for config in configs}:
         check_writable(folder, "paths.runs")
-    for device in {config["train"]["device"] for config in configs}:
+    for device in {config["train"]["device"] for config in configs if here}:
         available(device)
     for config in configs:
         try:

@@ -71,7 +71,7 @@ def write_swept(swept: Plan, runs: Path, reports: Path) -> tuple[Result, list[Pa
     """
     result = swept.result(read_planned(swept))
     page = reports / PAGE
-    if is_current(result, page):
+    if is_current(result, page) and files_of(result, reports):
         return result, files_of(result, reports), page
     studies, results, records = collect(runs, swept)
     if swept.changes:

@@ -66,6 +66,7 @@ class Session:
 
     Attributes:
         step: optimizer steps done.
+        sound: whether all metrics of the last evaluation are finite.
         parameters: the model's parameters, as a list.
     """
 
@@ -86,6 +87,7 @@ class Session:
         self.schedule = make_schedule(config, self.optimizer, self.task.steps)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config["precision"] == "fp16")
         self.losses = Losses()
+        self.sound = True
         self.step = 0
         self.final: dict[str, float | None] = {}
         self.best: dict[str, dict[str, Any]] = {}
@@ -149,6 +151,7 @@ class Session:
             metrics |= self.task.evaluate()
         self.task.model.train()
         self.losses.clear()
+        self.sound = all(map(math.isfinite, metrics.values()))
         self._keep(metrics)
         self.start_interval()
         return metrics
@@ -229,7 +232,9 @@ class Session:
         }
 
     def diverged_at(self) -> int:
-        """The first step whose loss is not finite."""
+        """The first step whose loss, or evaluation, is not finite."""
+        if not self.sound:
+            return self.step
         losses = self.losses.values()
         return self.step - len(losses) + self.losses.first_not_finite() + 1
 

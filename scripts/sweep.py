@@ -11,7 +11,7 @@ from results.table import markdown, tabulate
 from scripts import interrupt
 from scripts.checks import BadInput
 from scripts.console import log_to_console, refuse
-from scripts.launch import check_writable, is_hydras, launch, launcher_settings
+from scripts.launch import check_writable, is_hydras, launch, launcher_settings, trains_here
 from scripts.preview import preview
 from scripts.ready import leave, make_ready
 from scripts.report import write_swept
@@ -61,7 +61,7 @@ def main() -> None:
         settings = [o for o in shared if is_hydras(o)]
         settings += launcher_settings(shared, runs[0].config)
         check_writable(runs[0].config["paths"]["reports"], "paths.reports")
-        make_ready([planned.config for planned in runs])
+        make_ready([planned.config for planned in runs], trains_here(shared))
     except (BadInput, DataError) as error:
         refuse(error)
     with interrupt.told_to_workers():

@@ -9,7 +9,7 @@ SETTINGS_IN_TITLE = ("lr", "p", "partial", "weight_decay")
 def optimizer_title(config: dict[str, Any]) -> str:
     """For example "adam lr=0.001"."""
     settings = {k: config["optim"][k] for k in SETTINGS_IN_TITLE if config["optim"].get(k)}
-    return " ".join([config["names"]["optim"], *(f"{k}={v:g}" for k, v in settings.items())])
+    return " ".join([config["names"]["optim"], *(f"{k}={v}" for k, v in settings.items())])
 
 
 def run_title(config: dict[str, Any]) -> str:

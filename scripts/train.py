@@ -6,6 +6,7 @@ never stopped: all that the next step depends on is in `Session.state_dict`.
 
 import sys
 import time
+from pathlib import Path
 from typing import Any, Literal
 
 import hydra
@@ -26,7 +27,7 @@ from scripts.checks import BadInput
 from scripts.config import CONF, compose, explain, resolved
 from scripts.console import log_to_console, refuse
 from scripts.execute import execute
-from scripts.launch import launcher_settings
+from scripts.launch import launcher_settings, trains_here
 from scripts.progress import Progress
 from scripts.ready import leave, make_ready
 from scripts.session import Session
@@ -69,6 +70,8 @@ def train(
                 metrics = session.evaluate(before)
                 run.record(session.step, metrics)
                 loggers.log(metrics, session.step)
+            if not session.sound:
+                break
         schedule.step()
 
         now = time.monotonic()
@@ -91,7 +94,7 @@ def train(
             if interrupt.received() and session.step < task.steps:
                 return "interrupted"
 
-    return "diverged" if losses.any_not_finite() else "finished"
+    return "finished" if session.sound and not losses.any_not_finite() else "diverged"
 
 
 def backward(session: Session, batch: Any) -> Tensor:
@@ -131,8 +134,12 @@ def main() -> None:
         app()
         return
     try:
-        configs = [compose(overrides) for overrides in expand(typed.overrides, typed.multirun)]
-        make_ready(configs)
+        # Hydra's --config-dir is one more place of YAML files.
+        place = Path(typed.config_dir or "").resolve()
+        more = [f"hydra.searchpath=[file://{place}]"] if typed.config_dir else []
+        expanded = expand(typed.overrides, typed.multirun)
+        configs = [compose([*overrides, *more]) for overrides in expanded]
+        make_ready(configs, not typed.multirun or trains_here(typed.overrides))
         if typed.multirun:
             # Beside the other overrides: the parser wants them all in one place.
             at = sys.argv.index(typed.overrides[0]) if typed.overrides else len(sys.argv)

@@ -36,16 +36,19 @@ def fetch(source: Mapping[str, Any], folder: Path) -> list[Path]:
     Raises:
         DataError: a file cannot be had, or every copy of it has another SHA-256.
     """
+    files = {folder / name: digest for name, digest in source["sha256"].items()}
+    if all(path.exists() and sha256(path) == digest for path, digest in files.items()):
+        return list(files)  # without a lock: the folder may be shared and read-only
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
-            for name, digest in source["sha256"].items():
-                if not is_intact(folder / name, digest):
-                    fetch_file(source, name, digest, folder)
+            for path, digest in files.items():
+                if not is_intact(path, digest):
+                    fetch_file(source, path.name, digest, folder)
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"paths.data: cannot write to {folder}: {reason}") from error
-    return [folder / name for name in source["sha256"]]
+    return list(files)
 
 
 def is_intact(path: Path, digest: str) -> bool:

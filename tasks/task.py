@@ -43,7 +43,11 @@ class Task(ABC):
 
     @abstractmethod
     def evaluate(self) -> dict[str, float]:
-        """Metrics by the names in `results.metrics`; the loop has set the model to eval mode."""
+        """Metrics by name; the loop has set the model to eval mode.
+
+        The names are those of `results/metrics.py`, one list for all tasks; a metric that no task
+        had before is one line there. A value that is not finite ends the run as diverged.
+        """
 
     def split(self, batch: Any, parts: int) -> list[tuple[Any, float]]:
         """Cut a batch into micro-batches and their weights, which sum to 1.

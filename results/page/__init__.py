@@ -7,10 +7,11 @@ import hashlib
 import html
 import json
 import math
-import os
 import re
 from pathlib import Path
 from typing import Any
+
+from results.files import write_text
 
 _HERE = Path(__file__).parent
 # In this order: each uses what those before it define, and page.js starts the page.
@@ -33,7 +34,8 @@ def write_page(payload: dict[str, Any], path: Path) -> None:
     }
     # One pass, so that a placeholder's name inside the data stays what it is.
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: fill[match[1]], _read("template.html"))
-    _replace(Path(path), page)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, page)
 
 
 def _read(name: str) -> str:
@@ -75,16 +77,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,5 +1,8 @@
 """From runs to what a table says: which grid point is best, and what a reader must be told."""
 
+import re
+from dataclasses import replace
+
 import pytest
 
 import results.published
@@ -131,7 +134,7 @@ def test_a_whole_paper_run_needs_no_warning(make_study, make_result):
 @pytest.mark.parametrize(("profile", "data"), [("paper", "sample"), ("short", "full")])
 def test_less_than_the_papers_budget_is_not_comparable(make_study, make_result, profile, data):
     [said] = warnings(make_result(make_study(), by_rate(MIDDLE), profile, data))
-    assert said == f"Made with profile {profile} on {data} data: not comparable with print."
+    assert said == f"Made with profile {profile}, {data} data: not comparable with print."
 
 
 @pytest.mark.parametrize("edge", [1e-4, 1e-2])
@@ -174,11 +177,13 @@ def test_what_is_missing_and_what_failed_are_counted(make_study, make_result):
 def test_a_changed_study_is_not_called_by_its_profile(make_study, make_result):
     result = make_result(make_study(), by_rate(MIDDLE), "paper", "full")
     assert (result.name, result.comparable) == ("toy.paper.full", True)
-    # `scripts.studies` calls it custom, and that is no paper's table.
-    from dataclasses import replace
-
-    changed = replace(result, profile="custom", changes=("task.steps=2",))
-    assert (changed.name, changed.comparable) == ("toy.custom.full", False)
+    names = set()
+    for changes in (("task.steps=2",), ("task.steps=3",)):
+        changed = replace(result, changes=changes)
+        assert re.fullmatch(r"toy\.paper-custom-[0-9a-f]{6}\.full", changed.name)
+        assert not changed.comparable
+        names.add(changed.name)
+    assert len(names) == 2
 
 
 # -- the paper's numbers ---------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from results.files import read_json, replacing, sha256, write_json, write_text
+from results.files import read_json, replacing, write_json, write_text
 
 
 def names(folder):
@@ -110,10 +110,3 @@ def test_json_that_is_absent_reads_as_none(tmp_path):
     (tmp_path / "file").write_text("")
     assert read_json(tmp_path / "a.json") is None
     assert read_json(tmp_path / "file" / "a.json") is None
-
-
-def test_sha256_is_that_of_the_whole_content(tmp_path):
-    path = tmp_path / "abc"
-    path.write_bytes(b"abc")
-    # FIPS 180-2, appendix B.1.
-    assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

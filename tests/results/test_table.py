@@ -11,7 +11,7 @@ import pytest
 
 import results.published
 from results import table
-from results.report import write_study
+from results.report import files_of, write_study
 from results.statistics import Estimate
 
 ROOT = Path(__file__).parents[2]
@@ -156,9 +156,10 @@ def test_profile_and_data_stand_in_the_title_and_in_every_file_name(
     make_study, make_result, tmp_path, profile, data
 ):
     result = make_result(make_study(), outcome, profile, data)
-    assert table.title(result).endswith(f"Profile {profile}, {data} data.")
-    paths = write_study(result, tmp_path / "reports")
-    assert {path.suffix for path in paths} == {".md", ".tex", ".csv", ".png"}
+    assert table.title(result).endswith(f"Made with profile {profile}, {data} data.")
+    write_study(result, tmp_path / "reports")
+    paths = files_of(result, tmp_path / "reports")
+    assert {path.suffix for path in paths} == {".md", ".tex", ".csv", ".png", ".pdf"}
     for path in paths:
         assert path.parent == tmp_path / "reports" / "lp_adam"
         assert path.name.startswith(f"toy.{profile}.{data}.")
@@ -167,9 +168,9 @@ def test_profile_and_data_stand_in_the_title_and_in_every_file_name(
 
 def test_a_changed_study_says_what_was_changed(make_study, make_result):
     result = replace(
-        make_result(make_study(), outcome), profile="custom", changes=("task.steps=2", "+a=b")
+        make_result(make_study(), outcome, "short", "full"), changes=("task.steps=2", "+a=b")
     )
-    assert "Profile custom task.steps=2 +a=b, sample data." in table.title(result)
+    assert "profile short changed by task.steps=2 +a=b, full data." in table.title(result)
 
 
 def test_the_notes_say_how_it_was_made(make_study, make_result):

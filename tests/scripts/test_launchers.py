@@ -112,6 +112,7 @@ def test_what_ray_is_told(monkeypatch):
     # A share of a GPU for each run, unless the command line says how much.
     monkeypatch.setattr("scripts.launch.installed", lambda name: True)
     monkeypatch.setattr("scripts.launch.check_settings", lambda shared: None)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     on_gpu = CONFIG | {"train": {"device": "auto"}}
     chosen = ["hydra/launcher=ray"]
     told = launcher_settings(chosen, on_gpu)
@@ -119,6 +120,9 @@ def test_what_ray_is_told(monkeypatch):
     own = [*chosen, "+hydra.launcher.ray.remote.num_gpus=1"]
     assert launcher_settings(own, on_gpu) == []
     assert launcher_settings(chosen, CONFIG) == []
+    # Without a GPU a run that waits for one would wait for ever.
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert launcher_settings(chosen, on_gpu) == []
 
 
 def test_what_joblib_is_told():

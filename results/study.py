@@ -220,7 +220,8 @@ def spell(value: Any) -> str:
     text = str(value)
     if re.fullmatch(r"[\w./-]+", text, re.ASCII) or not isinstance(value, str):
         return text
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    # In Hydra's quotes a backslash is one, but before a quote, where it is doubled.
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + "\\'" * len(found[2]), text)
     return f"'{escaped}'"
 
 

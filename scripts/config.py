@@ -21,7 +21,7 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 OPEN_PARTS = ("task", "optim", "schedule", "logger", "hydra")
 
 
-def compose(overrides: list[str], config_dir: Path = CONF) -> dict[str, Any]:
+def compose(overrides: list[str]) -> dict[str, Any]:
     """The resolved and checked config of one run, as plain containers.
 
     `names` in it holds the names of the task, the optimizer and the schedule that were chosen.
@@ -29,7 +29,7 @@ def compose(overrides: list[str], config_dir: Path = CONF) -> dict[str, Any]:
     Raises:
         BadInput: an unknown name or key, or a value that is not allowed.
     """
-    config = settle(compose_unresolved(overrides, config_dir), {}, overrides)
+    config = settle(compose_unresolved(overrides), {}, overrides)
     check_classes(config)
     return config
 
@@ -42,10 +42,10 @@ class Composed:
     choices: Mapping[str, str]
 
 
-def compose_unresolved(overrides: Sequence[str], config_dir: Path = CONF) -> Composed:
+def compose_unresolved(overrides: Sequence[str]) -> Composed:
     refuse_new_keys(overrides)
     try:
-        with initialize_config_dir(str(config_dir), version_base="1.3"):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
             cfg = hydra_compose("train", overrides=list(overrides), return_hydra_config=True)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise BadInput(explain(error, overrides)) from error
@@ -89,9 +89,9 @@ def resolved(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
     return config
 
 
-def names(group: str, config_dir: Path = CONF) -> list[str]:
+def names(group: str) -> list[str]:
     """The names that can be typed for a group such as "task", "optim" or "study"."""
-    folder = config_dir / group
+    folder = CONF / group
     depth = "*/*.yaml" if group == "study" else "*.yaml"
     return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.glob(depth))
 

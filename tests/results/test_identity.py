@@ -97,3 +97,9 @@ def test_a_task_without_data_has_an_id(make_config):
 def test_an_id_of_today_is_one_of_tomorrow(make_config):
     """Where this fails, every finished run of every user would be run again."""
     assert run_id(make_config()) == "d642edcab2c9"
+
+
+def test_epochs_that_steps_stand_in_for_do_not_count(make_config):
+    ids = {run_id(make_config({"task.steps": 2, "task.epochs": epochs})) for epochs in (5, 6)}
+    assert len(ids) == 1
+    assert run_id(make_config({"task.steps": 3})) not in ids

@@ -1,12 +1,16 @@
 """A study's YAML, its cells, and what is said of mistakes in it."""
 
 import copy
+import re
+from pathlib import Path
 
 import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from results.study import Loader, StudyError, load, spell
+
+ROOT = Path(__file__).parents[2]
 
 TEXT = """
 title: Toys
@@ -187,3 +191,37 @@ def test_a_profile_that_is_not_there_is_named_with_those_that_are(loaded):
     with pytest.raises(StudyError) as caught:
         loaded().cells("short", "sample")
     assert str(caught.value) == "profile=short: study paperx/toy has paper, smoke"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seeds": "ten"}, "seeds: ten: must be a whole number above 0"),
+        ({"seeds": 0}, "seeds: 0: must be a whole number above 0"),
+        ({"profiles": {"smoke": {"seeds": 0}}}, "seeds: 0: must be a whole number above 0"),
+        ({"grid": {"optim.lr": 1e-3}}, "grid: optim.lr: must be a list of values"),
+        ({"grid": {"optim.lr": []}}, "grid: optim.lr: must be a list of values"),
+        ({"grid": {"optim.lr": [1e-3, 0.001]}}, "grid: optim.lr: a value is there twice"),
+        ({"rows": {"AdaMax": "adamax"}}, "rows: AdaMax: adamax: must be KEY: VALUE pairs"),
+        ({"columns": None}, "columns: None: must be KEY: VALUE pairs"),
+        ({"report": "train/loss"}, "report: must be a list"),
+    ],
+)
+def test_a_part_of_the_wrong_shape_is_refused_by_name(tmp_path, change, said):
+    text = yaml.load((ROOT / "conf/study/lp_adam/fc2.yaml").read_text(), Loader) | change
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(text))
+    with pytest.raises(StudyError, match=re.escape(said)):
+        load("x", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "title: [", "- a list"])
+def test_a_file_that_is_no_study_is_refused(tmp_path, text):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(StudyError, match="study x: "):
+        load("x", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["rüns,1", "a b", "it's", "back\\slash", "x=1", "plain/path-1.0_"])
+def test_hydra_reads_a_spelt_text_back(text):
+    [override] = OverridesParser.create().parse_overrides([f"key={spell(text)}"])
+    assert override.value() == text

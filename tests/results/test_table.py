@@ -12,7 +12,7 @@ import pytest
 import results.published
 from results import table
 from results.report import files_of, write_study
-from results.statistics import Estimate
+from results.statistics import Estimate, estimate
 
 ROOT = Path(__file__).parents[2]
 
@@ -295,3 +295,9 @@ def test_csv_keeps_text_with_commas_and_quotes(make_study, make_result):
 def test_csv_of_a_study_without_printed_numbers_has_no_column_for_them(make_study, make_result):
     [row, *_] = read_csv(make_result(make_study(published=None), outcome))
     assert not [name for name in row if name.startswith("in print")]
+
+
+def test_one_seed_says_nothing_of_its_spread():
+    alone = estimate([0.5], "mean")
+    assert table.center_and_spread(alone, "mean") == "0.5"
+    assert (table.interval(alone), table.inside(alone, 0.5)) == ("–", "–")

@@ -111,8 +111,6 @@ def read_conf_from(folder, setattr=setattr):
     config = importlib.import_module("scripts.config")
     for module in (config, *modules):
         setattr(module, "CONF", folder)
-    for function in (config.compose, config.names):
-        setattr(function, "__defaults__", (folder,))
 
 
 # -- commands --------------------------------------------------------------------------------------

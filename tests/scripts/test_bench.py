@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 import torch
 from running import ROOT
 
@@ -25,3 +26,19 @@ def test_start_up_measures_a_real_start(monkeypatch, sample_root):
     monkeypatch.setattr(bench, "TASK", [*bench.TASK, f"paths.data={sample_root}"])
     said = bench.start_up("cpu", "none")
     assert 0 < float(re.search(r"median (\d+\.\d+) s", said)[1]) < 600
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--device", "foo"], "--device foo: must be auto, cpu, cuda or cuda:N"),
+        (["--device", "cuda:77"], "this machine has"),
+        (["--rounds", "1"], "--rounds 1: must be 2 or more"),
+    ],
+)
+def test_bench_refuses_in_one_sentence(monkeypatch, capsys, typed, said):
+    monkeypatch.setattr("sys.argv", ["bench", "loop", *typed])
+    with pytest.raises(SystemExit) as left:
+        bench.main()
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err

@@ -6,10 +6,12 @@ import sys
 from collections import Counter
 
 import pytest
+import yaml
 from odd import diary, most_at_once
 from running import (
     ROOT,
     child_environment,
+    config,
     environment,
     files,
     folders,
@@ -303,3 +305,26 @@ def test_as_typed_in_a_shell(runs, tiny):
     assert ended(runs) == len(folders(runs)) > 0
     assert "custom" in done.stdout
     assert f"Page: {runs.parent}/reports/index.html" in done.stdout
+
+
+def test_a_grid_may_choose_between_yamls(sweep, runs, study):
+    typed = study(steps=2, grid={"schedule": ["constant", "cosine"]})
+    assert sweep(*typed).code == 0
+    assert ended(runs) == 4
+    assert "0 missing" in sweep(*typed, "dry_run=true").out
+
+
+def test_a_setting_may_follow_one_of_the_grid(sweep, runs, study, conf):
+    text = yaml.safe_load((conf / "optim" / "adam.yaml").read_text())
+    (conf / "optim" / "tied.yaml").write_text(yaml.safe_dump(text | {"eps": "${optim.lr}"}))
+    typed = study(steps=2, rows={"Tied": {"optim": "tied"}})
+    assert sweep(*typed).code == 0
+    assert ended(runs) == 2
+    assert {config(where)["optim"]["eps"] for where in folders(runs)} == {0.001, 0.01}
+
+
+def test_a_table_that_the_paper_has_not_is_refused(sweep, runs, study):
+    done = sweep(*study(published="table9"))
+    assert done.code == 2
+    assert "published: table9: must be null or one of table1, table2, table3" in done.err
+    assert not folders(runs)

@@ -251,7 +251,7 @@ def test_old_page_stays_when_writing_fails(tmp_path: Path, monkeypatch: pytest.M
     def full_disk(_: int) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("results.page.os.fsync", full_disk)
+    monkeypatch.setattr("results.files.os.fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
         write_page({"title": "other", "studies": [], "runs": []}, path)
     assert path.read_bytes() == before

@@ -110,7 +110,7 @@ def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> P
     for cell in cells:
         refuse_contradiction(study, cell, shared)
         overrides = [*cell.overrides, *shared, f"profile={label}"]
-        # Composing takes Hydra 30 ms, and the cells of one row mostly differ in a few values.
+        # Composing is slow, and the cells of one row mostly differ in a few values.
         groups = {key: name for key, name in cell.point.items() if (CONF / key).is_dir()}
         place = (cell.row, cell.column, *groups.values())
         if place not in composed:

@@ -100,7 +100,7 @@ def collect(
         for profile, data in variants(study, records):
             wanted = (study.name, profile, data, ())
             # A plan takes seconds to compose, so that of the sweep serves again.
-            if swept and (swept.study.name, swept.base, swept.data, swept.changes) == wanted:
+            if swept and (swept.study.name, swept.profile, swept.data, swept.changes) == wanted:
                 planned = swept
             else:
                 planned = plan(study, profile, data, [f"paths.runs={spell(str(runs))}"])

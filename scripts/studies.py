@@ -67,13 +67,11 @@ class Plan:
     """All runs that a study asks for.
 
     Attributes:
-        base: the study's profile.
-        profile: the same, or "custom" where `changes` makes it another experiment.
+        profile: the study's; that of its runs is "custom" where there are `changes`.
         changes: overrides of what decides the outcome of a run.
     """
 
     study: Study
-    base: str
     profile: str
     data: str
     changes: tuple[str, ...]
@@ -82,7 +80,7 @@ class Plan:
     def result(self, records: Mapping[str, Record]) -> Result:
         """What the study's table says, given the runs that there are."""
         found = [(planned.cell, records.get(planned.run.id)) for planned in self.runs]
-        return analyse(self.study, self.base, self.data, found, self.changes)
+        return analyse(self.study, self.profile, self.data, found, self.changes)
 
 
 def read_planned(planned: Plan) -> dict[str, Record]:
@@ -119,7 +117,7 @@ def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> P
         values = {key: value for key, value in cell.point.items() if key not in groups}
         config = settle(composed[place], values | {"seed": cell.seed}, overrides)
         runs.append(Planned(cell, overrides, config))
-    return Plan(study, profile, label, data, changes, runs)
+    return Plan(study, profile, data, changes, runs)
 
 
 def key_of(override: str) -> str:

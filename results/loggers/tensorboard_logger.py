@@ -20,7 +20,7 @@ from results.loggers.logger import (
 class TensorBoardLogger:
     """TensorBoard event files in the `tensorboard` folder inside the run's.
 
-    The config and the summary are texts. About 0.07 ms a metric to `log`.
+    The config and the summary are texts.
 
     Args:
         flush_seconds: how long a metric may wait in memory.

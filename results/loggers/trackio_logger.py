@@ -20,7 +20,7 @@ from results.loggers.logger import (
 class TrackioLogger:
     """trackio: a local SQLite database, shown by `trackio show`; no account, no server started.
 
-    A process has one trackio folder. Under 0.1 ms a call to `log`; a thread writes it down.
+    A process has one trackio folder. A thread writes down what is logged.
 
     Args:
         project: trackio project, which is the name of the database.

@@ -8,7 +8,7 @@ from optim.adabelief import AdaBelief
 from optim.adabound import AdaBound
 from optim.adamal import AdamAL
 from optim.laprop import LaProp
-from optim.lp_adam import LpAdam
+from optim.lp_adam import LpAdaGrad, LpAdam
 from optim.madam import LaMAdam, MAdam
 from optim.observer import Observer
 from optim.padam import Padam
@@ -21,6 +21,7 @@ __all__ = [
     "AdamAL",
     "LaMAdam",
     "LaProp",
+    "LpAdaGrad",
     "LpAdam",
     "MAdam",
     "Observer",

@@ -1,5 +1,6 @@
 """AdaBelief: the step by how far a gradient is from what was expected (Zhuang et al. 2020)."""
 
+import math
 from typing import Any
 
 from torch import Tensor
@@ -54,13 +55,14 @@ class AdaBelief(ElementwiseOptimizer):
 
     def numbers(self, group: Group, state: State) -> dict[str, float]:
         (beta1, beta2), t = group["betas"], state["step"]
+        root = math.sqrt(1 - beta2**t)
         return {
             "new1": 1 - beta1,
             "beta2": beta2,
             "new2": 1 - beta2,
             "eps": group["eps"],
-            "correct": (1 - beta2**t) ** -0.5,
-            "size": float(group["lr"]) / (1 - beta1**t),
+            "below": group["eps"] * root,
+            "size": float(group["lr"]) * root / (1 - beta1**t),
         }
 
     @staticmethod
@@ -68,4 +70,4 @@ class AdaBelief(ElementwiseOptimizer):
         m.lerp_(g, h.new1)
         surprise = g.sub(m)
         s.mul_(h.beta2).addcmul_(surprise, surprise, value=h.new2).add_(h.eps)
-        p.addcdiv_(m, s.sqrt().mul_(h.correct).add_(h.eps), value=-h.size)
+        p.addcdiv_(m, s.sqrt().add_(h.below), value=-h.size)

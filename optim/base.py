@@ -146,7 +146,8 @@ class ElementwiseOptimizer(Optimizer):
             row = [p, p.grad, *(state[name] for name in names)]
             if p.is_complex():
                 row = [torch.view_as_real(tensor) for tensor in row]
-            key = (p.device, row[0].dtype, *(v for v in state.values() if type(v) in (int, float)))
+            counts = [value for value in state.values() if type(value) in (int, float)]
+            key = (p.device, row[0].dtype, *counts)
             together.setdefault(key, (state, []))[1].append(row)
         return together.values()
 

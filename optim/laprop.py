@@ -98,13 +98,13 @@ class LaProp(ElementwiseOptimizer):
         c_m = 1 - mu**t
         if group["variant"] == "authors":
             c_m = state["lr_average"] / lr if lr else 1.0
+        root = math.sqrt(1 - nu**t)
         return {
             "mu": mu,
             "nu": nu,
             "new": 1 - nu,
-            "correct": 1 / math.sqrt(1 - nu**t),
-            "eps": group["eps"],
-            "gain": (1 - mu) * lr,
+            "eps": group["eps"] * root,
+            "gain": (1 - mu) * lr * root,
             "size": 1 / c_m,
         }
 
@@ -138,5 +138,5 @@ class LaProp(ElementwiseOptimizer):
             n = S if h.centered else S.addcmul(mean, mean)
         if h.amsgrad:
             n = n_max.clamp_min_(n)
-        m.mul_(h.mu).addcdiv_(g, n.sqrt().mul_(h.correct).add_(h.eps), value=h.gain)
+        m.mul_(h.mu).addcdiv_(g, n.sqrt().add_(h.eps), value=h.gain)
         p.add_(m, alpha=-h.size)

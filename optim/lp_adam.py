@@ -1,4 +1,4 @@
-"""Adam with an L^p norm in place of the root mean square (Daley and Amato)."""
+"""Adam and AdaGrad with an L^p norm in place of the (root mean) square (Daley and Amato)."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from optim.base import (
     check_betas,
     check_one_of,
 )
-from optim.powers import raise_, way
+from optim.powers import cubic, halleys, power, root_of_sum, way
 
 
 class LpAdam(ElementwiseOptimizer):
@@ -26,11 +26,12 @@ class LpAdam(ElementwiseOptimizer):
     square root for every p; equation 4 and the text mean the p-th root, which is computed here. No
     code of the authors is known.
 
-    In float32 |g|^p leaves the range of numbers long before g does: with p = 6 at gradients of 1e-4
-    the steps are wrong by 40% already. So `form="root"` keeps s = v^(1/p) and computes, with
-    M = max(s, |g|), the same
+    In float32 |g|^p leaves the range of numbers long before g does: with p = 6 and gradients of
+    1e-5 displacements are wrong by a tenth, with a smaller eps by far more (study
+    lp_adam/underflow). So `form="root"` keeps s = v^(1/p) and computes, with a and b the larger and
+    the smaller of β2^(1/p)·s and (1 - β2)^(1/p)·|g|, the same
 
-        s ← M · (β2·(s/M)^p + (1 - β2)·(|g|/M)^p)^(1/p)
+        s ← a · (1 + (b/a)^p)^(1/p)
 
     to rounding at every scale. `form="power"` computes as printed, underflow and all. With p = 2
     both are Adam's own form.
@@ -39,7 +40,8 @@ class LpAdam(ElementwiseOptimizer):
     had a gradient becomes NaN, as in Adam.
 
     Args:
-        p: the norm, above 0. The paper recommends lr = 10^-(1.5 + 3/p).
+        p: the norm, above 0. The paper recommends lr = 10^-(1.5 + 3/p). Below about 0.1 float32
+            cannot hold (1 - β2)^(1/p), and elements become NaN.
         form: "root" or "power".
 
     Raises:
@@ -89,37 +91,116 @@ class LpAdam(ElementwiseOptimizer):
 
     def numbers(self, group: Group, state: State) -> dict[str, float]:
         (beta1, beta2), p, t = group["betas"], group["p"], state["step"]
+        root = (1 - beta2**t) ** (1 / p)
         return {
             "new1": 1 - beta1,
             "beta2": beta2,
             "new2": 1 - beta2,
-            "eps": group["eps"],
+            "keep_s": beta2 ** (1 / p),
+            "take_g": (1 - beta2) ** (1 / p),
             "p": p,
             "root": 1 / p,
-            "correct": (1 - beta2**t) ** (-1 / p),
-            "size": float(group["lr"]) / (1 - beta1**t),
+            "eps": group["eps"] * root,
+            "size": float(group["lr"]) * root / (1 - beta1**t),
+            **cubic(p),
         }
 
     def options(self, group: Group, state: State) -> dict[str, Any]:
         p = group["p"]
         form = "square" if p == 2 else group["form"]
-        return {"form": form, "to_p": way(p), "to_root": way(1 / p)}
+        return {"form": form, "to_p": way(p), "to_root": way(1 / p), "halleys": halleys(p)}
 
     @staticmethod
     def update(h: Any, p: Any, g: Any, m: Any, v: Any = None, s: Any = None) -> None:
         m.lerp_(g, h.new1)
         if h.form == "square":
             v.mul_(h.beta2).addcmul_(g, g, value=h.new2)
-            denominator = v.sqrt().mul_(h.correct).add_(h.eps)
+            denominator = v.sqrt().add_(h.eps)
         elif h.form == "power":
             v.mul_(h.beta2).add_(g.abs().pow_(h.p), alpha=h.new2)
-            denominator = v.pow(h.root).mul_(h.correct).add_(h.eps)
+            denominator = v.pow(h.root).add_(h.eps)
         else:
-            size = g.abs()
-            # Above 0, so that 0/M is 0 where both are 0. The formula holds for every M > 0.
-            largest = size.maximum(s).clamp_min_(h.tiny)
-            raise_(s.div_(largest), h.p, h.to_p).mul_(h.beta2)
-            s.add_(raise_(size.div_(largest), h.p, h.to_p), alpha=h.new2)
-            raise_(s, h.root, h.to_root).mul_(largest)
-            denominator = s.mul(h.correct).add_(h.eps)
+            add_to_norm(h, s, g)
+            denominator = s.add(h.eps)
         p.addcdiv_(m, denominator, value=-h.size)
+
+
+class LpAdaGrad(ElementwiseOptimizer):
+    r"""L^p AdaGrad, which figure 1 of the same paper draws beside L^p Adam.
+
+        v ← v + |g|^p
+        θ ← θ - lr · g / (v^(1/p) + eps)
+
+    p = 2 is torch.optim.Adagrad. The paper gives no listing; this is equation 4 with AdaGrad's sum
+    in place of Adam's averages (section 2). s = v^(1/p) is kept in place of v, as in LpAdam's root
+    form, of which this is the case β1 = 0 with both weights 1.
+
+    State: s.
+
+    Args:
+        p: the norm, above 0.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | Tensor = 1e-2,
+        eps: float = 1e-10,
+        weight_decay: float = 0.0,
+        *,
+        p: float = 2.0,
+        decoupled: bool = False,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        compile: bool = False,
+    ):
+        defaults = {
+            "lr": lr,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "p": p,
+            "decoupled": decoupled,
+            "maximize": maximize,
+            "foreach": foreach,
+            "compile": compile,
+        }
+        super().__init__(params, defaults)
+
+    def check(self, group: Group) -> None:
+        super().check(group)
+        check_above_zero("p value", group["p"])
+
+    def state_names(self, group: Group) -> tuple[str, ...]:
+        return ("s",)
+
+    def numbers(self, group: Group, state: State) -> dict[str, float]:
+        p = group["p"]
+        return {
+            "keep_s": 1.0,
+            "take_g": 1.0,
+            "p": p,
+            "root": 1 / p,
+            "eps": group["eps"],
+            "size": float(group["lr"]),
+            **cubic(p),
+        }
+
+    def options(self, group: Group, state: State) -> dict[str, Any]:
+        p = group["p"]
+        return {"to_p": way(p), "to_root": way(1 / p), "halleys": halleys(p)}
+
+    @staticmethod
+    def update(h: Any, p: Any, g: Any, s: Any) -> None:
+        add_to_norm(h, s, g)
+        p.addcdiv_(g, s.add(h.eps), value=-h.size)
+
+
+def add_to_norm(h: Any, s: Any, g: Any) -> None:
+    """Replace s by ((keep_s·s)^p + (take_g·|g|)^p)^(1/p), in range wherever s and g are."""
+    size = g.abs().mul_(h.take_g)
+    s.mul_(h.keep_s)
+    ratio = size.minimum(s)
+    s.clamp_min_(size)
+    # Above 0, so that the ratio is 0 where both are 0.
+    ratio = power(ratio.div_(s.clamp_min(h.tiny)), h.p, h.to_p)
+    s.mul_(root_of_sum(ratio, h))

@@ -12,7 +12,7 @@ Betas = tuple[float, tuple[float, float]]
 
 
 class MAdam(ElementwiseOptimizer):
-    r"""MAdam: "MaxVA: Fast Adaptation of Step Sizes by Maximizing Observed Variance of Gradients".
+    r"""MAdam: "Adaptive Learning Rates with Maximum Variation Averaging".
 
     Algorithm 1 with equation 8. With U and V the averages of g and of g², w their weight:
 
@@ -174,10 +174,10 @@ def average(h: Any, g: Any, U: Any, S: Any, w: Any) -> Any:
     U.addcmul_(r, apart)
     S.addcmul_(r, d)
     S.addcmul_(r, S, value=-1)
-    return U.mul(U).add_(S).sqrt_().add_(h.eps)
+    return S.addcmul(U, U).sqrt_().add_(h.eps)
 
 
 def weight_of_new(h: Any, d: Any, S: Any, w: Any) -> Any:
     """1 - β, from equation 8 without taking the difference, and clipped."""
     less = d.sub(S).mul_(w).add_(1e-16)
-    return less.div_(d.add(S).add_(less)).clamp_min_(h.least).clamp_max_(h.most)
+    return less.div_(d.add(S).add_(less)).clamp_(h.least, h.most)

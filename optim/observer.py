@@ -1,4 +1,4 @@
-"""What happens inside a step, for figures: sizes of steps, MAdam's β, maxima that are kept."""
+"""What happens inside a step, for figures: its size, MAdam's β, kept maxima, underflow."""
 
 import math
 from typing import Any
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from optim.lp_adam import LpAdam
 from optim.madam import MAdam
 
 # The state that holds a running maximum: torch's AMSGrad, Padam, AmsProp, MAdam with amsgrad.
@@ -29,13 +30,17 @@ class Observer:
         kept: for methods that divide by a running maximum, parameter → which elements of it are
             above the present value, so that the last step left them as they were: the swaps in
             figure 1 of the AdamAL paper.
+        underflow: for LpAdam, parameter → which elements of its gradient are not 0 while |g|^p is
+            below the smallest normal number of the state's dtype. Not with a closure.
     """
 
     def __init__(self, optimizer: Optimizer):
         self.beta: dict[Tensor, Tensor] = {}
         self.kept: dict[Tensor, Tensor] = {}
+        self.underflow: dict[Tensor, Tensor] = {}
         self._before: list[tuple[dict[str, Any], Tensor, Tensor]] = []
         self._moved: list[Tensor] = []
+        self._elements = 0
         self._hooks = [
             optimizer.register_step_pre_hook(self._look_before),
             optimizer.register_step_post_hook(self._look_after),
@@ -45,12 +50,10 @@ class Observer:
     def mean_abs_step(self) -> float:
         """Mean of |θ after - θ before| in the last step, over all elements that had a gradient.
 
-        Decoupled weight decay is not counted, as in figures 3 to 5 of the MAdam paper.
+        Decoupled weight decay is not counted, as in figures 3 to 5 of the MAdam paper. 0 before the
+        first step, and where nothing had a gradient.
         """
-        count = sum(moved.numel() for moved in self._moved)
-        if count == 0:
-            return math.nan
-        return math.fsum(moved.abs().sum().item() for moved in self._moved) / count
+        return math.fsum(total.item() for total in self._moved) / max(self._elements, 1)
 
     def close(self) -> None:
         """Watch no longer."""
@@ -69,17 +72,20 @@ class Observer:
         self._before = [(group, p, p.detach().clone()) for group, p in pairs]
         if isinstance(optimizer, MAdam):
             self.beta = {p: optimizer.next_beta(p, g) for g, p in pairs if p.grad is not None}
+        if isinstance(optimizer, LpAdam):
+            self.underflow = {p: underflowing(p, g) for g, p in pairs if p.grad is not None}
 
     @torch.no_grad()
     def _look_after(self, optimizer: Optimizer, *_: Any) -> None:
         seen = [entry for entry in self._before if entry[1].grad is not None]
-        self._moved = [step_of(optimizer, group, before, p) for group, p, before in seen]
+        self._moved = [step_of(optimizer, *entry).abs().sum() for entry in seen]
+        self._elements = sum(p.numel() for _, p, _ in seen)
         kept = {p: kept_maxima(optimizer.state[p], group) for group, p, _ in seen}
         self.kept = {p: mask for p, mask in kept.items() if mask is not None}
         self._before = []
 
 
-def step_of(optimizer: Optimizer, group: dict[str, Any], before: Tensor, after: Tensor) -> Tensor:
+def step_of(optimizer: Optimizer, group: dict[str, Any], after: Tensor, before: Tensor) -> Tensor:
     """What the step added to the parameter, without decoupled decay, in float64."""
     wide = torch.promote_types(before.dtype, torch.float64)
     before, after = before.to(wide), after.to(wide)
@@ -101,6 +107,14 @@ def kept_maxima(state: dict[str, Any], group: dict[str, Any]) -> Tensor | None:
     # In a centered LaProp, S stands in the place of n.
     current = next(state[key] for key in ("exp_avg_sq", "v", "n", "S") if key in state)
     return real(state[name]) > real(current)
+
+
+def underflowing(p: Tensor, group: dict[str, Any]) -> Tensor:
+    """Which elements of the gradient are not 0 while |g|^p is below the smallest normal number."""
+    assert p.grad is not None
+    smallest = torch.finfo(torch.promote_types(p.dtype, torch.float32)).tiny ** (1 / group["p"])
+    magnitude = real(p.grad).abs()
+    return (magnitude > 0) & (magnitude < smallest)
 
 
 def real(tensor: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from optim.base import ElementwiseOptimizer, Group, State, check_betas, check_one_of
-from optim.powers import raise_, way
+from optim.powers import power, way
 
 
 class Padam(ElementwiseOptimizer):
@@ -88,5 +88,5 @@ class Padam(ElementwiseOptimizer):
         m.lerp_(g, h.new1)
         v.mul_(h.beta2).addcmul_(g, g, value=h.new2)
         v_max.clamp_min_(v)
-        denominator = raise_(v_max.sqrt().add_(h.eps), h.exponent, h.way)
+        denominator = power(v_max.sqrt().add_(h.eps), h.exponent, h.way)
         p.addcdiv_(m, denominator, value=-h.size)

@@ -28,6 +28,10 @@ class TensorList:
 
         return method
 
+    def clamp_(self, low: Any, high: Any) -> "TensorList":
+        """Clip into [low, high]."""
+        return self.clamp_min_(low).clamp_max_(high)
+
     def float(self) -> "TensorList":
         """The same values in float32."""
         return TensorList(tensor.float() for tensor in self.tensors)

@@ -1,5 +1,6 @@
 """Yogi: Adam whose second moment moves by steps of the gradient's size (Zaheer et al. 2018)."""
 
+import math
 from typing import Any
 
 import torch
@@ -67,12 +68,12 @@ class Yogi(ElementwiseOptimizer):
 
     def numbers(self, group: Group, state: State) -> dict[str, float]:
         (beta1, beta2), t = group["betas"], state["step"]
+        root = math.sqrt(1 - beta2**t)
         return {
             "new1": 1 - beta1,
             "new2": 1 - beta2,
-            "eps": group["eps"],
-            "correct": (1 - beta2**t) ** -0.5,
-            "size": float(group["lr"]) / (1 - beta1**t),
+            "eps": group["eps"] * root,
+            "size": float(group["lr"]) * root / (1 - beta1**t),
         }
 
     @staticmethod
@@ -80,4 +81,4 @@ class Yogi(ElementwiseOptimizer):
         m.lerp_(g, h.new1)
         square = g.mul(g).clamp_max_(h.huge)
         v.addcmul_(v.sub(square).sign_(), square, value=-h.new2)
-        p.addcdiv_(m, v.sqrt().mul_(h.correct).add_(h.eps), value=-h.size)
+        p.addcdiv_(m, v.sqrt().add_(h.eps), value=-h.size)

@@ -41,6 +41,8 @@ CASES = [
     Case(optim.LpAdam, reference.lp_adam, {"p": 6.0}),
     Case(optim.LpAdam, reference.lp_adam, {"p": 3.0, "form": "power"}),
     Case(optim.LpAdam, reference.lp_adam, {"p": 1.2, "form": "power"}),
+    Case(optim.LpAdaGrad, reference.lp_adagrad),
+    Case(optim.LpAdaGrad, reference.lp_adagrad, {"p": 6.0, "weight_decay": 0.1}),
     Case(optim.LaProp, reference.laprop),
     Case(optim.LaProp, reference.laprop, {"variant": "authors"}),
     Case(optim.LaProp, reference.laprop, {"betas": (0.9, 0.0), "variant": "authors"}),

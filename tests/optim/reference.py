@@ -54,6 +54,19 @@ def lp_adam(
     return run(start, gradients, step)
 
 
+def lp_adagrad(start, gradients, lr=1e-2, eps=1e-10, p=2.0, weight_decay=0.0, decoupled=False):
+    v = np.zeros_like(start)
+
+    def step(t, theta, g):
+        nonlocal v
+        a = rate(lr, t)
+        theta, g = decayed(theta, g, a, weight_decay, decoupled)
+        v = v + np.abs(g) ** p
+        return theta - a * g / (v ** (1 / p) + eps)
+
+    return run(start, gradients, step)
+
+
 def laprop(
     start,
     gradients,

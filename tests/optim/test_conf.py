@@ -13,6 +13,7 @@ import optim
 CONF = Path(__file__).parents[2] / "conf" / "optim"
 NAMES = {
     "lp_adam": {},
+    "lp_adagrad": {},
     "laprop": {"variant": "authors"},
     "laprop_centered": {"variant": "authors", "centered": True},
     "amsprop": {"variant": "authors", "amsgrad": True},

@@ -7,9 +7,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.optim import Adam, AdamW, Optimizer
+from torch.optim import Adagrad, Adam, AdamW, Optimizer
 
-from optim import AdamAL, LaMAdam, LaProp, LpAdam, MAdam, Observer, Padam, SignSGDM
+from optim import (
+    AdaBound,
+    AdamAL,
+    LaMAdam,
+    LaProp,
+    LpAdaGrad,
+    LpAdam,
+    MAdam,
+    Observer,
+    Padam,
+    SignSGDM,
+)
 
 STEPS = 40
 
@@ -51,6 +62,19 @@ def test_lp_adam_of_two_is_adam(common):
     if "weight_decay" in common:
         got = walk(LpAdam, drawn(), p=2, decoupled=True, **common)
         assert same(got, walk(AdamW, drawn(), **common))
+
+
+@pytest.mark.parametrize("common", [{}, {"weight_decay": 0.1}, {"maximize": True}], ids=str)
+def test_lp_adagrad_of_two_is_adagrad(common):
+    assert same(walk(LpAdaGrad, drawn(), p=2, **common), walk(Adagrad, drawn(), **common))
+
+
+@pytest.mark.parametrize("p", [1.2, 2.0, 6.0])
+def test_first_step_of_lp_adagrad_is_lr_whatever_the_norm(p):
+    moved = walk(LpAdaGrad, drawn(), lr=0.25, p=p, eps=0.0).diff(dim=0)
+    assert torch.allclose(moved[0], -0.25 * drawn()[0].sign())
+    # A larger norm is smaller: steps after the first one are the larger, the larger p is.
+    assert (moved[1:].abs() <= 0.25).all()
 
 
 @pytest.mark.parametrize("p", [1.2, 3.0, 6.0])
@@ -182,3 +206,31 @@ def test_maximize_is_minimize_of_the_negative():
     for make in (LaProp, MAdam, Padam):
         up = walk(make, drawn(), maximize=True, weight_decay=0.01)
         assert np.array_equal(up, walk(make, -drawn(), weight_decay=0.01))
+
+
+def test_adabound_waits_while_lr_is_zero():
+    p = torch.nn.Parameter(torch.ones(3))
+    optimizer = AdaBound([p], lr=0.0)
+    p.grad = torch.ones(3)
+    optimizer.step()
+    assert torch.equal(p.detach(), torch.ones(3))
+    optimizer.param_groups[0]["lr"] = 1e-3
+    optimizer.step()
+    assert ((p > 0.9) & (p < 1)).all()
+
+
+@pytest.mark.parametrize("p", [0.1875, 0.375, 0.75, 1.0])
+def test_roots_of_small_norms_are_exact(p):
+    theta = [torch.nn.Parameter(torch.zeros(50, dtype=torch.float64)) for _ in range(2)]
+    forms = ("root", "power")
+    both = [
+        LpAdam([q], betas=(0.0, 0.999), p=p, form=form)
+        for q, form in zip(theta, forms, strict=True)
+    ]
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(50):
+        g = torch.randn(50, generator=generator, dtype=torch.float64)
+        for q, optimizer in zip(theta, both, strict=True):
+            q.grad = g
+            optimizer.step()
+    torch.testing.assert_close(theta[0], theta[1], rtol=1e-9, atol=0.0)

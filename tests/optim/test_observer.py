@@ -66,3 +66,46 @@ def test_observer_tells_which_maxima_are_kept(make, settings):
     assert kept[1] == [True, False]
     assert kept[2] == [True, True]
     assert kept[3] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("p", "dtype", "smallest"),
+    [
+        # The p-th roots of 2^-126 and, in float64, of 2^-1022.
+        (6, torch.float32, 2.0**-21),
+        (2, torch.float32, 2.0**-63),
+        (6, torch.float64, 2.0 ** (-1022 / 6)),
+        # Its state is float32.
+        (12, torch.float16, 2.0**-10.5),
+    ],
+)
+@pytest.mark.parametrize("form", ["root", "power"])
+def test_observer_tells_which_powers_underflow(p, dtype, smallest, form):
+    theta = Parameter(torch.zeros(5, dtype=dtype))
+    optimizer = optim.LpAdam([theta], p=p, form=form)
+    shares = torch.tensor([0.0, 0.98, -0.98, 1.02, 1e-3], dtype=torch.float64)
+    theta.grad = (shares * smallest).to(dtype)
+    with optim.Observer(optimizer) as seen:
+        optimizer.step()
+    # A gradient of 0 has lost nothing.
+    assert seen.underflow[theta].tolist() == [False, True, True, False, True]
+
+
+@pytest.mark.parametrize("make", [torch.optim.Adam, optim.LpAdaGrad, optim.LaProp])
+def test_only_lp_adam_is_asked_for_underflow(make):
+    optimizer = make(fresh())
+    with optim.Observer(optimizer) as seen:
+        take(optimizer, range(1))
+    assert seen.underflow == {}
+
+
+def test_nothing_has_moved_where_nothing_stepped():
+    theta = Parameter(torch.ones(3))
+    optimizer = optim.LpAdam([theta])
+    with optim.Observer(optimizer) as seen:
+        assert seen.mean_abs_step == 0
+        optimizer.step()
+        assert (seen.mean_abs_step, seen.underflow) == (0, {})
+        theta.grad = torch.ones(3)
+        optimizer.step()
+        assert seen.mean_abs_step > 0

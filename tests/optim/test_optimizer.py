@@ -181,10 +181,14 @@ def test_lr_as_a_tensor(make):
     assert_same(tensor, number, 1e-6)
 
 
+def has_momentum(optimizer):
+    return bool({"betas", "momentum"} & optimizer.defaults.keys())
+
+
 SCHEDULERS = [
     lambda o: lr_scheduler.LambdaLR(o, lambda t: 0.5**t),
     lambda o: lr_scheduler.CosineAnnealingLR(o, 8),
-    lambda o: lr_scheduler.OneCycleLR(o, 0.1, total_steps=8),
+    lambda o: lr_scheduler.OneCycleLR(o, 0.1, total_steps=8, cycle_momentum=has_momentum(o)),
     lambda o: lr_scheduler.CyclicLR(o, 1e-3, 1e-2, step_size_up=2, cycle_momentum=False),
     lambda o: lr_scheduler.SequentialLR(
         o, [lr_scheduler.LinearLR(o), lr_scheduler.StepLR(o, 2)], [4]

@@ -28,7 +28,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     *[
         (make, {"betas": (1.0, 0.9)}, "Invalid beta parameter at index 0: 1.0")
         for make in ALL
-        if make not in (optim.SignSGDM, optim.MAdam, optim.LaMAdam)
+        if make not in (optim.SignSGDM, optim.MAdam, optim.LaMAdam, optim.LpAdaGrad)
     ],
     *[
         (make, {"eps": -1.0}, "Invalid epsilon value: -1.0")
@@ -44,6 +44,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (optim.LpAdam, {"p": 0}, "Invalid p value: 0"),
     (optim.LpAdam, {"p": float("inf")}, "Invalid p value: inf"),
     (optim.LpAdam, {"form": "cube"}, "Invalid form: cube, must be one of root, power"),
+    (optim.LpAdaGrad, {"p": 0}, "Invalid p value: 0"),
     (optim.LaProp, {"variant": "mine"}, "Invalid variant: mine"),
     (optim.LaProp, {"centered_after": 0}, "Invalid centered_after value: 0"),
     (optim.LaProp, {"weight_decay": 1.5}, "Invalid weight_decay value: 1.5"),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import reference
 import torch
 from cases import CASES, RULES, Case, draw, expected, path, tolerance, worst_error
 
@@ -54,7 +55,7 @@ def test_every_class_has_a_case():
 @pytest.mark.parametrize("scale", [1e-12, 1e-9, 1e-6, 1e-3, 1.0, 1e3, 1e6, 1e9, 1e12])
 @pytest.mark.parametrize("p", [1.0, 1.2, 1.5, 2.0, 3.0, 6.0, 9.5])
 def test_lp_adam_is_exact_at_every_scale(p, scale):
-    case = Case(optim.LpAdam, CASES[0].reference, {"p": p, "eps": 0.0})
+    case = Case(optim.LpAdam, reference.lp_adam, {"p": p, "eps": 0.0})
     starts, gradients = draw([(200,)], STEPS, torch.float64)
     starts = [torch.zeros(200)]
     gradients = [[(g * scale).float() for g in step] for step in gradients]
@@ -65,7 +66,7 @@ def test_lp_adam_is_exact_at_every_scale(p, scale):
 def test_the_power_form_underflows_as_printed():
     starts, gradients = [torch.zeros(200)], draw([(200,)], STEPS, torch.float32)[1]
     gradients = [[g * 1e-6 for g in step] for step in gradients]
-    case = Case(optim.LpAdam, CASES[0].reference, {"p": 6.0, "form": "power"})
+    case = Case(optim.LpAdam, reference.lp_adam, {"p": 6.0, "form": "power"})
     got = path(case, starts, gradients, "foreach")
     assert worst_error(got, expected(case, starts, gradients), starts) > 0.1
 
@@ -103,9 +104,9 @@ def test_one_bad_element_spoils_no_other(case, bad):
 @pytest.mark.parametrize(
     "case",
     [
-        Case(optim.MAdam, CASES[25].reference),
-        Case(optim.LaMAdam, CASES[30].reference),
-        Case(optim.LaProp, CASES[9].reference, {"centered": True}),
+        Case(optim.MAdam, reference.madam),
+        Case(optim.LaMAdam, reference.lamadam),
+        Case(optim.LaProp, reference.laprop, {"centered": True}),
     ],
     ids=str,
 )

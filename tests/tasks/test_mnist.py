@@ -34,6 +34,7 @@ def task(root, **changes):
         "batch_size": 128,
         "steps": None,
         "eval_every": None,
+        "eval_train": False,
         "seed": 0,
         "device": CPU,
         "root": root,
@@ -196,6 +197,16 @@ def test_evaluation_weighs_an_incomplete_last_part_by_its_size(sample, monkeypat
         assert made.evaluate() == pytest.approx(whole)
 
 
+def test_the_training_loss_in_evaluation_mode_is_over_all_training_images(sample):
+    made = sample(eval_train=True)
+    images, labels = made.images["train"]
+    with torch.no_grad():
+        found = made.evaluate()
+        wanted = F.cross_entropy(made.model(images), labels).item()
+    assert found["train/eval_loss"] == pytest.approx(wanted, rel=1e-5)
+    assert found.keys() == {"test/loss", "test/accuracy", "train/eval_loss"}
+
+
 def test_it_learns(sample):
     made = sample(model=functools.partial(MLP, [784, 32, 10]))
     optimizer = torch.optim.Adam(made.model.parameters(), 1e-2)
@@ -215,6 +226,11 @@ def test_on_the_meta_device_nothing_is_read(tmp_path):
     assert made.steps == 62
     assert list(tmp_path.iterdir()) == []
     assert task(tmp_path, device=META, data="full", epochs=100).steps == 46_800
+
+
+def test_too_few_logits_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"task\.model: gives 9 logits, fewer than the 10 classes"):
+        task(tmp_path, model=functools.partial(MLP, [784, 9]), device=META)
 
 
 @pytest.mark.parametrize(("data", "images"), [("sample", 4000), ("full", 60000)])
@@ -274,6 +290,7 @@ def full(digits, tmp_path):
     source = {
         "mirrors": [f"http://127.0.0.1:{server.server_port}/"],
         "sha256": hashes,
+        "classes": 10,
         "train": TRAIN,
         "test": TEST,
     }

@@ -255,12 +255,12 @@ def test_without_an_index_a_package_is_refused_with_pips_reason(tmp_path, monkey
     assert names(tmp_path) == []
 
 
-@pytest.fixture
-def local_index(tmp_path, monkeypatch):
-    """A folder with one wheel in it, which pip uses instead of an index."""
-    folder = tmp_path / "index"
-    folder.mkdir()
-    with zipfile.ZipFile(folder / WHEEL, "w") as made:
+# Built for a machine and a Python that nobody has.
+COMPILED = "adamily_no_such_package-1.0-cp32-cp32-manylinux_2_99_riscv64.whl"
+
+
+def write_wheel(path):
+    with zipfile.ZipFile(path, "w") as made:
         info = "adamily_no_such_package-1.0.dist-info/"
         made.writestr(
             f"{info}METADATA",
@@ -270,9 +270,17 @@ def local_index(tmp_path, monkeypatch):
             f"{info}WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         made.writestr(f"{info}RECORD", "")
+    return path
+
+
+@pytest.fixture
+def local_index(tmp_path, monkeypatch):
+    """A folder with one wheel in it, which pip uses instead of an index."""
+    folder = tmp_path / "index"
+    folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return folder / WHEEL
+    return write_wheel(folder / WHEEL)
 
 
 def test_a_wheel_is_fetched_whole_and_alone(local_index, tmp_path):
@@ -281,6 +289,31 @@ def test_a_wheel_is_fetched_whole_and_alone(local_index, tmp_path):
     assert fetch(wheel("adamily-no-such-package==1.0", digest), folder) == [folder / WHEEL]
     assert (folder / WHEEL).read_bytes() == local_index.read_bytes()
     assert names(folder) == [WHEEL]
+
+
+def test_a_wheel_that_was_built_for_another_machine_is_fetched_all_the_same(local_index, tmp_path):
+    """What is wanted of it are files, and every machine is to have the same ones."""
+    compiled = write_wheel(local_index.with_name(COMPILED))
+    digest = hashlib.sha256(compiled.read_bytes()).hexdigest()
+    given = wheel("adamily-no-such-package==1.0", digest, COMPILED)
+    assert fetch(given, tmp_path / "data") == [tmp_path / "data" / COMPILED]
+
+
+def test_a_source_may_be_several_packages(local_index, tmp_path):
+    name = WHEEL.replace("no_such", "other")
+    other = local_index.with_name(name)
+    with zipfile.ZipFile(local_index) as old, zipfile.ZipFile(other, "w") as new:
+        for info in old.infolist():
+            text = old.read(info).replace(b"no-such", b"other")
+            new.writestr(info.filename.replace("no_such", "other"), text)
+    given = {
+        "package": ["adamily-no-such-package==1.0", "adamily-other-package==1.0"],
+        "sha256": {
+            p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in (local_index, other)
+        },
+    }
+    fetch(given, tmp_path / "data")
+    assert names(tmp_path / "data") == [WHEEL, name]
 
 
 def test_a_wheel_with_another_hash_is_refused_with_both_hashes(local_index, tmp_path):

@@ -1,0 +1,140 @@
+"""Images that are to be told apart: the epochs, the loss and the measures of every such task."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tasks.seeds import derive
+from tasks.task import Task, build_model
+
+# Images and their labels: all of a split, or a batch.
+Images = tuple[Tensor, Tensor]
+
+# By how many of the likeliest classes are looked at.
+ACCURACY = {1: "test/accuracy", 5: "test/top5_accuracy"}
+
+
+class Classification(Task):
+    """Train by cross-entropy in epochs, each of them a random order of the training images.
+
+    The last incomplete batch of an epoch is left out, so that all steps see equally many images:
+    the papers' scripts keep it. Other images are left out in every epoch.
+
+    `test/loss` and `test/accuracy` are means over all test images; where `ranks` has 5 in it,
+    `test/top5_accuracy` counts an image as right if its class is among the five likeliest.
+
+    Attributes:
+        ranks: how many of the likeliest classes are looked at, in rising order.
+        images_device: where the images of a batch are put together.
+
+    Args:
+        model: makes the network, which maps images to logits.
+        data: "full" or "sample".
+        sources: where each of these comes from, and its sizes (`conf/task/sources/`).
+        epochs: passes over the training images.
+        batch_size: images in a batch.
+        steps: optimizer steps instead of `epochs`; None leaves it to `epochs`.
+        eval_every: steps between evaluations; None means one epoch.
+        eval_train: whether an evaluation also measures `train/eval_loss`, the loss over all
+            training images without augmentation, with the model in evaluation mode.
+        seed: of the initial weights, the order of the images and their augmentation.
+        device: where the model lives.
+        root: the folder of all data sets.
+
+    Raises:
+        ValueError: a batch holds more images than there are to train on, or the model tells fewer
+            classes apart than there are.
+    """
+
+    ranks: tuple[int, ...] = (1,)
+
+    def __init__(
+        self,
+        *,
+        model: Callable[[], nn.Module],
+        data: str,
+        sources: Mapping[str, Any],
+        epochs: int,
+        batch_size: int,
+        steps: int | None,
+        eval_every: int | None,
+        eval_train: bool,
+        seed: int,
+        device: torch.device,
+        root: Path,
+    ):
+        self.source = sources[data]
+        if batch_size > self.source["train"]:
+            raise ValueError(
+                f"task.batch_size={batch_size}: must be at most the {self.source['train']} "
+                f"training images of data={data}"
+            )
+        self.data = data
+        self.batch_size = batch_size
+        self.steps_per_epoch = self.source["train"] // batch_size
+        self.steps = steps if steps is not None else epochs * self.steps_per_epoch
+        self.eval_every = eval_every if eval_every is not None else self.steps_per_epoch
+        self.eval_train = eval_train
+        self.seed = seed
+        self.device = self.images_device = device
+        self.root = Path(root)
+        self.model = build_model(model, seed, device)
+        self._epoch, self._drawn = -1, []
+        # The last parameter is the bias of the layer that gives the logits.
+        *_, bias = self.model.parameters()
+        if len(bias) < self.source["classes"]:
+            raise ValueError(
+                f"task.model: gives {len(bias)} logits, fewer than the "
+                f"{self.source['classes']} classes of data={data}"
+            )
+
+    @abstractmethod
+    def batches(self, split: str) -> Iterator[Images]:
+        """All of the split "train" or "test", in order and not augmented."""
+
+    def draw(self, epoch: int) -> list[Tensor]:
+        """What is random in an epoch: the order, then other numbers for each image in that order.
+
+        All are on the CPU, so that every device sees the same batches.
+        """
+        draw = torch.Generator().manual_seed(derive(self.seed, "data order", epoch))
+        return [torch.randperm(self.source["train"], generator=draw)]
+
+    def chosen(self, step: int) -> list[Tensor]:
+        """The part of what was drawn that belongs to a step: (batch,) each."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._drawn = [numbers.to(self.images_device) for numbers in self.draw(epoch)]
+            self._epoch = epoch
+        part = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        return [numbers[part] for numbers in self._drawn]
+
+    def loss(self, batch: Images) -> Tensor:
+        images, labels = batch
+        return F.cross_entropy(self.model(images), labels)
+
+    def evaluate(self) -> dict[str, float]:
+        loss, accuracies = self.measure("test")
+        found = {"test/loss": loss}
+        found |= {ACCURACY[k]: value for k, value in zip(self.ranks, accuracies, strict=True)}
+        if self.eval_train:
+            found["train/eval_loss"], _ = self.measure("train")
+        return found
+
+    def measure(self, split: str) -> tuple[float, list[float]]:
+        """Mean loss over a split, and the accuracy at each rank."""
+        loss = torch.zeros((), device=self.device)
+        correct = torch.zeros(len(self.ranks), device=self.device)
+        count = 0
+        for images, labels in self.batches(split):
+            logits = self.model(images)
+            loss += F.cross_entropy(logits, labels, reduction="sum")
+            hits = logits.topk(self.ranks[-1]).indices == labels[:, None]
+            correct += torch.stack([hits[:, :rank].sum() for rank in self.ranks])
+            count += len(labels)
+        return loss.item() / count, [right / count for right in correct.tolist()]

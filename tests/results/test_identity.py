@@ -103,3 +103,12 @@ def test_epochs_that_steps_stand_in_for_do_not_count(make_config):
     ids = {run_id(make_config({"task.steps": 2, "task.epochs": epochs})) for epochs in (5, 6)}
     assert len(ids) == 1
     assert run_id(make_config({"task.steps": 3})) not in ids
+
+
+def test_places_in_a_source_of_several_files_change_no_id(make_config):
+    def made(mirror, digest):
+        source = {"reviews": {"mirrors": [mirror], "sha256": {"f": digest}}, "train": 4}
+        return run_id(make_config({"task.sources.sample": source}))
+
+    assert made("https://a.example", "1") == made("https://b.example", "1")
+    assert made("https://a.example", "1") != made("https://a.example", "2")

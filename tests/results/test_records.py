@@ -35,6 +35,24 @@ def test_a_record_is_what_was_written(folder, make_config):
     assert record.value("test/loss", "best") is None
 
 
+def test_a_metric_of_trials_has_a_value_for_each_at_the_last_evaluation(
+    tmp_path, make_config, write_run
+):
+    summary = SUMMARY | {"trials": {"train/loss": [0.25, 0.75]}}
+    record = read(write_run(tmp_path / "runs", make_config(), summary, LINES).folder)
+    assert record.values("train/loss", "last") == [0.25, 0.75]
+    assert record.value("train/loss", "last") == 0.5
+    # Which evaluation was the best one differs from trial to trial, so there is only their mean.
+    assert record.values("train/loss", "best") == [0.25]
+
+
+def test_a_metric_without_trials_has_one_value_or_none(folder):
+    record = read(folder)
+    assert record.values("train/loss", "last") == [0.5]
+    assert record.values("train/loss", "best") == [0.25]
+    assert record.values("test/loss", "last") == []
+
+
 def test_a_last_line_that_a_crash_cut_off_is_left_out(folder):
     path = folder / "metrics.jsonl"
     whole = path.read_text()

@@ -7,8 +7,9 @@ import re
 import pytest
 
 import results.report
+from results.identity import identity
 from results.records import read_all
-from results.report import CURVE_POINTS, thin, write_report
+from results.report import CURVE_POINTS, thin, write_report, write_study
 
 
 def outcome(cell):
@@ -116,6 +117,33 @@ def test_every_run_is_there_whatever_became_of_it(payload):
     assert finished["curves"]["train/loss"]["step"] == [10, 20, 30]
     assert "epochs: 3" in finished["config"]
     assert finished["environment"]["cpu"] == "Two Cores"
+
+
+def test_a_studys_runs_are_kept_a_line_each(make_study, make_result, tmp_path):
+    def trials(cell):
+        return "failed" if cell.seed else {"train/loss": [0.25, 0.75], "test/accuracy": 0.5}
+
+    result = make_result(make_study(), trials)
+    write_study(result, tmp_path / "reports")
+    text = (tmp_path / "reports" / "lp_adam" / "toy.smoke.sample.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [line["id"] for line in lines] == [record.id for record in result.records]
+    for line, record in zip(lines, result.records, strict=True):
+        assert line.keys() == {"id", "identity", "summary", "environment"}
+        assert line["identity"] == identity(record.config)
+        assert line["environment"] == record.environment
+        # Trials would be thousands of numbers; their mean is in `final`.
+        wanted = {key: value for key, value in record.summary.items() if key != "trials"}
+        assert line["summary"] == wanted
+    assert {"failed", "finished"} == {line["summary"]["status"] for line in lines}
+    assert result.records[0].summary["trials"] and lines[0]["summary"]["final"]["train/loss"] == 0.5
+
+
+def test_the_page_is_told_the_command_and_the_studys_own_metrics(payload):
+    [study, _] = payload["studies"]
+    assert study["metrics"] == ["train/loss", "test/accuracy"]
+    command = "python -m scripts.sweep study=lp_adam/toy profile=smoke data=sample"
+    assert study["variants"][0]["command"] == command
 
 
 def test_points_are_thinned_evenly_and_the_ends_stay():

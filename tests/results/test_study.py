@@ -115,6 +115,36 @@ def test_a_profile_may_have_fewer_seeds_and_the_study_stays_as_it_was(loaded):
     assert study.profiles["smoke"]["seeds"] == 1
 
 
+def test_a_profile_may_have_less_of_the_grid_and_of_the_columns(loaded):
+    study = loaded(
+        setter(
+            *("profiles", "smoke"),
+            value={"grid": {"optim.lr": [1e-3, 1e-2]}, "columns": ["B"], "task.epochs": 3},
+        )
+    )
+    cells = study.cells("smoke", "sample")
+    assert {cell.column for cell in cells} == {"B"}
+    # The other key has the study's values; a value may be one that the study lacks.
+    assert [tuple(cell.point.values()) for cell in cells if cell.row == "one"][::2] == [
+        (1e-3, [0.9, 0.999]),
+        (1e-3, [0, 0.5]),
+        (1e-2, [0.9, 0.999]),
+        (1e-2, [0, 0.5]),
+    ]
+    assert not {"grid", "columns", "seeds"} & cells[0].settings.keys()
+    assert len(study.cells("paper", "sample")) == 32
+
+
+def test_columns_keep_the_order_of_the_profile(loaded):
+    study = loaded(setter("profiles", "smoke", value={"columns": ["B", "A"]}))
+    assert [cell.column for cell in study.cells("smoke", "sample")[::16]] == ["B", "A"]
+
+
+def test_a_figure_is_over_the_steps_unless_it_says_over_what(loaded):
+    assert loaded().figures["fig"].x == "step"
+    assert loaded(setter("figures", "fig", "x", value="path/x")).figures["fig"].x == "path/x"
+
+
 @pytest.mark.parametrize(
     "value",
     [3e-5, 1e-10, 0.1, 1e22, 1, 0, -2, True, False, None, [0.9, 0.999], [1, None, [2, 3]], "adam"],
@@ -170,14 +200,49 @@ def setter(*path, value):
             setter("select", "metric", value="loss"),
             "select.metric: loss: must be one of train/loss",
         ),
-        (setter("statistic", value="mode"), "statistic: mode: must be one of mean, median"),
+        (
+            setter("statistic", value="mode"),
+            "statistic: mode: must be one of mean, mean_se, median",
+        ),
         (setter("report", value=["accuracy"]), "report: accuracy: must be one of train/loss"),
         (setter("figures", "fig", "metric", value="l"), "figure fig: l: must be one of train/loss"),
         (
             setter("figures", "fig", "rows", value=["one", "ten", "six"]),
             "figure fig has no row six, ten",
         ),
+        (
+            setter("figures", "fig", "x", value="steps"),
+            "figure fig: x: steps: must be one of step,",
+        ),
         (setter("profiles", "tiny", value={}), "unknown profile tiny"),
+        (
+            setter("profiles", "smoke", "grid", value={"optim.lr": [1], "seed": [1], "p": [2]}),
+            "profiles: smoke: grid: p, seed: not in the study's grid",
+        ),
+        (
+            setter("profiles", "smoke", "grid", value={"optim.lr": 1e-3}),
+            "profiles: smoke: grid: optim.lr: must be a list of values",
+        ),
+        (
+            setter("profiles", "smoke", "grid", value={"optim.lr": [1, 1]}),
+            "profiles: smoke: grid: optim.lr: a value is there twice",
+        ),
+        (
+            setter("profiles", "smoke", "grid", value=[1e-3]),
+            "profiles: smoke: grid: [0.001]: must be KEY: VALUE pairs",
+        ),
+        (
+            setter("profiles", "smoke", "columns", value=["A", "C"]),
+            "profiles: smoke: columns: ['A', 'C']: must be a list of the study's columns",
+        ),
+        (
+            setter("profiles", "smoke", "columns", value="A"),
+            "profiles: smoke: columns: A: must be a list of the study's columns",
+        ),
+        (
+            setter("profiles", "smoke", "columns", value=[]),
+            "profiles: smoke: columns: []: must be a list of the study's columns",
+        ),
     ],
 )
 def test_a_mistake_is_named(loaded, change, said):

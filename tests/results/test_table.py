@@ -13,6 +13,7 @@ import results.published
 from results import table
 from results.report import files_of, write_study
 from results.statistics import Estimate, estimate
+from results.study import Select
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,6 +94,38 @@ def test_medians_are_called_medians(make_study, make_result):
     assert any("median ± standard error" in note for note in made.notes)
 
 
+def test_a_worst_grid_point_is_called_the_worst(make_study, make_result):
+    study = make_study(select=Select(metric="train/loss", at="last", mode="max"))
+    made = table.tabulate(make_result(study, outcome))
+    assert made.headers[1] == "worst lr"
+    assert as_dicts(made)[0]["worst lr"] == "0.01"
+    assert any(
+        note.startswith("Worst: maximum of train/loss (last evaluation), by the mean over seeds.")
+        for note in made.notes
+    )
+
+
+def test_without_a_grid_nothing_is_chosen(make_study, make_result):
+    study = make_study(grid={}, published=None)
+    made = table.tabulate(make_result(study, lambda cell: {"train/loss": 0.5}))
+    assert made.headers[:2] == ["method", "training loss"]
+    assert not any("Best" in note or "best" in note for note in made.notes)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("optim.lr", "lr"),
+        ("optim.betas.1", "betas.1"),
+        ("task.model.widths.0", "widths.0"),
+        ("a.0.1", "a.0.1"),
+        ("schedule", "schedule"),
+    ],
+)
+def test_a_key_is_called_by_its_last_part_and_an_index_by_what_it_is_of(key, said):
+    assert table.short(key) == said
+
+
 def test_several_columns_have_a_column_of_their_own(make_study, make_result):
     study = make_study(columns={"FC-2": {"task": "a"}, "ResNet-50": {"task": "b"}})
     made = table.tabulate(make_result(study, outcome))
@@ -159,7 +192,7 @@ def test_profile_and_data_stand_in_the_title_and_in_every_file_name(
     assert table.title(result).endswith(f"Made with profile {profile}, {data} data.")
     write_study(result, tmp_path / "reports")
     paths = files_of(result, tmp_path / "reports")
-    assert {path.suffix for path in paths} == {".md", ".tex", ".csv", ".png", ".pdf"}
+    assert {path.suffix for path in paths} == {".md", ".tex", ".csv", ".jsonl", ".png", ".pdf"}
     for path in paths:
         assert path.parent == tmp_path / "reports" / "lp_adam"
         assert path.name.startswith(f"toy.{profile}.{data}.")
@@ -171,6 +204,16 @@ def test_a_changed_study_says_what_was_changed(make_study, make_result):
         make_result(make_study(), outcome, "short", "full"), changes=("task.steps=2", "+a=b")
     )
     assert "profile short changed by task.steps=2 +a=b, full data." in table.title(result)
+    command = "python -m scripts.sweep study=lp_adam/toy profile=short data=full task.steps=2 +a=b"
+    assert f"Made by `{command}`." in table.provenance(result)
+
+
+def test_a_study_of_nothing_in_print_says_only_its_title(make_study, make_result):
+    result = make_result(make_study(), outcome)
+    made = "Made with profile smoke, sample data."
+    assert table.title(result) == f"lp_adam/toy: Toys (table 2). {made}"
+    beyond = replace(result, study=replace(result.study, reproduces=[]))
+    assert table.title(beyond) == f"lp_adam/toy: Toys. {made}"
 
 
 def test_the_notes_say_how_it_was_made(make_study, make_result):
@@ -183,9 +226,22 @@ def test_the_notes_say_how_it_was_made(make_study, make_result):
         "Daley",
         "Table 2",
         "Made on Two Cores, 2 threads. Commit 0123456789.",
+        "Made by `python -m scripts.sweep study=lp_adam/toy profile=smoke data=sample`.",
         "not comparable with print",
     ):
         assert said in notes
+
+
+def test_the_notes_say_how_many_trials_a_run_is(make_study, make_result):
+    def trials(cell):
+        return outcome(cell) | {"train/loss": [0.1, 0.2, 0.3]}
+
+    study = make_study(statistic="mean_se", report=["test/accuracy", "train/loss"])
+    made = table.tabulate(make_result(study, trials))
+    assert any("Seeds: 2, each of 3 trials." in note for note in made.notes)
+    assert any("mean ± standard error" in note for note in made.notes)
+    # Of the six values, twice 0.1, 0.2 and 0.3, the deviation is √(0.04/5), its share by √6 0.037.
+    assert as_dicts(made)[0]["training loss"] == "0.200 ± 0.037"
 
 
 # -- Markdown --------------------------------------------------------------------------------------

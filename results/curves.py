@@ -1,0 +1,91 @@
+"""What figures show, as numbers: learning curves, paths, and a metric over one key of the grid."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from results.analysis import Point, Row, choose
+from results.study import Figure, Statistic, Study, is_number, spell
+
+
+@dataclass(frozen=True)
+class Band:
+    """Mean over seeds, or over their trials, and mean ± spread at each x."""
+
+    x: list[Any]
+    mean: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+    seeds: int
+
+
+def curve(point: Point, metric: str, statistic: Statistic = "mean") -> Band | None:
+    """The mean learning curve over the seeds that finished; None where there is none."""
+    curves = [
+        record.curves[metric]
+        for record in point.records
+        if record.status == "finished" and metric in record.curves
+    ]
+    if not curves:
+        return None
+    steps = sorted({step for steps, _ in curves for step in steps})
+    seeds = [dict(zip(*found, strict=True)) for found in curves]
+    return band(steps, [[seed.get(step) for step in steps] for seed in seeds], statistic)
+
+
+def drawn_curve(point: Point, wanted: Figure, statistic: Statistic) -> Band | None:
+    """The curve of one of a study's figures: a metric over the steps or over another metric."""
+    found = curve(point, wanted.metric, statistic)
+    if found is None or wanted.x == "step":
+        return found
+    over = curve(point, wanted.x)
+    if over is None:
+        return None
+    # Both were written at every evaluation. A path has no spread along one axis.
+    return replace(found, x=over.mean, low=found.mean, high=found.mean)
+
+
+def sensitivity(row: Row, key: str, metric: str, study: Study) -> Band | None:
+    """The metric over one key of the grid, the others at their best for each of its values.
+
+    A value at which no seed finished is there, too, with None for its numbers.
+    """
+    by_value: dict[Any, list[Point]] = {}
+    for point in row.points:
+        by_value.setdefault(place(study, key, point.values[key]), []).append(point)
+    numeric = all(map(is_number, study.grid[key]))
+    places = sorted(by_value) if numeric else list(by_value)
+    bests = [choose(study, by_value[value]) for value in places]
+    found = [best.values_of(metric, study) if best else [] for best in bests]
+    if not any(found):
+        return None
+    seeds = max(map(len, found))
+    padded = [values + [None] * (seeds - len(values)) for values in found]
+    return band(places, list(zip(*padded, strict=True)), study.statistic)
+
+
+def place(study: Study, key: str, value: Any) -> Any:
+    """Where a value of the grid stands on an axis: at a number, or else under its name."""
+    return value if all(map(is_number, study.grid[key])) else spell(value)
+
+
+def band(
+    x: Sequence[Any], seeds: Sequence[Sequence[float | None]], statistic: Statistic = "mean"
+) -> Band:
+    values = np.array([[np.nan if v is None else v for v in seed] for seed in seeds], dtype=float)
+    known = np.isfinite(values)
+    count = known.sum(0)
+    mean = np.where(known, values, 0).sum(0) / np.maximum(count, 1)
+    squares = (np.where(known, values - mean, 0) ** 2).sum(0)
+    deviation = np.sqrt(squares / np.maximum(count - 1, 1))
+    if statistic != "mean":
+        deviation /= np.sqrt(np.maximum(count, 1))
+
+    def listed(array: np.ndarray) -> list[float | None]:
+        return [float(v) if n else None for v, n in zip(array, count, strict=True)]
+
+    return Band(
+        list(x), listed(mean), listed(mean - deviation), listed(mean + deviation), len(values)
+    )

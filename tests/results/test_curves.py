@@ -1,0 +1,118 @@
+"""The data behind figures, worked out by hand."""
+
+import math
+
+import pytest
+
+from results.curves import band, curve, drawn_curve, sensitivity
+from results.study import Figure
+
+
+def outcome(cell):
+    """1e-2 diverges, of 1e-3 the second seed only."""
+    rate = cell.point["optim.lr"]
+    if rate == 1e-2 or (rate == 1e-3 and cell.seed == 1):
+        return "diverged"
+    return {"train/loss": 0.1 + 0.2 * cell.seed, "test/accuracy": 0.9}
+
+
+def test_a_band_is_mean_and_standard_deviation_at_each_place():
+    found = band([10, 20], [[1.0, 5.0], [3.0, 5.0], [5.0, 5.0]])
+    assert found.x == [10, 20]
+    assert found.mean == [3, 5]
+    assert found.low == [1, 5] and found.high == [5, 5]
+    assert found.seeds == 3
+
+
+def test_a_value_that_is_missing_counts_in_no_mean():
+    found = band([1, 2, 3], [[1.0, None, None], [3.0, 7.0, None]])
+    assert found.mean == [2, 7, None]
+    assert found.low[0] == pytest.approx(2 - math.sqrt(2))
+    # One value has no spread, none has no band.
+    assert (found.low[1], found.high[1]) == (7, 7)
+    assert (found.low[2], found.high[2]) == (None, None)
+
+
+def test_a_learning_curve_is_that_of_the_seeds_that_finished(make_study, make_result):
+    row = make_result(make_study(), outcome).rows[0]
+    assert row.best.values == {"optim.lr": 1e-4}
+    found = curve(row.best, "train/loss")
+    # Written by the fixture: 4, 0.5 and 1 times the final value, which is 0.1 and 0.3.
+    assert found.x == [10, 20, 30]
+    assert found.mean == pytest.approx([0.8, 0.1, 0.2])
+    assert found.seeds == 2
+    assert curve(row.points[1], "train/loss").seeds == 1
+    assert curve(row.points[2], "train/loss") is None
+    assert curve(row.best, "test/loss") is None
+
+
+def test_sensitivity_has_a_place_for_a_rate_at_which_every_seed_diverged(make_study, make_result):
+    study = make_study()
+    row = make_result(study, outcome).rows[0]
+    found = sensitivity(row, "optim.lr", "train/loss", study)
+    assert found.x == [1e-4, 1e-3, 1e-2]
+    assert found.mean == [pytest.approx(0.2), pytest.approx(0.1), None]
+    assert found.low[0] == pytest.approx(0.2 - 0.2 / math.sqrt(2))
+    assert sensitivity(row, "optim.lr", "test/loss", study) is None
+
+
+def test_sensitivity_is_in_the_order_of_the_numbers(make_study, make_result):
+    study = make_study(grid={"optim.lr": [1e-2, 1e-4, 1e-3]})
+    row = make_result(study, outcome).rows[0]
+    assert sensitivity(row, "optim.lr", "train/loss", study).x == [1e-4, 1e-3, 1e-2]
+
+
+def test_sensitivity_to_one_key_takes_the_other_at_its_best(make_study, make_result):
+    grid = {"optim.lr": [1e-4, 1e-3], "task.batch_size": [1, 2]}
+    loss = {(1e-4, 1): 4.0, (1e-4, 2): 3.0, (1e-3, 1): 1.0, (1e-3, 2): 2.0}
+    study = make_study(grid=grid, seeds=1)
+    row = make_result(study, lambda c: {"train/loss": loss[tuple(c.point.values())]}).rows[0]
+    assert sensitivity(row, "optim.lr", "train/loss", study).mean == [3.0, 1.0]
+    assert sensitivity(row, "task.batch_size", "train/loss", study).mean == [1.0, 2.0]
+
+
+def test_trials_are_spread_over_a_sensitivity_like_seeds(make_study, make_result):
+    study = make_study(statistic="mean_se", seeds=2)
+    result = make_result(study, lambda cell: {"train/loss": [1.0 + cell.seed, 4.0 + cell.seed]})
+    found = sensitivity(result.rows[0], "optim.lr", "train/loss", study)
+    # Of 1, 4, 2 and 5: the mean is 3, the standard deviation √(10/3), its half the error.
+    assert (found.mean, found.seeds) == ([3, 3, 3], 4)
+    assert found.high[0] == pytest.approx(3 + math.sqrt(10 / 3) / 2)
+
+
+def test_a_band_may_be_of_standard_errors():
+    deviations = band([1, 2], [[1.0, 5.0], [3.0, None], [5.0, None], [7.0, 6.0]])
+    errors = band([1, 2], [[1.0, 5.0], [3.0, None], [5.0, None], [7.0, 6.0]], "mean_se")
+    assert errors.mean == deviations.mean == [4, 5.5]
+    assert deviations.high[0] == pytest.approx(4 + math.sqrt(20 / 3))
+    assert errors.high[0] == pytest.approx(4 + math.sqrt(20 / 3) / 2)
+    # Each place has as many values as it has.
+    assert errors.high[1] == pytest.approx(5.5 + math.sqrt(0.5) / math.sqrt(2))
+
+
+PATH = Figure(title="Path", rows=["AMSGrad"], metric="path/y", x="path/x")
+
+
+def test_a_path_goes_from_place_to_place(make_study, make_result):
+    result = make_result(
+        make_study(), lambda c: {"train/loss": 1.0, "path/x": 2.0 + c.seed, "path/y": -3.0 + c.seed}
+    )
+    found = drawn_curve(result.rows[0].best, PATH, "mean")
+    # Means over the seeds: 2.5 and -2.5, at 4, 0.5 and 1 times of which the fixture's runs are.
+    assert found.x == [10, 1.25, 2.5]
+    assert found.mean == found.low == found.high == [-10, -1.25, -2.5]
+
+
+@pytest.mark.parametrize("missing", ["path/x", "path/y"])
+def test_there_is_no_path_without_both_of_its_metrics(make_study, make_result, missing):
+    values = {"train/loss": 1.0, "path/x": 2.0, "path/y": 3.0}
+    del values[missing]
+    best = make_result(make_study(), lambda cell: values).rows[0].best
+    assert drawn_curve(best, PATH, "mean") is None
+
+
+def test_a_curve_over_the_steps_is_the_learning_curve(make_study, make_result):
+    study = make_study()
+    best = make_result(study, outcome).rows[0].best
+    wanted = study.figures["fig"]
+    assert drawn_curve(best, wanted, "mean_se") == curve(best, "train/loss", "mean_se")

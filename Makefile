@@ -11,6 +11,7 @@ EXTRAS ?= $(RUN)
 RUN := vision,track
 TEST := $(RUN),slurm,dev
 SLOW := $(TEST),ray
+BENCH := $(RUN),bench
 
 # pip leaves byte code to the first import, which makes and keeps the small part that is ever imported.
 export PYTHONDONTWRITEBYTECODE :=
@@ -21,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE :=
 help: ## list these targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
-install: $(VENV)/.stamp-$(EXTRAS) ## install into .venv: EXTRAS=vision,track,text,atari,ray,slurm,dev
+install: $(VENV)/.stamp-$(EXTRAS) ## install into .venv: EXTRAS=vision,track,text,atari,ray,slurm,bench,dev
 
 quickstart: $(VENV)/.stamp-$(RUN) ## a small sweep on two CPU cores, ending in its table and page
 	$(VENV)/bin/python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample $(ARGS)
@@ -37,8 +38,8 @@ lint: $(VENV)/.stamp-$(TEST) ## ruff's rules and format, pyright's types
 	$(VENV)/bin/ruff format --check .
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 
-bench: $(VENV)/.stamp-$(RUN) ## time the optimizers' steps
-	$(VENV)/bin/python -m scripts.bench $(ARGS)
+bench: $(VENV)/.stamp-$(BENCH) ## time the optimizers' steps
+	$(VENV)/bin/python -m scripts.bench $(or $(ARGS),step)
 
 lock: ## resolve every extra anew into requirements.lock (PINS="torch==…" holds a version)
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock

@@ -35,6 +35,10 @@ def is_not_negative(value: Any) -> bool:
     return is_number(value) and value >= 0
 
 
+def are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(map(is_number, value))
+
+
 def is_flag(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -82,11 +86,23 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "task.steps": or_null(*COUNT),
     "task.eval_every": or_null(*COUNT),
     "task.batch_size": COUNT,
+    "task.bptt": COUNT,
+    "task.layers": COUNT,
+    "task.max_words": COUNT,
+    "task.eval_train": FLAG,
+    "task.trials": COUNT,
+    "task.noise": (is_not_negative, "a number, 0 or above"),
+    "task.curvature": (are_numbers, "a list of numbers"),
+    "task.threshold": (is_positive, "a number above 0"),
+    "task.scale": (is_positive, "a number above 0"),
+    "task.zeros": (is_seed, "a whole number, 0 or above"),
+    "task.burn_in": (is_seed, "a whole number, 0 or above"),
     "train.device": (is_device, "auto, cpu, cuda or cuda:N"),
     "train.compile": FLAG,
     "train.deterministic": FLAG,
     "train.checkpoint_seconds": (is_not_negative, "a number of seconds, 0 or above"),
     "sweep.jobs_per_device": COUNT,
+    "sweep.devices_per_run": COUNT,
     "paths.runs": PATH,
     "paths.data": PATH,
     "paths.reports": PATH,

@@ -9,7 +9,7 @@ COMMANDS = {
     "report": "write all tables, figures and the page",
     "list": "show tasks, optimizers and studies",
     "data": "fetch and check a task's data",
-    "bench": "measure",
+    "bench": "time the training loop, or the optimizers' steps",
 }
 
 

@@ -1,6 +1,7 @@
 """From what was typed to a checked config, with one clear sentence where something is wrong."""
 
 import copy
+import pickle
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,9 +37,13 @@ def compose(overrides: list[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Composed:
-    """What Hydra composes, with interpolations still in it, and the names that were chosen."""
+    """What Hydra composes, with interpolations still in it, and the names that were chosen.
 
-    cfg: DictConfig
+    Attributes:
+        pickled: a DictConfig, which is copied several times faster this way than by deepcopy.
+    """
+
+    pickled: bytes
     choices: Mapping[str, str]
 
 
@@ -50,7 +55,9 @@ def compose_unresolved(overrides: Sequence[str]) -> Composed:
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise BadInput(explain(error, overrides)) from error
     run = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    return Composed(run, dict(cfg.hydra.runtime.choices))
+    # The copy lost what refuses unknown keys.
+    OmegaConf.set_struct(run, True)
+    return Composed(pickle.dumps(run), dict(cfg.hydra.runtime.choices))
 
 
 def settle(
@@ -58,7 +65,7 @@ def settle(
 ) -> dict[str, Any]:
     """Set some dotted keys in a copy of what was composed, resolve it and check its values."""
     try:
-        cfg = copy.deepcopy(composed.cfg)
+        cfg = pickle.loads(composed.pickled)
         for key, value in values.items():
             OmegaConf.update(cfg, key, value)
         config = resolved(cfg, composed.choices)
@@ -133,16 +140,29 @@ def unknown(group: str, name: str, allowed: Iterable[str]) -> str:
 
 
 def make_task(config: dict[str, Any], device: Any) -> Any:
+    """The task of a run.
+
+    Raises:
+        tasks.sources.DataError: it needs its data at once, and they are not what the config says.
+    """
+    from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
+    from tasks.sources import DataError
+
     root = Path(config["paths"]["data"])
-    return instantiate(
-        copy.deepcopy(config["task"]),
-        seed=config["seed"],
-        device=device,
-        root=root,
-        _convert_="all",
-    )
+    try:
+        return instantiate(
+            copy.deepcopy(config["task"]),
+            seed=config["seed"],
+            device=device,
+            root=root,
+            _convert_="all",
+        )
+    except InstantiationException as error:
+        if isinstance(error.__cause__, DataError):
+            raise error.__cause__ from None
+        raise
 
 
 def make_optimizer(config: dict[str, Any], parameters: Iterable[Any]) -> Any:

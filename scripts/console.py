@@ -1,12 +1,18 @@
 """What a command says, and how it leaves."""
 
 import logging
+import os
 import sys
 from typing import NoReturn
 
 log = logging.getLogger("adamily")
 
 BAD_INPUT = 2
+
+
+def speaks() -> bool:
+    """Whether this process speaks: of several that train one run, the first one does for all."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def log_to_console() -> None:
@@ -19,8 +25,14 @@ def log_to_console() -> None:
     console.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     log.addHandler(console)
     # Tracebacks are logged as details, for the run's log.txt alone.
-    log.setLevel(logging.DEBUG)
+    log.setLevel(logging.DEBUG if speaks() else logging.ERROR)
     log.propagate = False
+
+
+def say(message: object, error: bool = False) -> None:
+    """Print a line, unless another process says the same."""
+    if speaks():
+        print(message, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def refuse(message: object) -> NoReturn:

@@ -1,11 +1,11 @@
-"""Which device a run trains on, and one run at a time on each."""
+"""Which devices a run trains on, and one run at a time on each."""
 
 import itertools
 import os
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -35,16 +35,34 @@ def available(wanted: str) -> list[torch.device]:
     return [asked]
 
 
-def places(wanted: str, jobs_per_device: int) -> int:
-    """How many runs may train at a time on this machine."""
-    return len(available(wanted)) * jobs_per_device
+def places(wanted: str, jobs_per_device: int, devices_per_run: int = 1) -> int:
+    """How many runs may train at a time on this machine.
+
+    Raises:
+        BadInput: there are not enough devices for one.
+    """
+    devices = available(wanted)
+    if devices[0].type == "cpu" and devices_per_run > jobs_per_device:
+        raise BadInput(
+            f"sweep.devices_per_run={devices_per_run}: the CPU counts as "
+            f"sweep.jobs_per_device={jobs_per_device} devices; set that higher, too"
+        )
+    if devices[0].type == "cuda" and devices_per_run > len(devices):
+        raise BadInput(
+            f"sweep.devices_per_run={devices_per_run}: train.device={wanted} stands for "
+            f"{len(devices)} GPU(s) of this machine"
+        )
+    return len(devices) * jobs_per_device // devices_per_run
 
 
 @contextmanager
-def reserved(wanted: str, jobs_per_device: int) -> Iterator[torch.device]:
-    """Wait for a free place on a device and hold it; the system frees it when the process dies.
+def reserved(
+    wanted: str, jobs_per_device: int, devices_per_run: int = 1
+) -> Iterator[list[torch.device]]:
+    """Wait for free places and hold them; the system frees them when the process dies.
 
-    Places are shared by all sweeps of one user on this machine.
+    They are on different GPUs, or all on the CPU, and are shared by all sweeps of one user on this
+    machine.
 
     Raises:
         interrupt.Interrupted: told to stop while waiting.
@@ -53,21 +71,37 @@ def reserved(wanted: str, jobs_per_device: int) -> Iterator[torch.device]:
     folder.mkdir(exist_ok=True)
     candidates = list(itertools.product(range(jobs_per_device), available(wanted)))
     while True:
-        for place, device in candidates:
-            lock = FileLock(folder / f"{identifier(device)}-{place}.lock", timeout=0)
-            try:
-                lock.acquire()
-            except Timeout:
-                continue
-            try:
-                yield device
-            finally:
-                lock.release()
-            return
+        with ExitStack() as held:
+            # One at a time: two runs that each held half of what both need would wait for ever.
+            with FileLock(folder / "choosing.lock"):
+                devices = take(held, folder, candidates, devices_per_run)
+            if len(devices) == devices_per_run:
+                yield devices
+                return
         interrupt.heed_sweep()
         if interrupt.received():
             raise interrupt.Interrupted
         time.sleep(POLL_SECONDS)
+
+
+def take(
+    held: ExitStack,
+    folder: Path,
+    candidates: Iterable[tuple[int, torch.device]],
+    count: int,
+) -> list[torch.device]:
+    """Lock up to `count` places that are free, and return their devices."""
+    devices = []
+    for place, device in candidates:
+        if len(devices) == count:
+            break
+        if device.type == "cuda" and device in devices:
+            continue
+        lock = FileLock(folder / f"{identifier(device)}-{place}.lock", timeout=0)
+        with suppress(Timeout):
+            held.enter_context(lock)
+            devices.append(device)
+    return devices
 
 
 def identifier(device: torch.device) -> str:

@@ -3,23 +3,27 @@
 import logging
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, Literal
 
 import torch
 
 from results.checkpoint import CURRENT as CHECKPOINT
 from results.loggers import Loggers, RunInfo
-from results.run import Busy, ConfigChanged, Run
-from scripts import interrupt
+from results.run import ENDED, Busy, ConfigChanged, Run
+from scripts import distributed, interrupt
 from scripts.config import make_loggers
-from scripts.devices import available, reserved
+from scripts.console import say
+from scripts.devices import reserved
+from scripts.distributed import Follower, from_first
 from scripts.progress import progress
 from scripts.session import Session
 from scripts.titles import optimizer_title, run_title
 
 log = logging.getLogger("adamily")
 
-Loop = Callable[..., Literal["finished", "diverged", "interrupted"]]
+Outcome = Literal["finished", "diverged", "interrupted"]
+Loop = Callable[..., Outcome]
 
 
 def execute(config: dict[str, Any], loop: Loop, share_devices: bool = False) -> str:
@@ -34,18 +38,18 @@ def execute(config: dict[str, Any], loop: Loop, share_devices: bool = False) -> 
         "finished", "diverged" or "failed" as in the run's summary; "interrupted" when told to
         stop; "busy" when another process is training this run.
     """
-    interrupt.listen()
-    interrupt.forget()
-    interrupt.heed_sweep()
-    if interrupt.received():
+    if any(distributed.agree(interrupt.listen_anew() or 0)):
         return "interrupted"
-    run = Run(config["paths"]["runs"], config)
+    kind = Run if distributed.rank() == 0 else Follower
+    run = kind(config["paths"]["runs"], config)
     title = f"{run_title(config)} [{run.id}]"
     try:
-        with run.locked():
-            if run.ended:
-                print(f"{title}: {run.status} before", flush=True)
-                return str(run.status)
+        with ExitStack() as held:
+            from_first(lambda: held.enter_context(run.locked()))
+            before = from_first(lambda: run.status)
+            if before in ENDED:
+                say(f"{title}: {before} before")
+                return str(before)
             status = attempt(run, config, loop, share_devices)
     except interrupt.Interrupted:
         status = "interrupted"
@@ -55,7 +59,7 @@ def execute(config: dict[str, Any], loop: Loop, share_devices: bool = False) -> 
     except (ConfigChanged, OSError) as error:
         log.error("%s: %s", title, error)
         return "failed"
-    print(f"{title}: {status}{result_text(run)}", flush=True)
+    say(f"{title}: {status}{result_text(run)}")
     return status
 
 
@@ -67,39 +71,44 @@ def attempt(run: Run, config: dict[str, Any], loop: Loop, share_devices: bool) -
     with run.logged():
         try:
             if not share_devices:
-                return train_on(available(wanted)[0], run, config, loop)
-            with reserved(wanted, jobs) as device:
+                return train_on(distributed.own_device(wanted), run, config, loop)
+            with reserved(wanted, jobs) as (device,):
                 return train_on(device, run, config, loop)
         except (interrupt.Interrupted, ConfigChanged):
             raise
         except Exception as error:
             log.debug("%s", traceback.format_exc())
-            reason = f"{type(error).__name__}: {error}"
-            run.end("failed", {"error": reason, "final": {}, "best": {}})
+            run.end("failed", {"error": distributed.why(error), "final": {}, "best": {}})
             return "failed"
 
 
 def train_on(device: torch.device, run: Run, config: dict[str, Any], loop: Loop) -> str:
     session = Session(config, device)
     session.restore(run)
-    loggers = Loggers(make_loggers(config), describe(run, config, session.step))
+    chosen = make_loggers(config) if distributed.rank() == 0 else []
+    loggers = Loggers(chosen, describe(run, config, session.step))
     bar = progress(f"{run_title(config)} [{run.id}]", session.step, session.task.steps)
-    outcome = "failed"
+    status = "failed"
     try:
-        outcome = loop(session, run, loggers, bar)
-        if outcome != "interrupted":
-            run.end(outcome, session.summary(outcome))
+        status = outcome = loop(session, run, loggers, bar)
+        # Also after an interruption: until the first process is through, none of the others leaves.
+        from_first(lambda: close(run, session, outcome))
     finally:
         bar.close()
         loggers.finish(
             {
-                "status": outcome,
+                "status": status,
                 "final": session.final,
                 "best": session.best,
                 "wall_seconds": session.elapsed(),
             }
         )
-    return outcome
+    return status
+
+
+def close(run: Run, session: Session, outcome: Outcome) -> None:
+    if outcome != "interrupted":
+        run.end(outcome, session.summary(outcome))
 
 
 def describe(run: Run, config: dict[str, Any], step: int) -> RunInfo:

@@ -32,6 +32,20 @@ def received() -> int | None:
     return _received
 
 
+def listen_anew() -> int | None:
+    """Listen on behalf of the next run; return the signal that asked to stop before it, or None."""
+    listen()
+    forget()
+    heed_sweep()
+    return _received
+
+
+def stop(signum: int) -> None:
+    """Stop for a signal that another process of this run received."""
+    if _received is None:
+        _note(signum, None)
+
+
 def heed_sweep() -> None:
     """Stop this process too if the sweep that it works for was told to stop. Looks at the disk."""
     path = os.environ.get(STOP_FILE)

@@ -68,12 +68,15 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any]) -> list[
         BadInput: the launcher is not installed or cannot be set so, or a device is not there.
     """
     name = launcher_name(overrides)
-    device, jobs = config["train"]["device"], config["sweep"]["jobs_per_device"]
+    device = config["train"]["device"]
+    jobs, share = config["sweep"]["jobs_per_device"], config["sweep"]["devices_per_run"]
     settings = {}
+    if trains_here(overrides):
+        most = places(device, jobs, share)
     if name == "joblib":
-        settings["hydra.launcher.n_jobs"] = places(device, jobs)
+        settings["hydra.launcher.n_jobs"] = most
     if name == "ray" and on_gpu(device) and not typed(overrides, "hydra.launcher.ray.remote"):
-        settings["+hydra.launcher.ray.remote.num_gpus"] = 1 / jobs
+        settings["+hydra.launcher.ray.remote.num_gpus"] = 1 / jobs if share == 1 else share
     if name in EXTRAS and not installed(name):
         raise BadInput(
             f"hydra/launcher={name}: not installed; pip install 'adamily[{EXTRAS[name]}]'"

@@ -6,6 +6,8 @@ import time
 from datetime import timedelta
 from typing import Protocol
 
+from scripts.console import say, speaks
+
 LINE_SECONDS = 15.0
 
 
@@ -18,7 +20,7 @@ class Progress(Protocol):
 
 def progress(title: str, step: int, steps: int) -> Progress:
     """A bar when standard output is a terminal that no other worker writes to, else lines."""
-    alone = multiprocessing.current_process().name == "MainProcess"
+    alone = multiprocessing.current_process().name == "MainProcess" and speaks()
     return Bar(title, step, steps) if alone and sys.stdout.isatty() else Lines(title, steps)
 
 
@@ -66,9 +68,7 @@ class Lines:
         self.next_line = time.monotonic() + LINE_SECONDS
         seconds = (self.steps - step) / max(metrics["perf/steps_per_second"], 1e-9)
         left = timedelta(seconds=round(seconds))
-        print(
-            f"{self.title}: step {step}/{self.steps}, {describe(metrics)}, {left} left", flush=True
-        )
+        say(f"{self.title}: step {step}/{self.steps}, {describe(metrics)}, {left} left")
 
     def close(self) -> None:
         pass

@@ -10,7 +10,8 @@ from results.run import ConfigChanged, Run
 from scripts import interrupt
 from scripts.checks import BadInput
 from scripts.config import make_task
-from scripts.devices import available
+from scripts.console import say
+from scripts.distributed import check_batch, own_device
 from scripts.launch import check_writable
 
 
@@ -28,8 +29,9 @@ def make_ready(configs: Sequence[dict[str, Any]], here: bool = True) -> None:
     for folder in {config["paths"]["runs"] for config in configs}:
         check_writable(folder, "paths.runs")
     for device in {config["train"]["device"] for config in configs if here}:
-        available(device)
+        own_device(device)
     for config in configs:
+        check_batch(config)
         try:
             Run(config["paths"]["runs"], config).check_config()
         except ConfigChanged as error:
@@ -41,12 +43,12 @@ def make_ready(configs: Sequence[dict[str, Any]], here: bool = True) -> None:
 def leave(runs: Iterable[Run]) -> None:
     """Say which runs failed and where their logs are, and exit: 0 when all have ended."""
     if signum := interrupt.received():
-        print("stopped; give the same command again to go on", file=sys.stderr)
+        say("stopped; give the same command again to go on", error=True)
         sys.exit(128 + signum)
     open_runs = [run for run in runs if not run.ended]
     for run in open_runs:
         log = run.folder / "log.txt"
-        print(f"{why_open(run)}; log: {log if log.exists() else 'none'}", file=sys.stderr)
+        say(f"{why_open(run)}; log: {log if log.exists() else 'none'}", error=True)
     sys.exit(1 if open_runs else 0)
 
 

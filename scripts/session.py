@@ -6,15 +6,17 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from optim import Observer
 from results.environment import environment
 from results.metrics import METRICS, finite_or_none, improves
 from results.run import Run
+from scripts import distributed
 from scripts.config import make_optimizer, make_schedule, make_task
 from tasks.seeds import derive
 
@@ -37,7 +39,7 @@ class Losses:
 
     def values(self) -> list[float]:
         if self._waiting:
-            self._recent = torch.stack(self._waiting).tolist()
+            self._recent = distributed.mean(torch.stack(self._waiting)).tolist()
             self._values += self._recent
             self._waiting = []
         return self._values
@@ -68,6 +70,7 @@ class Session:
         step: optimizer steps done.
         sound: whether all metrics of the last evaluation are finite.
         parameters: the model's parameters, as a list.
+        loss: of a batch, or of this process's share of it.
     """
 
     def __init__(self, config: dict[str, Any], device: torch.device):
@@ -81,8 +84,10 @@ class Session:
         self.config = config
         self.device = device
         self.task = make_task(config, device)
+        self.task.model = distributed.share_batch_norm(self.task.model, device)
         self.task.model.train()
         self.parameters = [p for p in self.task.model.parameters() if p.requires_grad]
+        self.loss = distributed.objective(self.task)
         self.optimizer = make_optimizer(config, self.parameters)
         self.schedule = make_schedule(config, self.optimizer, self.task.steps)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config["precision"] == "fp16")
@@ -90,13 +95,15 @@ class Session:
         self.sound = True
         self.step = 0
         self.final: dict[str, float | None] = {}
+        self.trials: dict[str, list[float]] = {}
         self.best: dict[str, dict[str, Any]] = {}
         self.wall_seconds = 0.0
         self.step_seconds: list[float] = []
         self._began = time.monotonic()
         self.start_interval()
-        # Dropout draws from the global generator.
-        torch.manual_seed(derive(config["seed"], "dropout"))
+        # Dropout draws from the global generator; each process's share of a batch by itself.
+        rank = distributed.rank()
+        torch.manual_seed(derive(config["seed"], "dropout", *([rank] if rank else [])))
         if config["train"]["compile"]:
             self.task.model.compile()
 
@@ -133,23 +140,20 @@ class Session:
 
     # -- evaluation --------------------------------------------------------------------------------
 
-    def snapshot(self) -> list[Tensor]:
-        """A copy of the parameters, to tell how far a step moves them."""
-        with self.not_training():
-            return [parameter.detach().clone() for parameter in self.parameters]
-
-    def evaluate(self, before: list[Tensor]) -> dict[str, float]:
-        """All metrics after the step that began from the parameters `before`."""
+    def evaluate(self, seen: Observer) -> dict[str, float]:
+        """All metrics after the step that was observed."""
         self.end_interval()
         metrics = {
             "lr": float(self.optimizer.param_groups[0]["lr"]),
             "train/loss": self.losses.mean(),
-            "optim/mean_abs_step": mean_abs_difference(self.parameters, before),
+            **observed(seen),
         }
         self.task.model.eval()
         with torch.no_grad(), self.autocast():
-            metrics |= self.task.evaluate()
+            found = self.task.evaluate()
         self.task.model.train()
+        self.trials = {name: v.tolist() for name, v in found.items() if isinstance(v, Tensor)}
+        metrics |= {name: fmean(self.trials.get(name, [value])) for name, value in found.items()}
         self.losses.clear()
         self.sound = all(map(math.isfinite, metrics.values()))
         self._keep(metrics)
@@ -179,12 +183,17 @@ class Session:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "task": self.task.state_dict(),
-            "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state(self.device) if cuda else None,
+            "processes": distributed.gather(
+                {
+                    "task": self.task.state_dict(),
+                    "random": torch.get_rng_state(),
+                    "random_cuda": torch.cuda.get_rng_state(self.device) if cuda else None,
+                }
+            ),
             "losses": self.losses.values(),
             "final": self.final,
             "best": self.best,
+            "trials": self.trials,
             "wall_seconds": self.elapsed(),
             "step_seconds": self.step_seconds,
             # Sums over another number of threads round otherwise.
@@ -193,23 +202,53 @@ class Session:
 
     def restore(self, run: Run) -> None:
         """Go on from the run's checkpoint, if it has one."""
-        state = run.begin(environment(self.device))
+        here = environment(self.device)
+        here |= {"processes": distributed.size(), "devices": distributed.gather(here["device"])}
+        state = distributed.from_first(lambda: run.begin(here))
         if state is None:
             return
+        self._rehearse()
         self.step = state["step"]
         self.task.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
-        self.task.load_state_dict(state["task"])
-        torch.set_rng_state(state["random"])
-        if state["random_cuda"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random_cuda"], self.device)
+        self._restore_own(state["processes"])
         self.losses = Losses(state["losses"])
-        self.final, self.best = state["final"], state["best"]
+        self.final, self.best, self.trials = state["final"], state["best"], state["trials"]
         self.wall_seconds, self.step_seconds = state["wall_seconds"], state["step_seconds"]
         torch.set_num_threads(state["threads"])
         self.start_interval()
+
+    def _restore_own(self, saved: list[dict[str, Any]]) -> None:
+        """Take over what each process has of its own, of which there may have been others."""
+        rank = distributed.rank()
+        if len(saved) not in (1, distributed.size()) and saved[0]["task"]:
+            raise ValueError(
+                f"{len(saved)} processes have begun this run, and each holds a part of the task's "
+                f"state: go on with torchrun --nproc-per-node={len(saved)}"
+            )
+        if rank >= len(saved):
+            self.task.load_state_dict(saved[0]["task"])
+            return
+        own = saved[rank]
+        self.task.load_state_dict(own["task"])
+        torch.set_rng_state(own["random"])
+        if own["random_cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(own["random_cuda"], self.device)
+
+    def _rehearse(self) -> None:
+        """Go through a step that counts for nothing, before the state is put back.
+
+        DDP sums gradients in another order from its second step on, and so in other roundings.
+        """
+        if distributed.size() == 1:
+            return
+        with self.autocast():
+            share, _ = distributed.shares(self.task, self.task.batch(0), 1)[0]
+            loss = self.loss(share)
+        loss.backward()
+        self.optimizer.zero_grad()
 
     # -- the end -----------------------------------------------------------------------------------
 
@@ -223,6 +262,8 @@ class Session:
             "diverged_at": diverged_at,
             "final": self.final,
             "best": self.best,
+            # Of the last evaluation: the values that its means are of.
+            "trials": self.trials,
             "wall_seconds": self.elapsed(),
             # Of one training step, evaluation apart: the median over the intervals between
             # evaluations, since the first one also loads the data.
@@ -239,12 +280,14 @@ class Session:
         return self.step - len(losses) + self.losses.first_not_finite() + 1
 
 
-def mean_abs_difference(after: list[Tensor], before: list[Tensor]) -> float:
-    """Mean of |after - before| over all elements of all tensors."""
-    moved = [
-        (a.detach() - b).abs().sum(dtype=torch.float64) for a, b in zip(after, before, strict=True)
-    ]
-    return torch.stack(moved).sum().item() / sum(tensor.numel() for tensor in before)
+def observed(seen: Observer) -> dict[str, float]:
+    """What the observer of a step saw, as metrics: means over all elements."""
+    metrics = {"optim/mean_abs_step": seen.mean_abs_step}
+    for name, found in (("beta", seen.beta), ("kept", seen.kept), ("underflow", seen.underflow)):
+        if found:
+            total = sum(values.sum(dtype=torch.float64).item() for values in found.values())
+            metrics[f"optim/{name}"] = total / sum(values.numel() for values in found.values())
+    return metrics
 
 
 def fingerprint(state: dict[str, Tensor]) -> str:

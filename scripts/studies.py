@@ -104,20 +104,27 @@ def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> P
     changes = tuple(override for override in shared if key_of(override) in DECIDES_OUTCOME)
     label = "custom" if changes else profile
     composed: dict[tuple[str, ...], Composed] = {}
+    checked: set[tuple[str, str]] = set()
     runs = []
     for cell in cells:
         refuse_contradiction(study, cell, shared)
         overrides = [*cell.overrides, *shared, f"profile={label}"]
-        # Composing is slow, and the cells of one row mostly differ in a few values.
-        groups = {key: name for key, name in cell.point.items() if (CONF / key).is_dir()}
-        place = (cell.row, cell.column, *groups.values())
-        if place not in composed:
-            composed[place] = compose_unresolved(overrides)
-            check_classes(settle(composed[place], {}, overrides))
-        values = {key: value for key, value in cell.point.items() if key not in groups}
-        config = settle(composed[place], values | {"seed": cell.seed}, overrides)
+        # Composing is slow, and cells that make the same choices differ only in values.
+        choices = tuple(o for o in cell.overrides if is_choice(o.partition("=")[0]))
+        if choices not in composed:
+            composed[choices] = compose_unresolved([*choices, *shared, f"profile={label}"])
+        values = {k: v for k, v in cell.settings.items() if not is_choice(k)}
+        config = settle(composed[choices], values | {"profile": label}, overrides)
+        if (cell.row, cell.column) not in checked:
+            check_classes(config)
+            checked.add((cell.row, cell.column))
         runs.append(Planned(cell, overrides, config))
     return Plan(study, profile, data, changes, runs)
+
+
+def is_choice(key: str) -> bool:
+    """Whether Hydra must compose anew for it: optim, optim@task.reference, a key that is added."""
+    return key.startswith(("+", "~")) or (CONF / key.partition("@")[0]).is_dir()
 
 
 def key_of(override: str) -> str:
@@ -128,5 +135,8 @@ def key_of(override: str) -> str:
 def refuse_contradiction(study: Study, cell: Cell, shared: Sequence[str]) -> None:
     for override in shared:
         key = override.lstrip("+~").partition("=")[0]
-        if key in cell.settings:
-            raise BadInput(f"{override}: study {study.name} sets {key} itself")
+        for own in cell.settings:
+            # One may lie in the other, as optim.betas.1 in optim.betas, but not in a file's choice.
+            within = f"{own}.".startswith(f"{key}.") or f"{key}.".startswith(f"{own}.")
+            if own == key or (within and not is_choice(own) and not is_choice(key)):
+                raise BadInput(f"{override}: study {study.name} sets {own} itself")

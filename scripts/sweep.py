@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from results.table import markdown, tabulate
-from scripts import interrupt
+from scripts import distributed, interrupt
 from scripts.checks import BadInput
 from scripts.console import log_to_console, refuse
 from scripts.launch import check_writable, is_hydras, launch, launcher_settings, trains_here
@@ -33,7 +33,8 @@ Run the runs that a study still misses, then write its table, its figures and th
   dry_run   true: only say what would run, and about how long it would take
 
 Any other KEY=VALUE goes to every run: train.device=cuda:1, logger=none, paths.runs=elsewhere,
-sweep.jobs_per_device=2, hydra/launcher=ray or submitit_slurm with hydra.launcher.… settings.
+sweep.jobs_per_device=2 (runs that share a device), sweep.devices_per_run=2 (devices that share a
+run), hydra/launcher=ray or submitit_slurm with hydra.launcher.… settings.
 
 Examples:
   python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample
@@ -52,6 +53,7 @@ def main() -> None:
         return
     log_to_console()
     try:
+        distributed.check_one_run("scripts.sweep")
         asked, shared = parse(sys.argv[1:])
         wanted = plan(find(asked["study"]), asked["profile"], asked["data"], without_hydra(shared))
         if asked["dry_run"] == "true":

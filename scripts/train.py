@@ -6,6 +6,7 @@ never stopped: all that the next step depends on is in `Session.state_dict`.
 
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,9 +21,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from torch import Tensor
 
+from optim import Observer
 from results.loggers import Loggers
 from results.run import Run
-from scripts import interrupt
+from scripts import distributed, interrupt
 from scripts.checks import BadInput
 from scripts.config import CONF, compose, explain, resolved
 from scripts.console import log_to_console, refuse
@@ -31,10 +33,14 @@ from scripts.launch import launcher_settings, trains_here
 from scripts.progress import Progress
 from scripts.ready import leave, make_ready
 from scripts.session import Session
+from scripts.torchrun import by_torchrun
 from tasks.sources import DataError
 
 # How often a run looks at its losses, shows where it is, and asks whether its sweep was stopped.
 TICK_SECONDS = 1.0
+
+# What Hydra calls a place of YAML files that came with --config-dir.
+TYPED = "command-line"
 
 
 def train(
@@ -55,27 +61,32 @@ def train(
         if clip_norm is not None:
             scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_(session.parameters, clip_norm)
-        before = session.snapshot() if evaluating else None
-        scaler.step(optimizer)
+        with Observer(optimizer) if evaluating else nullcontext() as seen:
+            scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()
         task.after_step(session.step)
         losses.add(loss)
         session.step += 1
 
-        if before is not None:
+        if seen is not None:
             if losses.any_not_finite():
                 break
             with session.not_training():
-                metrics = session.evaluate(before)
+                metrics = session.evaluate(seen)
                 run.record(session.step, metrics)
                 loggers.log(metrics, session.step)
-            if not session.sound:
+            if any(distributed.agree(not session.sound or task.done)):
                 break
         schedule.step()
 
         now = time.monotonic()
-        if now - ticked >= TICK_SECONDS:
+        ticking, saving, signum = distributed.agree(
+            now - ticked >= TICK_SECONDS,
+            now - checkpointed >= checkpoint_seconds,
+            interrupt.received() or 0,
+        )
+        if ticking:
             if losses.any_not_finite():
                 break
             live = {
@@ -87,11 +98,12 @@ def train(
                 progress.update(session.step, live | session.shown())
             ticked, ticked_step = now, session.step
             interrupt.heed_sweep()
-        if interrupt.received() or now - checkpointed >= checkpoint_seconds:
+        if saving or signum:
             with session.not_training():
                 run.save_checkpoint(session.state_dict())
             checkpointed = now
-            if interrupt.received() and session.step < task.steps:
+            if signum and session.step < task.steps:
+                interrupt.stop(signum)
                 return "interrupted"
 
     return "finished" if session.sound and not losses.any_not_finite() else "diverged"
@@ -100,11 +112,12 @@ def train(
 def backward(session: Session, batch: Any) -> Tensor:
     """Put the batch's gradient into the parameters; return its loss, still on the device."""
     parts = session.config["accumulate"]
-    pieces = [(batch, 1.0)] if parts == 1 else session.task.split(batch, parts)
+    pieces = distributed.shares(session.task, batch, parts)
     losses = []
     for piece, weight in pieces:
-        with session.autocast():
-            loss = session.task.loss(piece) * weight
+        last = len(losses) == len(pieces) - 1
+        with session.autocast(), nullcontext() if last else distributed.alone(session.loss):
+            loss = session.loss(piece) * weight
         session.scaler.scale(loss).backward()
         losses.append(loss.detach())
     return losses[0] if parts == 1 else torch.stack(losses).sum()
@@ -119,7 +132,12 @@ def job(cfg: DictConfig) -> str:
     hydra_config = HydraConfig.get()
     config = resolved(cfg, hydra_config.runtime.choices)
     launcher = hydra_config.runtime.choices["hydra/launcher"]
-    shared = hydra_config.mode == RunMode.MULTIRUN and launcher in ("basic", "joblib")
+    many = hydra_config.mode == RunMode.MULTIRUN
+    shared = many and launcher in ("basic", "joblib")
+    if many and config["sweep"]["devices_per_run"] > 1:
+        places = [s.path for s in hydra_config.runtime.config_sources if s.provider == TYPED]
+        arguments = [*hydra_config.overrides.task, *(f"--config-dir={path}" for path in places)]
+        return by_torchrun(config, arguments, share_devices=shared)
     return execute(config, train, share_devices=shared)
 
 
@@ -133,7 +151,11 @@ def main() -> None:
     if typed.help or typed.hydra_help or typed.cfg or typed.info or typed.shell_completion:
         app()
         return
+    if distributed.rank() > 0:
+        distributed.join()  # as soon as the first process has found nothing wrong
     try:
+        if typed.multirun:
+            distributed.check_one_run("-m")
         # Hydra's --config-dir is one more place of YAML files.
         place = Path(typed.config_dir or "").resolve()
         more = [f"hydra.searchpath=[file://{place}]"] if typed.config_dir else []
@@ -146,6 +168,7 @@ def main() -> None:
             sys.argv[at:at] = launcher_settings(typed.overrides, configs[0])
     except (BadInput, DataError) as error:
         refuse(error)
+    distributed.join()
     with interrupt.told_to_workers():
         app()
     leave([Run(config["paths"]["runs"], config) for config in configs])

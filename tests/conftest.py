@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import io
 import json
 import logging
+import random
+import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -41,7 +47,7 @@ CONFIG: dict[str, Any] = {
     "accumulate": 1,
     "group": None,
     "train": {"device": "cpu", "compile": False, "checkpoint_seconds": 60.0},
-    "sweep": {"jobs_per_device": 1},
+    "sweep": {"jobs_per_device": 1, "devices_per_run": 1},
     "paths": {"runs": "runs", "data": "data", "reports": "reports"},
     "names": {"task": "toy", "optim": "adam", "schedule": "constant"},
 }
@@ -141,8 +147,9 @@ def summary_of(status: str, final: dict[str, float], best: dict[str, float]) -> 
     }
 
 
-# What an outcome function says of a cell: its final metrics, how else it ended, or None: no run.
-Outcome = dict[str, float] | str | None
+# What an outcome function says of a cell: its final metrics, of which a list holds a value for each
+# trial, how else it ended, or None: no run.
+Outcome = dict[str, float | list[float]] | str | None
 
 
 @pytest.fixture
@@ -181,10 +188,12 @@ def record_of(root: Path, cell: Cell, outcome: Outcome) -> Record | None:
         summary = None if outcome == "unfinished" else summary_of(outcome, worth, worth)
         lines = [{"step": 10, **worth}] if worth else []
     else:
-        best = {name: value / 2 for name, value in outcome.items()}
-        summary = summary_of("finished", outcome, best)
+        trials = {name: value for name, value in outcome.items() if isinstance(value, list)}
+        final = {name: fmean(trials.get(name, [value])) for name, value in outcome.items()}
+        best = {name: value / 2 for name, value in final.items()}
+        summary = summary_of("finished", final, best) | {"trials": trials}
         lines = [
-            {"step": step, **{name: value * factor for name, value in outcome.items()}}
+            {"step": step, **{name: value * factor for name, value in final.items()}}
             for step, factor in ((10, 4.0), (20, 0.5), (30, 1.0))
         ]
     record = read(write(root, config, summary, lines).folder)
@@ -194,11 +203,89 @@ def record_of(root: Path, cell: Cell, outcome: Outcome) -> Record | None:
 
 @pytest.fixture(scope="session")
 def sample_root() -> Path:
-    """The data folder of this checkout, with the sample of MNIST in it: fetched once."""
+    """The data folder of this checkout, with the small samples in it: fetched once."""
     import yaml
 
     from tasks.sources import fetch
 
-    sources = yaml.safe_load((ROOT / "conf/task/sources/mnist.yaml").read_text())
-    fetch(sources["sample"], ROOT / "data" / "mnist")
+    for name in ("mnist", "ptb"):
+        sources = yaml.safe_load((ROOT / f"conf/task/sources/{name}.yaml").read_text())
+        fetch(sources["sample"], ROOT / "data" / name)
     return ROOT / "data"
+
+
+@pytest.fixture(scope="session")
+def images_root() -> Path:
+    """The data folder of this checkout, with what samples of colour images are made of: once."""
+    import yaml
+
+    from tasks.sources import fetch
+
+    source = yaml.safe_load((ROOT / "conf/task/sources/mnist_m.yaml").read_text())
+    fetch(source, ROOT / "data" / "mnist_m")
+    return ROOT / "data"
+
+
+# -- tiny files in the formats of the full data sets -----------------------------------------------
+
+
+def pinned(path: Path) -> dict[str, Any]:
+    """A source of one file, with the folder it lies in as the mirror."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {"mirrors": [path.parent.as_uri()], "sha256": {path.name: digest}}
+
+
+@pytest.fixture
+def penn_treebank(tmp_path: Path) -> dict[str, Any]:
+    """A source for `tasks.Ptb`: sentences of nine words in which each word says what follows."""
+    draw = random.Random(0)
+    words = [f"word{i}" for i in range(8)] + ["<unk>", "N"]
+    source: dict[str, Any] = {"mirrors": [(tmp_path / "ptb").as_uri()], "sha256": {}, "words": 11}
+    (tmp_path / "ptb").mkdir()
+    for part, sentences in (("train", 100), ("valid", 30), ("test", 40)):
+        place, lines = 0, []
+        for _ in range(sentences):
+            line = []
+            for _ in range(9):
+                place = (place + draw.choice([1, 1, 1, 3])) % len(words)
+                line.append(words[place])
+            lines.append(" " + " ".join(line) + " \n")
+        path = tmp_path / "ptb" / f"ptb.{part}.txt"
+        path.write_text("".join(lines))
+        source["sha256"] |= pinned(path)["sha256"]
+        source[part] = sentences * 10  # with <eos>
+    return source
+
+
+@pytest.fixture
+def movie_reviews(tmp_path: Path) -> dict[str, Any]:
+    """A source for `tasks.Imdb`: 60 + 24 reviews, of which one word says whether they liked it."""
+    draw = random.Random(0)
+    common = ["the", "film", "was", "seen"]
+    folder = tmp_path / "imdb"
+    folder.mkdir()
+    with tarfile.open(folder / "aclImdb_v1.tar.gz", "w:gz") as archive:
+        for part, reviews in (("train", 60), ("test", 24), ("unsup", 3)):
+            for number in range(reviews):
+                kind = "pos" if number % 2 else "neg"
+                text = [draw.choice(common) for _ in range(draw.randint(0, 9))]
+                verdict = draw.choice(["good", "Great"] if kind == "pos" else ["bad", "rubbishy"])
+                text.insert(draw.randint(0, len(text)), verdict)
+                name = f"train/unsup/{number}" if part == "unsup" else f"{part}/{kind}/{number}_7"
+                content = "<br /><br />".join(text).encode()
+                member = tarfile.TarInfo(f"aclImdb/{name}.txt")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    with zipfile.ZipFile(folder / "glove.6B.zip", "w") as archive:
+        for dimensions in (4, 6):
+            lines = [
+                " ".join([word, *(f"{draw.gauss(0, 1):.4f}" for _ in range(dimensions))])
+                for word in [*common, "unseen", "good", "great", "bad"]
+            ]
+            archive.writestr(f"glove.6B.{dimensions}d.txt", "\n".join(lines) + "\n")
+    return {
+        "reviews": pinned(folder / "aclImdb_v1.tar.gz"),
+        "vectors": pinned(folder / "glove.6B.zip"),
+        "train": 60,
+        "test": 24,
+    }

@@ -23,6 +23,33 @@ class DropoutMLP(nn.Module):
         return self.layers(images)
 
 
+class ImagesNet(nn.Sequential):
+    """A small network for images of any size, with or without what makes batches differ."""
+
+    def __init__(self, classes, norm=True, **others):
+        between = [nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.5)] if norm else [nn.ReLU()]
+        pooled = [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, classes)]
+        super().__init__(nn.Conv2d(3, 8, 5, 4), *between, *pooled)
+
+
+class BatchNormMLP(nn.Module):
+    """Normalises over the batch in two ways of keeping running statistics."""
+
+    def __init__(self, widths):
+        super().__init__()
+        first, hidden, last = widths
+        self.layers = nn.Sequential(
+            nn.Linear(first, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(),
+            nn.BatchNorm1d(hidden, momentum=None, affine=False),
+            nn.Linear(hidden, last),
+        )
+
+    def forward(self, images):
+        return self.layers(images)
+
+
 class Odd(torch.optim.SGD):
     """SGD that is odd in step `at`; where `once` names a file, only the first time of all."""
 

@@ -1,44 +1,174 @@
 """The measurements run and say what they measured; how fast things are is no test's business."""
 
+import csv
 import re
 
 import pytest
 import torch
-from running import ROOT
+from running import ROOT, run_here
 
+import optim
+from optim.executors import BATCH
 from scripts import bench
+from scripts.bench import contenders, loop, memory, page, race, sets, step
+
+CPU = torch.device("cpu")
+TINY = {"tiny": [(30, 20), (7,)]}
 
 
 def test_loop_cost_names_both_times_and_their_ratio(monkeypatch, sample_root, tmp_path):
-    monkeypatch.setattr(bench, "STEPS", 2)
-    monkeypatch.setattr(bench, "TASK", [*bench.TASK, f"paths.data={sample_root}"])
-    said = bench.loop_cost(torch.device("cpu"), rounds=2)
-    bare, loop, ratio = map(
+    monkeypatch.setattr(loop, "STEPS", 2)
+    monkeypatch.setattr(loop, "TASK", [*loop.TASK, f"paths.data={sample_root}"])
+    said = loop.loop_cost(CPU, rounds=2)
+    bare, looped, ratio = map(
         float, re.findall(r"(\d+\.\d+) ms.*?(\d+\.\d+) ms; ratio (\d+\.\d+)", said)[0]
     )
-    assert bare > 0 and loop > 0 and ratio > 0
+    assert bare > 0 and looped > 0 and ratio > 0
     assert "2 rounds of 2 steps" in said
 
 
 def test_start_up_measures_a_real_start(monkeypatch, sample_root):
-    monkeypatch.setattr(bench, "STARTS", 1)
+    monkeypatch.setattr(loop, "STARTS", 1)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr(bench, "TASK", [*bench.TASK, f"paths.data={sample_root}"])
-    said = bench.start_up("cpu", "none")
+    monkeypatch.setattr(loop, "TASK", [*loop.TASK, f"paths.data={sample_root}"])
+    said = loop.start_up("cpu", "none")
     assert 0 < float(re.search(r"median (\d+\.\d+) s", said)[1]) < 600
 
 
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["--device", "foo"], "--device foo: must be auto, cpu, cuda or cuda:N"),
-        (["--device", "cuda:77"], "this machine has"),
-        (["--rounds", "1"], "--rounds 1: must be 2 or more"),
+        (["walk"], "walk: must be one of loop, step"),
+        (["loop", "device=foo"], "device=foo: must be auto, cpu, cuda or cuda:N"),
+        (["step", "device=cuda:77"], "error: device=cuda:77: this machine has"),
+        (["loop", "rounds=1"], "rounds=1: must be a whole number, 2 or above"),
+        (["step", "rounds=many"], "rounds=many: must be a whole number, 2 or above"),
+        (["step", "round=3"], "round=3: must be one of device, rounds, as KEY=VALUE"),
+        (["step", "--rounds"], "--rounds: must be one of device, rounds, as KEY=VALUE"),
     ],
 )
-def test_bench_refuses_in_one_sentence(monkeypatch, capsys, typed, said):
-    monkeypatch.setattr("sys.argv", ["bench", "loop", *typed])
-    with pytest.raises(SystemExit) as left:
-        bench.main()
-    assert left.value.code == 2
-    assert said in capsys.readouterr().err
+def test_bench_refuses_in_one_sentence(capsys, typed, said):
+    done = run_here(capsys, "bench", *typed)
+    assert done.code == 2 and done.out == ""
+    assert said in done.err and len(done.err.splitlines()) == 1
+
+
+def test_what_is_typed_reaches_the_measurement(monkeypatch):
+    heard = []
+    monkeypatch.setattr(loop, "report", lambda *given: heard.append(given))
+    monkeypatch.setattr(step, "report", lambda *given: heard.append(given))
+    bench.measure(["loop", "device=cpu", "rounds=7"])
+    bench.measure(["step"])
+    assert heard == [("cpu", CPU, 7), (CPU, 30)]
+
+
+# -- steps -----------------------------------------------------------------------------------------
+
+
+def test_sets_have_the_sizes_that_they_claim():
+    sizes = {
+        name: (len(shapes), step.elements(shapes))
+        for name, shapes in (step.SETS | step.LARGE_SETS).items()
+    }
+    assert sizes["resnet"] == (62, 11_173_962)
+    assert sizes["lstm"][0] == 11 and 13e6 < sizes["lstm"][1] < 14e6
+    assert sizes["many"][0] == 400 and 12e6 < sizes["many"][1] < 14e6
+    assert 99e6 < sizes["resnet, three times as wide"][1] < 102e6
+    assert all(1024 <= size <= 64 * 1024 for (size,) in sets.many())
+    assert sets.many() == sets.many()
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """Sets and rules that take a moment, without a compiler."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(step, "SETS", {"resnet": TINY["tiny"]})
+    monkeypatch.setattr(contenders, "EXECUTORS", {"loop": {"foreach": False}, "foreach": {}})
+    monkeypatch.setattr(step, "installed", lambda package: package == "timm")
+    monkeypatch.setattr(contenders, "installed", lambda package: False)
+    threads = torch.get_num_threads()
+    yield tmp_path
+    torch.set_num_threads(threads)
+
+
+def test_step_writes_every_optimizer_in_every_way(tiny, capsys):
+    done = run_here(capsys, "bench", "step", "rounds=2")
+    assert done.code == 0, done
+    assert "pytorch_optimizer is not installed and left out: pip install 'adamily[bench]'" in (
+        done.out
+    )
+    assert "timm is not installed" not in done.out
+    (table,) = tiny.glob("results/bench/step.*.md")
+    text = table.read_text()
+    for said in (
+        "command: python -m scripts.bench step device=cpu rounds=2",
+        "PyTorch: ",
+        "commit",
+    ):
+        assert said in text
+    with table.with_suffix(".csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 2 * len(contenders.RULES)
+    for line in lines:
+        assert (line["set"], line["floor"]) == ("resnet", "")
+        assert line["rule"] in text and line["contender"] in text
+        low, middle, high = (float(line[f"to_fused_{part}"]) for part in race.Spread._fields)
+        assert 0 < low <= middle <= high
+        assert f"{middle:.2f} ({low:.2f} to {high:.2f})" in text
+
+
+def test_every_rule_of_optim_takes_part():
+    classes = {make for make, _ in contenders.RULES.values()}
+    assert {make.__name__ for make in classes} == set(optim.__all__) - {"Observer"}
+
+
+def test_ratios_are_of_the_same_round():
+    assert race.ratio([2.0, 40.0, 6.0], [1.0, 20.0, 3.0]) == (2.0, 2.0, 2.0)
+
+
+def test_a_race_goes_as_many_rounds_as_asked():
+    begins = {"a": contenders.YARDSTICKS["F"], "b": contenders.YARDSTICKS["U"]}
+    racers = {name: race.Racer(TINY["tiny"], CPU, begin) for name, begin in begins.items()}
+    times = race.race(racers, race.draw_gradients(TINY["tiny"], CPU), rounds=4, steps=2)
+    assert {name: len(column) for name, column in times.items()} == {"a": 4, "b": 4}
+    (state, *_) = racers["a"].optimizer.state.values()
+    assert state["step"] == 2 * (4 + race.WARM_UP)
+
+
+@pytest.mark.parametrize(
+    ("make", "moved"),
+    [(torch.optim.Adam, 7), (optim.LaProp, 7), (optim.Padam, 9), (optim.MAdam, 11)],
+)
+def test_words_that_a_rule_moves(make, moved):
+    racer = race.Racer(TINY["tiny"], CPU, make)
+    racer.take(race.draw_gradients(TINY["tiny"], CPU)[0], 1)
+    assert memory.words(racer.optimizer) == moved
+
+
+def test_the_share_of_the_floor():
+    # 7 words of 4 bytes for each of 1e9 elements take 28 ms at 1e12 bytes a second.
+    assert memory.floor_share(7, 10**9, 0.056, 1e12) == pytest.approx(0.5)
+    assert memory.copy_bandwidth(CPU, elements=1 << 16, times=2) > 0
+
+
+def test_the_table_says_which_share_of_the_floor_is_reached():
+    spread = race.Spread(1.0, 2.0, 3.0)
+    line = step.Line("LaProp", "optim, foreach", spread, spread, spread, 0.5)
+    assert page.table([line]).splitlines()[-1].split()[-2:] == ["50%", "|"]
+
+
+@pytest.mark.parametrize("rule", contenders.RULES)
+def test_a_default_step_holds_a_batch_and_no_copy_of_the_model(rule):
+    """At most five temporaries of a batch and some numbers, however large the model is."""
+    shapes = [(3 * BATCH,), (5 * BATCH, 2), (100, 100), (100,)]
+    racer = race.Racer(shapes, CPU, contenders.ours(rule)["optim, foreach"])
+    racer.take(race.draw_gradients(shapes, CPU)[0], 1)
+    assert 0 < memory.peak_of_step(racer.optimizer) < 5 * 4 * BATCH + 1000
+
+
+@pytest.mark.parametrize("package", contenders.PACKAGES)
+def test_peers_take_steps(package):
+    pytest.importorskip(package)
+    for rule in ("LaProp", "AdaBelief"):
+        racer = race.Racer(TINY["tiny"], CPU, contenders.peers(rule, 2)[package])
+        assert racer.take(race.draw_gradients(TINY["tiny"], CPU)[0], 2) > 0

@@ -11,7 +11,8 @@ from running import ROOT, child_environment, config, files, folder, lines, run_h
 
 from results.run import dump_yaml
 from scripts.checks import RULES, BadInput
-from scripts.config import compose, names
+from scripts.config import compose, make_task, names
+from tasks.sources import DataError
 
 
 def sentence(done):
@@ -134,6 +135,7 @@ BAD_SWEEPS = [
     ("seed=3", ["seed=3", "lp_adam/fc2 sets seed"]),
     ("optim.lr=1", ["optim.lr=1", "lp_adam/fc2 sets optim.lr"]),
     ("+optim.lr=1", ["+optim.lr=1", "lp_adam/fc2 sets optim.lr"]),
+    ("optim.lr.0=1", ["optim.lr.0=1", "lp_adam/fc2 sets optim.lr"]),
     ("task=mnist_fc2", ["task=mnist_fc2", "lp_adam/fc2 sets task"]),
     ("task.epochs=1", ["task.epochs=1", "lp_adam/fc2 sets task.epochs"]),
     ("group=mine", ["group=mine", "lp_adam/fc2 sets group"]),
@@ -340,7 +342,8 @@ def test_every_yaml_composes_and_can_be_built(group, tmp_path):
 
 
 def test_every_rule_is_about_a_key_that_there_is():
-    known = [compose(["data=sample"]), compose(["data=sample", "optim=adamw"])]
+    known = [compose(["data=sample", f"task={name}"]) for name in names("task")]
+    known.append(compose(["data=sample", "optim=adamw"]))
     for key in RULES:
         room, _, leaf = key.rpartition(".")
         assert any(leaf in (chosen[room] if room else chosen) for chosen in known), key
@@ -361,3 +364,11 @@ def test_multirun_may_be_asked_for_at_the_end(capsys, tiny, runs):
     assert done.code == 0, done
     assert len(list(runs.glob("*/*/*/summary.json"))) == 2
     assert [line["step"] for line in lines(next(runs.glob("*/*/*")))] == [2, 4, 6]
+
+
+def test_a_task_that_reads_its_data_at_once_says_what_is_wrong_with_them(movie_reviews, tmp_path):
+    typed = ["task=imdb_lstm", "data=full", "task.batch_size=8", f"paths.data={tmp_path}/data"]
+    config = compose(typed)
+    config["task"]["sources"]["full"] = movie_reviews
+    with pytest.raises(DataError, match=r"^task\.model\.dimensions=50: .* has glove\.6B\.4d\.txt"):
+        make_task(config, torch.device("cpu"))

@@ -105,7 +105,7 @@ def test_a_sweep_of_a_study_by_slurm(cluster, sweep, runs, study, monkeypatch):
     assert options(cluster.read_text())["array"] == "0-3%4"
 
 
-CONFIG = {"train": {"device": "cpu"}, "sweep": {"jobs_per_device": 4}}
+CONFIG = {"train": {"device": "cpu"}, "sweep": {"jobs_per_device": 4, "devices_per_run": 1}}
 
 
 def test_what_ray_is_told(monkeypatch):

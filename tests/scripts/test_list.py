@@ -11,11 +11,34 @@ def test_tasks_for_programs(capsys):
     done = run_here(capsys, "list", "tasks", "--json")
     assert done.code == 0
     tasks = {entry["name"]: entry for entry in json.loads(done.out)}
+    counts = {name: entry["parameters"] for name, entry in tasks.items()}
+    wanted = {
+        "mnist_fc2": 1_796_010,  # 784·1000 + 1000 + 1000·1000 + 1000 + 1000·10 + 10
+        "cifar10_vgg16": 14_728_266,
+        "cifar10_vgg16_fc": 33_638_218,  # 33.6 million
+        "cifar10_resnet18": 11_173_962,
+        "cifar10_resnet20": 269_722,  # 0.27 million
+        "cifar10_resnet50": 23_520_842,  # 23.5 million
+        "cifar10_wrn16_4": 2_748_890,  # about 2.75 million
+        "cifar100_resnet18": 11_173_962 + 90 * (512 + 1),
+        "imagenet_resnet18": 11_689_512,
+        "imagenet_vgg16": 138_365_992,
+        # 784 to 256, 199 times 256 to 256, 256 to 10, each with biases.
+        "mnist_deep_fc": 785 * 256 + 199 * 257 * 256 + 2570,
+    }
+    assert {name: counts[name] for name in wanted} == wanted
     fc2 = tasks["mnist_fc2"]
-    # 784·1000 + 1000 + 1000·1000 + 1000 + 1000·10 + 10
-    assert fc2["parameters"] == 1_796_010
     # 100 epochs of whole batches of 128 images.
     assert fc2["steps"] == {"full": 100 * (60_000 // 128), "sample": 100 * (4_000 // 128)}
+
+
+def test_recurrent_tasks_for_programs(capsys):
+    tasks = json.loads(run_here(capsys, "list", "tasks", "--json").out)
+    parameters = {entry["name"]: entry["parameters"] for entry in tasks}
+    # tests/models says what they are made of; these have one layer and two.
+    assert parameters["ptb_lstm"] == 4_331_600
+    assert parameters["ptb_awd_lstm"] == 13_632_400
+    assert parameters["imdb_lstm"] == 1_342_289
 
 
 def test_optims_for_programs(capsys):

@@ -79,6 +79,36 @@ def test_killed_at_random_steps(start, tiny, runs, undisturbed, kind):
     assert sorted(path.name for path in where.glob("*checkpoint*")) == []
 
 
+# Tasks that carry something of their own from step to step: which trials have succeeded, sums over
+# the steps, another optimizer.
+TRIALS = {
+    "rosenbrock": ["optim=adam", "optim.lr=0.02", "task.noise=0.3", "task.threshold=0.7"],
+    "convex_example": ["optim=amsgrad", "optim.lr=0.8", "optim.betas=[0.0,0.9]"],
+    "gradients": ["optim=laprop", "optim@task.reference=lp_adam", "task.burn_in=10"],
+}
+
+
+@pytest.mark.parametrize("task", TRIALS)
+def test_trials_go_on_where_a_kill_stopped_them(start, runs, tmp_path, task):
+    budget = ["task.trials=20", "task.steps=100", "task.eval_every=1"]
+    how = ["train.device=cpu", "logger=none"]
+    command = ["train", f"task={task}", *TRIALS[task], *budget, *how]
+    child = start(*command, f"paths.runs={runs}", "train.checkpoint_seconds=0")
+    wait_until(lambda: saved_step(runs) >= 30 or not child.running, "step 30", pause=0)
+    assert child.kill() == -signal.SIGKILL, "the run is too short for this test"
+    for where in (runs, tmp_path / "undisturbed"):
+        child = start(*command, f"paths.runs={where}")
+        assert child.wait() == 0, child.output
+    found, wanted = (outcome(folder(where)) for where in (runs, tmp_path / "undisturbed"))
+    assert found == wanted
+    [at] = resumed_at(folder(runs))
+    assert 30 <= at < 100
+    if task == "rosenbrock":
+        # Some succeeded before and some after the kill, and some never.
+        reached = set(found[0]["trials"]["trials/steps_to_success"])
+        assert min(reached) < 30 and max(reached - {100}) > at and 100 in reached
+
+
 def test_killed_while_a_checkpoint_is_written(start, tiny, runs, undisturbed):
     # A model large enough that most of the time goes into writing checkpoints (of 10 MB).
     large = {"task__model__widths": "[784,1000,10]", "task__steps": 12, "task__eval_every": 3}

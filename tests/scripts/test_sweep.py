@@ -134,6 +134,20 @@ def test_one_failing_row_does_not_stop_the_others(sweep, runs, study):
     assert all(files(where) != before[where] for where in failed)
 
 
+@pytest.mark.parametrize("key", ["precison", "train.thing", "optim.lrs"])
+def test_a_study_that_sets_an_unknown_key_is_refused(sweep, runs, study, key):
+    done = sweep(*study(rows={"Adam": {"optim": "adam", key: 1}}))
+    assert done.code == 2 and key.rpartition(".")[2] in done.err
+    assert not runs.exists()
+
+
+def test_a_study_may_add_what_its_classes_know(sweep, runs, study):
+    rows = {"Adam": {"optim": "adam", "+optim.amsgrad": True}}
+    assert sweep(*study(rows=rows, grid={})).code == 0
+    assert config(folders(runs)[0])["optim"]["amsgrad"] is True
+    assert lines(folders(runs)[0])[-1]["optim/kept"] > 0
+
+
 def test_a_diverging_cell_is_a_result(sweep, runs, study):
     asked = study(rows={"SGD": {"optim": "sgd"}}, grid={"optim.lr": [0.01, 1e12]}, steps=40)
     assert sweep(*asked).code == 0

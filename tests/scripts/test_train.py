@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import select
 import sys
 
 import pytest
@@ -17,7 +18,6 @@ from running import (
     outcomes,
     run_here,
     summary,
-    wait_until,
 )
 from torch import nn
 
@@ -153,6 +153,41 @@ def test_a_run_that_diverges_is_noticed_between_evaluations(train, runs, monkeyp
     monkeypatch.setattr(training, "TICK_SECONDS", 0.0)
     assert train("optim=sgd", "optim.lr=1e12", task__steps=2000, task__eval_every=2000).code == 0
     assert summary(folder(runs))["step"] < 100
+
+
+def test_a_run_whose_trials_have_all_succeeded_is_finished(tiny, runs):
+    small = ["task=rosenbrock", "task.trials=5", "task.noise=0.3", "task.threshold=0.9"]
+    where = run(compose([*small, "task.eval_every=7", "optim.lr=0.02", f"paths.runs={runs}"]))
+    said = summary(where)
+    reached = said["trials"]["trials/steps_to_success"]
+    assert (said["status"], said["steps"]) == ("finished", 10_000)
+    # It ends with the first evaluation after the last success.
+    assert said["step"] - 7 < max(reached) <= said["step"] < 1000
+    assert said["trials"]["trials/success"] == [1.0] * 5
+    assert said["final"]["trials/success"] == 1
+    assert said["final"]["trials/steps_to_success"] == pytest.approx(sum(reached) / 5)
+    assert lines(where)[-1]["step"] == said["step"]
+    assert all(line["trials/success"] < 1 for line in lines(where)[:-1])
+
+
+@pytest.mark.parametrize(
+    ("typed", "metric", "low", "high"),
+    [
+        (["optim=madam"], "optim/beta", 0.5, 0.999),
+        (["optim=amsgrad", "optim.betas=[0.9,0.5]"], "optim/kept", 0.05, 0.95),
+        (["optim=lp_adam", "optim.p=6"], "optim/underflow", 0.001, 0.95),
+        (["optim=lp_adam", "optim.p=2"], "optim/underflow", 0, 1e-4),
+        (["optim=adam"], None, 0, 0),
+    ],
+    ids=str,
+)
+def test_what_an_observer_sees_is_recorded(tiny, typed, metric, low, high):
+    recorded = lines(run(compose([*tiny(), *typed])))
+    assert len(recorded) == 3
+    for line in recorded:
+        seen = line.keys() & {"optim/beta", "optim/kept", "optim/underflow"}
+        assert seen == ({metric} if metric else set())
+    assert metric is None or low <= recorded[-1][metric] <= high
 
 
 # -- the loop against a plain one ------------------------------------------------------------------
@@ -521,16 +556,20 @@ def test_a_bar_on_a_terminal(monkeypatch):
         assert isinstance(shown, progress.Bar)
         shown.update(400, METRICS)
         shown.bar.refresh()
-        said = wait_until(lambda: seen(ours), "the bar")
+        said = read_until(ours, "400/1000")
         shown.close()
     os.close(ours)
     for word in ("a run", "400/1000", "0.25", "accuracy 0.5", "10.0 steps/s"):
         assert word in said
 
 
-def seen(descriptor):
-    text = os.read(descriptor, 65536).decode()
-    return text if "400/1000" in text else ""
+def read_until(descriptor, word):
+    """Everything up to the piece with the word: a terminal gives what is written in pieces."""
+    said = b""
+    while word.encode() not in said:
+        assert select.select([descriptor], [], [], 10)[0], f"no {word} in {said!r}"
+        said += os.read(descriptor, 65536)
+    return said.decode()
 
 
 def test_no_bar_where_workers_share_the_terminal(monkeypatch):

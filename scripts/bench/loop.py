@@ -1,6 +1,5 @@
-"""Measure: `python -m scripts.bench loop`."""
+"""What the training loop costs over a bare loop, and how long it takes to its first step."""
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -12,20 +11,11 @@ import torch
 
 from results.loggers import Loggers, RunInfo
 from results.run import Run
-from scripts.checks import BadInput, is_device
+from scripts.bench.race import wait_for
 from scripts.config import compose
-from scripts.console import refuse
-from scripts.devices import available
 from scripts.session import Session
 from scripts.train import train
 
-EXAMPLES = """\
-examples:
-  python -m scripts.bench loop
-  python -m scripts.bench loop --rounds 40 --device cuda
-"""
-
-ROUNDS = 30
 STEPS = 40
 STARTS = 5
 TASK = ["task=mnist_fc2", "data=sample"]
@@ -41,30 +31,12 @@ class Silent:
         pass
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="scripts.bench",
-        description="Measure the training loop's cost over a bare loop, and the time to its first "
-        "step, on mnist_fc2 with the sample data.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("what", choices=["loop"])
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default {ROUNDS}")
-    asked = parser.parse_args()
-    if not is_device(asked.device):
-        refuse(f"--device {asked.device}: must be auto, cpu, cuda or cuda:N")
-    if asked.rounds < 2:
-        refuse(f"--rounds {asked.rounds}: must be 2 or more")
-    try:
-        device = available(asked.device)[0]
-    except BadInput as error:
-        refuse(error)
+def report(asked: str, device: torch.device, rounds: int) -> None:
+    """Print both measurements; `asked` is the device as typed."""
     print(f"{device}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}")
-    print(loop_cost(device, asked.rounds))
+    print(loop_cost(device, rounds))
     for logger in ("none", "wandb"):
-        print(start_up(asked.device, logger))
+        print(start_up(asked, logger))
 
 
 def loop_cost(device: torch.device, rounds: int) -> str:
@@ -75,9 +47,8 @@ def loop_cost(device: torch.device, rounds: int) -> str:
         run = Run(folder, config)
         run.folder.mkdir(parents=True)
         loggers = Loggers([], RunInfo("", "", "", [], {}, run.folder, 0))
-        times = [(bare_steps(bare), loop_steps(ours, run, loggers)) for _ in range(rounds + 1)][
-            1:
-        ]  # the first warms up
+        pairs = [(bare_steps(bare), loop_steps(ours, run, loggers)) for _ in range(rounds + 1)]
+    times = pairs[1:]  # the first warms up
     ratios = [loop / alone for alone, loop in times]
     low, _, high = quantiles(ratios, n=4)
     alone, loop = (median(column) / STEPS * 1e3 for column in zip(*times, strict=True))
@@ -108,11 +79,6 @@ def loop_steps(session: Session, run: Run, loggers: Loggers) -> float:
     return session.step_seconds[-1] * STEPS
 
 
-def wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def start_up(device: str, logger: str) -> str:
     """Seconds from the command to its first recorded step, evaluation of it included."""
     with tempfile.TemporaryDirectory() as folder:
@@ -129,7 +95,3 @@ def start_up(device: str, logger: str) -> str:
         f"start-up to the first step, logger={logger}: median {median(times[1:]):.2f} s "
         f"({min(times[1:]):.2f} to {max(times[1:]):.2f}, {STARTS} starts)"
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,77 @@
+"""Measure: `python -m scripts.bench loop` or `python -m scripts.bench step`."""
+
+import sys
+
+from scripts.checks import BadInput, is_device
+from scripts.console import refuse
+
+HELP = """\
+Measure how fast this machine trains.
+
+  python -m scripts.bench loop [device=auto|cpu|cuda|cuda:N] [rounds=30]
+  python -m scripts.bench step [device=cpu|auto|cuda|cuda:N] [rounds=30]
+
+loop  the training loop's cost over a bare loop, and the time to its first step, on mnist_fc2 with
+      the sample data
+step  the time of a step of every optimizer in every way to run it, beside torch.optim.Adam and
+      optimizers of other packages (pip install 'adamily[bench]'); takes tens of minutes, most of
+      them to compile the others', and writes results/bench/step.<device>.md and .csv
+
+Examples:
+  python -m scripts.bench loop
+  python -m scripts.bench loop rounds=40 device=cuda
+  python -m scripts.bench step
+  python -m scripts.bench step device=cuda rounds=50
+"""
+
+DEFAULTS = {"loop": {"device": "auto", "rounds": "30"}, "step": {"device": "cpu", "rounds": "30"}}
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(HELP)
+        return
+    try:
+        measure(arguments)
+    except (BadInput, OSError) as error:
+        refuse(error)
+
+
+def measure(arguments: list[str]) -> None:
+    """Raise BadInput for what is not understood, and for a GPU that is not there."""
+    what, device, rounds = parse(arguments)
+    # Imported here, so that help and refusals need not wait for PyTorch.
+    from scripts.devices import available
+
+    try:
+        found = available(device)[0]
+    except BadInput as error:
+        raise BadInput(str(error).removeprefix("train.")) from error
+    if what == "loop":
+        from scripts.bench.loop import report
+
+        report(device, found, rounds)
+    else:
+        from scripts.bench.step import report
+
+        report(found, rounds)
+
+
+def parse(arguments: list[str]) -> tuple[str, str, int]:
+    """What to measure, on which device, and in how many rounds."""
+    what, *settings = arguments
+    if what not in DEFAULTS:
+        raise BadInput(f"{what}: must be one of {', '.join(DEFAULTS)}")
+    values = dict(DEFAULTS[what])
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or key not in values:
+            raise BadInput(f"{setting}: must be one of {', '.join(values)}, as KEY=VALUE")
+        values[key] = value
+    device, rounds = values["device"], values["rounds"]
+    if not is_device(device):
+        raise BadInput(f"device={device}: must be auto, cpu, cuda or cuda:N")
+    if not rounds.isdecimal() or int(rounds) < 2:
+        raise BadInput(f"rounds={rounds}: must be a whole number, 2 or above")
+    return what, device, int(rounds)

@@ -1,0 +1,59 @@
+"""What a step moves and what it needs: bytes, bandwidth, memory."""
+
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.profiler import ProfilerActivity, profile
+
+from scripts.bench.race import wait_for
+
+
+def words(optimizer: Optimizer) -> int:
+    """Reads and writes of an element that its rule cannot do without: Adam's are 7.
+
+    Parameter, gradient and state are read; parameter and state are written.
+    """
+    parameter = optimizer.param_groups[0]["params"][0]
+    state = optimizer.state[parameter].values()
+    kept = sum(isinstance(value, Tensor) and value.shape == parameter.shape for value in state)
+    return 3 + 2 * kept
+
+
+def floor_share(words: int, elements: int, seconds: float, bandwidth: float) -> float:
+    """Which part of a step's time it takes to move float32 words at `bandwidth` bytes a second."""
+    return 4 * words * elements / (seconds * bandwidth)
+
+
+def copy_bandwidth(device: torch.device, elements: int = 1 << 28, times: int = 10) -> float:
+    """Bytes that a copy of float32 reads and writes in a second, the best of some tries."""
+    source = torch.ones(elements, device=device)
+    target = torch.empty_like(source)
+    seconds = []
+    for _ in range(times):
+        wait_for(device)
+        began = time.perf_counter()
+        target.copy_(source)
+        wait_for(device)
+        seconds.append(time.perf_counter() - began)
+    return 8 * elements / min(seconds)
+
+
+def peak_of_step(optimizer: Optimizer) -> int:
+    """Bytes that a step on a CPU holds at most beyond what was there before it."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        optimizer.step()
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.json"
+        seen.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text())["traceEvents"]
+    changes = [event for event in events if event.get("name") == "[memory]"]
+    held = peak = 0
+    for change in sorted(changes, key=lambda event: event["ts"]):
+        held += change["args"]["Bytes"]
+        peak = max(peak, held)
+    return peak

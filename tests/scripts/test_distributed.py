@@ -1,0 +1,403 @@
+"""One run by several processes: the same result, the same folder, and one end for all."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from running import (
+    ROOT,
+    child_environment,
+    config,
+    environment,
+    files,
+    folder,
+    folders,
+    lines,
+    outcome,
+    shared,
+    summary,
+    wait_until,
+)
+
+from results import checkpoint
+from results.run import Run
+from scripts import distributed
+from scripts.checks import BadInput
+from scripts.config import compose, make_task
+from scripts.devices import places, reserved
+from scripts.session import Session
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture
+def start_all(start):
+    """Start a run's processes as torchrun does, without the seconds that their imports take."""
+
+    def command(count, *arguments):
+        common = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+        common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+        ranks = [common | {"RANK": rank, "LOCAL_RANK": rank} for rank in range(count)]
+        texts = [{name: str(value) for name, value in rank.items()} for rank in ranks]
+        return [start("train", *arguments, environment=text) for text in texts]
+
+    return command
+
+
+@pytest.fixture
+def train_by(start_all):
+    """Train to the end: `train_by(2, *tiny())`; what the first process said."""
+
+    def command(count, *arguments):
+        children = start_all(count, *arguments)
+        assert [child.wait() for child in children] == [0] * count, [c.output for c in children]
+        assert [child.output for child in children[1:]] == [""] * (count - 1)
+        return children[0].output
+
+    return command
+
+
+@pytest.fixture
+def torchrun(tmp_path):
+    """Start the real one: `torchrun(2, *tiny())`; what it says is in its attribute `said`."""
+    started = []
+
+    def command(count, *arguments):
+        launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+        said = tmp_path / f"torchrun-{len(started)}"
+        with open(said, "w") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *launcher, "-m", "scripts.train", *arguments],
+                cwd=ROOT,
+                env=child_environment(),
+                stdout=file,
+                stderr=file,
+            )
+        process.said = said
+        started.append(process)
+        return process
+
+    yield command
+    for process in started:
+        process.terminate()
+        process.wait()
+
+
+def process_of(torchrun, rank):
+    """The id of one of torchrun's processes."""
+    children = Path(f"/proc/{torchrun.pid}/task/{torchrun.pid}/children").read_text().split()
+    wanted = f"RANK={rank}".encode()
+    found = [c for c in children if wanted in Path(f"/proc/{c}/environ").read_bytes().split(b"\0")]
+    return int(found[0])
+
+
+def evaluated(runs):
+    return max((len(lines(path.parent)) for path in runs.glob("*/*/*/metrics.jsonl")), default=0)
+
+
+# -- the same result -------------------------------------------------------------------------------
+
+KINDS = {
+    "clipping, accumulation": (2, ["optim=sgd", "clip_norm=0.05", "accumulate=2"]),
+    "adam, cosine, fp16": (2, ["schedule=cosine", "precision=fp16"]),
+    "batch norm, uneven shares": (
+        3,
+        ["optim=sgd", "accumulate=2", "task.model._target_=odd.BatchNormMLP"],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=pytest.mark.slow) if "fp16" in k else k for k in KINDS]
+)
+def test_the_number_of_processes_changes_no_loss(train_by, train, tiny, runs, tmp_path, kind):
+    count, chosen = KINDS[kind]
+    typed = [*tiny(task__steps=40, task__eval_every=1), *chosen]
+    assert train(*typed, f"paths.runs={tmp_path}/alone").code == 0
+    assert "finished in" in train_by(count, *typed)
+    one, many = folder(tmp_path / "alone"), folder(runs)
+    if "precision=fp16" in chosen:
+        # Each share's gradient is rounded to 11 bits.
+        losses = [[line["train/loss"] for line in lines(where)] for where in (one, many)]
+        assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    else:
+        assert lines(many) == [pytest.approx(line, rel=1e-5) for line in lines(one)]
+    # The same run, with the same files.
+    assert many.relative_to(runs) == one.relative_to(tmp_path / "alone")
+    assert {path.name for path in many.iterdir()} == {path.name for path in one.iterdir()}
+    assert summary(many).keys() == summary(one).keys()
+    assert environment(one)["processes"] == 1
+    assert environment(many)["processes"] == count
+    assert environment(many)["devices"] == ["cpu"] * count
+
+
+def test_a_finished_run_is_not_run_again_by_any_number(train_by, train, tiny, runs):
+    assert train().code == 0
+    before = files(runs)
+    assert "finished before" in train_by(2, *tiny())
+    assert files(runs) == before
+
+
+def test_all_leave_a_run_that_diverges_at_the_same_step(train_by, train, tiny, runs, tmp_path):
+    typed = [*tiny(task__steps=40, task__eval_every=7), "optim=sgd", "optim.lr=1e12"]
+    assert "diverged at step" in train_by(2, *typed)
+    assert train(*typed, f"paths.runs={tmp_path}/alone").code == 0
+    assert (
+        summary(folder(runs))["diverged_at"] == summary(folder(tmp_path / "alone"))["diverged_at"]
+    )
+
+
+# -- stopped, and gone on with ---------------------------------------------------------------------
+
+# What a stopped run must come to, it is compared with one that was not.
+LONG = {"task__steps": 120, "task__eval_every": 1, "train__checkpoint_seconds": 1e4}
+DROPOUT = {"task__model___target_": "odd.DropoutMLP"}
+DIED = "one of the 2 processes died; give the same command again to go on"
+
+
+@pytest.fixture
+def undisturbed(train_by, tiny, tmp_path):
+    """The outcome of a run by some processes that nothing stops."""
+
+    def outcome_of(count, **changes):
+        train_by(count, *tiny(**changes), f"paths.runs={tmp_path}/undisturbed")
+        return outcome(folder(tmp_path / "undisturbed"))
+
+    return outcome_of
+
+
+def resumed_at(where):
+    return [session["at_step"] for session in environment(where)["resumed"]]
+
+
+def test_torchrun_is_told_to_stop(torchrun, train_by, undisturbed, tiny, runs):
+    command = [2, *tiny(**LONG, **DROPOUT)]
+    first = torchrun(*command)
+    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
+    first.send_signal(signal.SIGTERM)
+    assert first.wait() != 0
+    assert first.said.read_text().count("stopped; give the same command again to go on") == 1
+    where = folder(runs)
+    step = checkpoint.read(where / checkpoint.CURRENT)["step"]
+    assert step == len(lines(where)) < 120
+    train_by(*command)
+    assert resumed_at(where) == [step]
+    assert outcome(where) == undisturbed(2, **LONG, **DROPOUT)
+
+
+def test_torchrun_loses_a_process(torchrun, train_by, tiny, runs):
+    command = [2, *tiny(**LONG | {"train__checkpoint_seconds": 0})]
+    first = torchrun(*command)
+    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
+    os.kill(process_of(first, 1), signal.SIGKILL)
+    assert first.wait() != 0
+    where = folder(runs)
+    assert DIED in first.said.read_text()
+    assert (summary(where)["status"], summary(where)["error"]) == ("failed", DIED)
+    train_by(*command)
+    assert resumed_at(where)[0] >= 4
+    assert summary(where)["status"] == "finished"
+    assert [line["step"] for line in lines(where)] == list(range(1, 121))
+
+
+@pytest.mark.slow
+def test_the_first_process_dies(start_all, train_by, tiny, runs):
+    command = [2, *tiny(**LONG | {"train__checkpoint_seconds": 0})]
+    first, second = start_all(*command)
+    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
+    first.kill()
+    assert second.wait() == 1
+    assert second.output.count(DIED) == 1
+    assert "finished in" in train_by(*command)
+    assert resumed_at(folder(runs))[0] >= 4
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_of_three_stops_all(start_all, train_by, undisturbed, tiny, runs):
+    # Three: a sum of three depends on their order, which DDP changes after its first step.
+    command = [3, *tiny(**LONG)]
+    children = start_all(*command)
+    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
+    children[2].signal(signal.SIGTERM)
+    assert [child.wait() for child in children] == [143] * 3, [c.output for c in children]
+    train_by(*command)
+    assert len(resumed_at(folder(runs))) == 1
+    assert outcome(folder(runs)) == undisturbed(3, **LONG)
+
+
+@pytest.mark.slow
+def test_another_number_of_processes_goes_on(start_all, train_by, undisturbed, tiny, runs):
+    children = start_all(2, *tiny(**LONG))
+    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
+    children[0].signal(signal.SIGTERM)
+    assert [child.wait() for child in children] == [143] * 2
+    train_by(3, *tiny(**LONG))
+    where = folder(runs)
+    assert [session["processes"] for session in environment(where)["resumed"]] == [3]
+    final, expected = summary(where)["final"], undisturbed(1, **LONG)[0]["final"]
+    assert final == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_state_that_lies_in_several_processes_wants_as_many(tiny):
+    session = Session(compose(tiny()), torch.device("cpu"))
+    saved = session.state_dict()["processes"] * 2
+    session._restore_own(saved)
+    parted = [own | {"task": {"rows": rank}} for rank, own in enumerate(saved)]
+    with pytest.raises(ValueError, match=r"2 processes have begun .* --nproc-per-node=2"):
+        session._restore_own(parted)
+
+
+def test_a_run_that_others_train_is_left_to_them(start_all, tiny, runs):
+    with Run(runs, compose(tiny())).locked():
+        children = start_all(2, *tiny())
+        assert [child.wait() for child in children] == [1, 1]
+    assert "another process is training it" in children[0].output
+    assert children[1].output == ""
+
+
+def test_a_failure_in_all_is_recorded_once(start_all, tiny, runs):
+    typed = ["optim=sgd", "optim._target_=odd.Raises", "+optim.at=4"]
+    children = start_all(2, *tiny(), *typed)
+    assert [child.wait() for child in children] == [1, 1]
+    assert summary(folder(runs))["error"] == "ArithmeticError: odd on purpose"
+    assert "process 1 of 2: ArithmeticError: odd on purpose" in children[1].output
+
+
+# -- what cannot be shared -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def as_first_of(monkeypatch):
+    """Let this process take itself for the first of some, which refuses before it meets others."""
+
+    def pretend(count):
+        for name, value in {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "RANK": 0}.items():
+            monkeypatch.setenv(name, str(value))
+        monkeypatch.setenv("LOCAL_RANK", "0")
+
+    return pretend
+
+
+def test_many_runs_are_refused(as_first_of, train, sweep, study, runs):
+    as_first_of(2)
+    for done in (train("-m", "seed=0,1"), sweep(*study())):
+        assert done.code == 2
+        assert "torchrun trains one run" in done.last
+        assert "sweep.devices_per_run=2" in done.last
+    assert folders(runs) == []
+
+
+def test_too_small_a_batch_is_refused(as_first_of, train, runs):
+    as_first_of(4)
+    done = train("task.batch_size=6", "accumulate=2")
+    assert done.code == 2
+    for word in ("4 processes", "task.batch_size=6", "accumulate=2"):
+        assert word in done.last
+    assert folders(runs) == []
+
+
+def test_a_task_without_a_batch_says_so(as_first_of, tmp_path):
+    task = make_task(compose(["task=rosenbrock", f"paths.data={tmp_path}"]), torch.device("cpu"))
+    as_first_of(2)
+    with pytest.raises(ValueError, match=r"no batch to cut into 2: it takes .* one process"):
+        distributed.shares(task, task.batch(0), 1)
+
+
+def test_each_process_needs_its_own_gpu(as_first_of, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.set_device", lambda device: None)
+    as_first_of(2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert distributed.own_device("auto") == torch.device("cuda:1")
+    assert distributed.own_device("cpu") == torch.device("cpu")
+    as_first_of(3)
+    with pytest.raises(BadInput, match=r"nproc-per-node=3.*2 GPU"):
+        distributed.own_device("auto")
+    as_first_of(2)
+    with pytest.raises(BadInput, match=r"train\.device=cuda:1 .* 1 GPU"):
+        distributed.own_device("cuda:1")
+
+
+# -- sweeps of runs on several devices -------------------------------------------------------------
+
+
+SEVERAL = ["sweep.devices_per_run=2", "sweep.jobs_per_device=2"]
+
+
+def test_a_run_of_many_is_trained_by_torchrun(start, tiny, runs):
+    child = start("train", "-m", *tiny(), *SEVERAL, "seed=3", "hydra/launcher=basic")
+    assert child.wait() == 0, child.output
+    assert summary(folder(runs))["status"] == "finished"
+    assert config(folder(runs))["seed"] == 3
+    assert environment(folder(runs))["processes"] == 2
+
+
+@pytest.mark.slow
+def test_a_sweep_of_runs_on_two_places(start, tiny, runs, study, conf):
+    chosen = study(rows={"SGD": {"optim": "sgd"}})
+    command = ["sweep", *chosen, *shared(tiny()), *SEVERAL]
+    child = start(*command, conf=conf)
+    assert child.wait() == 0, child.output
+    assert [environment(where)["processes"] for where in folders(runs)] == [2, 2]
+    again = start(*command, conf=conf)
+    assert again.wait() == 0 and "2 ended before" in again.output
+
+
+@pytest.mark.slow
+def test_a_sweep_stops_its_torchruns(start, tiny, runs):
+    command = ["train", "-m", *tiny(**LONG | {"task__steps": 2000}), *SEVERAL, "seed=0,1"]
+    child = start(*command)
+    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
+    child.signal(signal.SIGTERM)
+    assert child.wait() == 143, child.output
+    assert (folder(runs) / checkpoint.CURRENT).exists()
+
+
+@pytest.mark.parametrize("typed", ["sweep.devices_per_run=0", "sweep.devices_per_run=2"])
+def test_more_devices_than_there_are_are_refused(train, runs, typed):
+    done = train("-m", "seed=0,1", typed)
+    assert done.code == 2
+    assert typed in done.last
+    assert folders(runs) == []
+
+
+def test_places_of_several_devices(monkeypatch):
+    assert places("cpu", 4, 2) == 2
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    assert (places("auto", 1, 2), places("auto", 2, 1), places("cuda:1", 2, 1)) == (2, 8, 2)
+    with pytest.raises(BadInput, match=r"devices_per_run=5: .* 4 GPU"):
+        places("auto", 1, 5)
+
+
+def test_reserved_gpus_differ(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    monkeypatch.setattr("scripts.devices.identifier", lambda device: f"gpu-{device.index}")
+    waited = []
+
+    class EnoughError(Exception):
+        pass
+
+    def stop(seconds):
+        waited.append(seconds)
+        raise EnoughError
+
+    monkeypatch.setattr("scripts.devices.time.sleep", stop)
+    with reserved("auto", 2, 2) as some, reserved("auto", 2, 2) as others:
+        assert [device.index for device in some] == [0, 1]
+        assert [device.index for device in others] == [2, 0]
+        with reserved("auto", 2, 1) as (last,):
+            assert last.index == 1
+            # One place is left, on the GPU that has another: nothing is held while it waits.
+            with pytest.raises(EnoughError), reserved("auto", 2, 2):
+                pass
+        with reserved("auto", 2, 2) as rest:
+            assert [device.index for device in rest] == [1, 2]

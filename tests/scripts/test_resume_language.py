@@ -1,0 +1,78 @@
+"""Recurrent models stopped anywhere go on with the state, the masks and the weights they had."""
+
+import signal
+
+import pytest
+from running import environment, folder, outcome, typed, wait_until
+
+from results import checkpoint
+
+AWD = {"task": "ptb_awd_lstm", "task.model.embedding": 4, "task.model.units": 6}
+SMALL = {"task.batch_size": 4, "task.bptt": 9}  # epochs of 27 steps
+
+# Hidden states in the middle of the second epoch; masks drawn in every step; first weights that are
+# read from files.
+KINDS = {
+    "ptb_lstm": {"task": "ptb_lstm", "task.model.units": 6, "task.layers": 2, **SMALL},
+    "ptb_awd_lstm, accumulated": {**AWD, "accumulate": 2, "clip_norm": 0.25, **SMALL},
+    "imdb_lstm": {
+        "task": "imdb_lstm",
+        "task.model.words": 8,
+        "task.model.dimensions": 4,
+        "task.model.units": 6,
+        "task.flip_probability": 0.2,
+        "task.batch_size": 8,
+    },
+}
+
+
+def spelled(value):
+    """As Hydra reads it on a command line."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{spelled(item)}" for key, item in value.items()) + "}"
+    return f"[{','.join(value)}]" if isinstance(value, list) else str(value)
+
+
+def saved_step(runs):
+    for path in runs.glob("*/*/*/checkpoint.pt"):
+        try:
+            return checkpoint.read(path)["step"]
+        except (checkpoint.Damaged, OSError):
+            pass
+    return 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_in_the_middle(start, penn_treebank, movie_reviews, tmp_path, kind):
+    source = movie_reviews if kind == "imdb_lstm" else penn_treebank
+    command = typed(
+        {
+            "data": "full",
+            "task.sources.full": spelled(source),
+            "optim": "adam",
+            "optim.lr": 0.01,
+            "task.steps": 60,
+            "task.eval_every": 20,
+            "logger": "none",
+            "train.device": "cpu",
+            "train.checkpoint_seconds": 0,
+            "paths.data": tmp_path / "data",
+        }
+        | KINDS[kind]
+    )
+    runs = tmp_path / "runs"
+
+    def train(where):
+        return start("train", *command, f"paths.runs={where}")
+
+    child = train(runs)
+    wait_until(lambda: saved_step(runs) >= 33 or not child.running, "step 33", pause=0)
+    assert child.kill() == -signal.SIGKILL, child.output
+    child = train(runs)
+    assert child.wait() == 0, child.output
+    child = train(tmp_path / "undisturbed")
+    assert child.wait() == 0, child.output
+    # metrics.jsonl and the weights' hash, bit for bit.
+    assert outcome(folder(runs)) == outcome(folder(tmp_path / "undisturbed"))
+    [session] = environment(folder(runs))["resumed"]
+    assert session["at_step"] >= 33

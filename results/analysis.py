@@ -34,14 +34,19 @@ class Point:
         """Whether every run of it finished or diverged."""
         return self.count("finished") + self.count("diverged") == self.planned
 
-    def values_of(self, metric: str, study: Study) -> list[float]:
-        """The metric of each seed that finished, or of each of its trials."""
-        finished = (record for record in self.records if record.status == "finished")
-        return [value for r in finished for value in r.values(metric, study.select.at)]
+    def values_of(self, metric: str, study: Study, at: str | None = None) -> list[float]:
+        """The metric of each seed that finished, or of each of its trials.
 
-    def estimate(self, metric: str, study: Study) -> Estimate | None:
+        At the evaluation that the study's rule looks at, or else at the "last" or the "best" one.
+        """
+        rule = study.select
+        evaluations = rule.evaluations if at is None else 1
+        finished = (record for record in self.records if record.status == "finished")
+        return [v for r in finished for v in r.values(metric, at or rule.at, evaluations)]
+
+    def estimate(self, metric: str, study: Study, at: str | None = None) -> Estimate | None:
         """The statistic over the seeds that finished; None where none did."""
-        values = self.values_of(metric, study)
+        values = self.values_of(metric, study, at)
         return estimate(values, study.statistic) if values else None
 
 
@@ -53,7 +58,7 @@ class Row:
         points: all grid points, in the grid's order.
         best: the one that the study's rule chooses, None while nothing has finished.
         estimates: metric → statistic over seeds at `best`.
-        printed: the paper's number, None where it prints none.
+        printed: the paper's numbers, by what they are: a key of the grid or a metric.
     """
 
     row: str
@@ -61,7 +66,7 @@ class Row:
     points: list[Point]
     best: Point | None
     estimates: dict[str, Estimate]
-    printed: float | None
+    printed: dict[str, float]
 
     @property
     def complete(self) -> bool:
@@ -165,8 +170,14 @@ def make_row(study: Study, label: str, column: str, points: list[Point]) -> Row:
         points=points,
         best=best,
         estimates={metric: value for metric, value in found.items() if value is not None},
-        printed=printed(study.paper, study.published, label, column) if study.published else None,
+        printed=in_print(study, label, column),
     )
+
+
+def in_print(study: Study, label: str, column: str) -> dict[str, float]:
+    tables = printed_quantities(study)
+    found = {what: printed(study.paper, t, label, column) for what, t in tables.items()}
+    return {what: value for what, value in found.items() if value is not None}
 
 
 def choose(study: Study, points: list[Point]) -> Point | None:
@@ -198,11 +209,10 @@ def at_edge(study: Study, row: Row) -> str | None:
     return None
 
 
-def printed_quantity(study: Study) -> str | None:
-    """What the paper's numbers are: a key of the grid or a metric."""
-    if study.published is None:
-        return None
-    return published(study.paper)["tables"][study.published]["value"]
+def printed_quantities(study: Study) -> dict[str, str]:
+    """What the paper's numbers are, a key of the grid or a metric → the table that prints them."""
+    tables = published(study.paper)["tables"]
+    return {tables[name]["value"]: name for name in study.published}
 
 
 def warnings(result: Result) -> list[str]:

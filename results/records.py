@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import yaml
@@ -73,8 +74,15 @@ class Record:
             return self.summary.get("final", {}).get(metric)
         return self.summary.get("best", {}).get(metric, {}).get("value")
 
-    def values(self, metric: str, at: str) -> list[float]:
-        """The same, one value for each trial where the run's last evaluation has them."""
+    def values(self, metric: str, at: str, evaluations: int = 1) -> list[float]:
+        """The same, one value for each trial where the run's last evaluation has them.
+
+        With more `evaluations`, the mean over so many at the end, or over all that there were.
+        """
+        if evaluations > 1:
+            _, values = self.curves.get(metric, ([], []))
+            known = [value for value in values[-evaluations:] if value is not None]
+            return [fmean(known)] if known else []
         if at == "last" and metric in self.summary.get("trials", {}):
             return self.summary["trials"][metric]
         value = self.value(metric, at)

@@ -5,21 +5,26 @@ Written down in `conf/study/<paper>/<name>.yaml`:
     title:       what it is
     reproduces:  the tables and figures of the paper that it stands for
     notes:       where it departs from the paper, and choices that the paper leaves open
+    like:        another study, such as lp_adam/table2; what is not said here is said there, and
+                 `columns` and `rows` may be lists of labels there
     columns:     label → settings; a column is a task, or a task with settings of its own
     rows:        label → settings; a row is an optimizer with its fixed settings
     grid:        key → values tried in every row
     seeds:       how many, counted from 0
     select:      {metric, at: last | best, mode: min | max}: which grid point is a row's best,
-                 by the mean over seeds; its worst, where the metric is better the other way
+                 by the mean over seeds; its worst, where the metric is better the other way;
+                 with at: last and evaluations: N, values are means over the last N evaluations
     report:      metrics that the table shows, at the same `at`
     statistic:   mean (± standard deviation), mean_se or median (± standard error)
-    published:   table in results/published/<paper>.yaml with the paper's numbers, or null
+    published:   tables in results/published/<paper>.yaml with the paper's numbers
     figures:     name → {title, rows, metric}: learning curves as in the paper's figures, over the
                  steps, or with x: METRIC over another metric
     profiles:    paper | short | smoke → settings, and where they are fewer: `seeds`, a `grid` with
                  some keys' values, `columns` as a list of labels
 
-Settings are overrides of a run's config, as typed on the command line.
+Settings are overrides of a run's config, as typed on the command line. In a row or a profile, the
+label of a column holds settings for that column alone, which come after all others. A column, or a
+profile's part for it, may have `seeds` of its own.
 """
 
 import itertools
@@ -57,6 +62,7 @@ class Select:
     metric: str
     at: Literal["last", "best"]
     mode: Literal["min", "max"]
+    evaluations: int = 1
 
     @property
     def worst(self) -> bool:
@@ -112,7 +118,7 @@ class Study:
     select: Select
     report: list[str]
     statistic: Statistic
-    published: str | None
+    published: list[str]
     figures: dict[str, Figure]
     profiles: dict[str, Settings]
 
@@ -128,26 +134,30 @@ class Study:
         """
         if profile not in self.profiles:
             raise StudyError(f"profile={profile}: study {self.name} has {', '.join(self.profiles)}")
-        budget = dict(self.profiles[profile])
-        seeds = range(budget.pop("seeds", self.seeds))
-        columns = budget.pop("columns", list(self.columns))
-        grid = self.grid | budget.pop("grid", {})
+        wanted = self.profiles[profile]
+        grid = self.grid | wanted.get("grid", {})
         points = [
             dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
         ]
-        common = {"data": data, "profile": profile, "group": self.name}
         return [
-            Cell(
-                row,
-                column,
-                point,
-                seed,
-                common | self.columns[column] | self.rows[row] | budget | point | {"seed": seed},
-            )
-            for column, row in itertools.product(columns, self.rows)
+            Cell(row, column, point, seed, settings | point | {"seed": seed})
+            for column in wanted.get("columns", self.columns)
+            for row in self.rows
+            for settings, seeds in [self.settings(profile, data, row, column)]
             for point in points
-            for seed in seeds
+            for seed in range(seeds)
         ]
+
+    def settings(self, profile: str, data: str, row: str, column: str) -> tuple[Settings, int]:
+        """What all runs of a row in a column share, and how many seeds there are."""
+        parts = [self.columns[column], self.rows[row], self.profiles[profile]]
+        own = [part[column] for part in parts if column in part]
+        said = {"data": data, "profile": profile, "group": self.name, "seeds": self.seeds}
+        for part in parts + own:
+            said |= {k: v for k, v in part.items() if not isinstance(v, dict)}
+        seeds = said.pop("seeds")
+        said.pop("columns", None)
+        return said, seeds
 
 
 def load(name: str, folder: Path) -> Study:
@@ -156,14 +166,10 @@ def load(name: str, folder: Path) -> Study:
     Raises:
         StudyError: a key is missing or unknown, or names something that is not there.
     """
-    try:
-        text = yaml.load((folder / f"{name}.yaml").read_text(), Loader)
-    except yaml.YAMLError as error:
-        raise StudyError(f"study {name}: {' '.join(str(error).split())}") from error
-    if not isinstance(text, dict):
-        raise StudyError(f"study {name}: must hold keys and values")
+    text = read(name, folder)
     check_keys(f"study {name}", text, Study.__dataclass_fields__.keys() - {"name"})
     check_shapes(name, text)
+    text["select"].setdefault("evaluations", 1)
     check_keys(f"study {name}: select", text["select"], Select.__dataclass_fields__)
     for key, figure in text["figures"].items():
         mapping(f"study {name}: figure {key}", figure).setdefault("x", "step")
@@ -171,9 +177,7 @@ def load(name: str, folder: Path) -> Study:
     text["select"] = Select(**text["select"])
     text["figures"] = {key: Figure(**value) for key, value in text["figures"].items()}
     study = Study(name=name, **text)
-    check_one_of(f"study {name}: select.at", study.select.at, ("last", "best"))
-    check_one_of(f"study {name}: select.mode", study.select.mode, ("min", "max"))
-    check_one_of(f"study {name}: select.metric", study.select.metric, METRICS)
+    check_select(study)
     check_one_of(f"study {name}: statistic", study.statistic, STATISTICS)
     for metric in study.report:
         check_one_of(f"study {name}: report", metric, METRICS)
@@ -187,14 +191,60 @@ def load(name: str, folder: Path) -> Study:
     return study
 
 
+def read(name: str, folder: Path) -> Settings:
+    """What the YAML says, completed from the study that it is like."""
+    try:
+        text = yaml.load((folder / f"{name}.yaml").read_text(), Loader)
+    except FileNotFoundError as error:
+        raise StudyError(f"study {name}: there is no {error.filename}") from error
+    except yaml.YAMLError as error:
+        raise StudyError(f"study {name}: {' '.join(str(error).split())}") from error
+    if not isinstance(text, dict):
+        raise StudyError(f"study {name}: must hold keys and values")
+    if "like" not in text:
+        return text
+    other = read(text.pop("like"), folder)
+    for part in ("columns", "rows"):
+        if isinstance(labels := text.get(part), list):
+            if unknown := [label for label in labels if label not in other[part]]:
+                raise StudyError(f"study {name}: {part}: there is no {', '.join(unknown)}")
+            text[part] = {label: other[part][label] for label in labels}
+    text = other | text
+    kept = text["columns"].keys()
+    left_out = other["columns"].keys() - kept
+    for part in ("rows", "profiles"):
+        text[part] = {
+            label: {key: value for key, value in settings.items() if key not in left_out}
+            for label, settings in text[part].items()
+        }
+    for profile in text["profiles"].values():
+        if "columns" in profile:
+            profile["columns"] = [label for label in profile["columns"] if label in kept]
+    return text
+
+
+def check_select(study: Study) -> None:
+    where, rule = f"study {study.name}: select", study.select
+    check_one_of(f"{where}.at", rule.at, ("last", "best"))
+    check_one_of(f"{where}.mode", rule.mode, ("min", "max"))
+    check_one_of(f"{where}.metric", rule.metric, METRICS)
+    check_count(f"{where}.evaluations", rule.evaluations)
+    if rule.at == "best" and rule.evaluations > 1:
+        raise StudyError(f"{where}.evaluations: {rule.evaluations}: needs at: last")
+
+
 def check_shapes(name: str, text: Settings) -> None:
     """Raise StudyError where a part of the YAML is no mapping, list or number as it should be."""
     for key in ("columns", "rows", "profiles"):
         for label, settings in mapping(f"study {name}: {key}", text[key]).items():
             mapping(f"study {name}: {key}: {label}", settings)
+            for setting, value in settings.items():
+                nested = isinstance(value, dict) and (key, setting) != ("profiles", "grid")
+                if nested and (key == "columns" or setting not in text["columns"]):
+                    raise StudyError(f"study {name}: {key}: {label}: there is no column {setting}")
     for key in ("select", "figures", "grid"):
         mapping(f"study {name}: {key}", text[key])
-    for key in ("reproduces", "notes", "report"):
+    for key in ("reproduces", "notes", "report", "published"):
         if not isinstance(text[key], list):
             raise StudyError(f"study {name}: {key}: must be a list")
     check_grid(f"study {name}: grid", text["grid"])
@@ -211,10 +261,19 @@ def check_shapes(name: str, text: Settings) -> None:
         )
         if not named or profile.get("columns") == [] or len(set(columns)) < len(columns):
             raise StudyError(f"{where}: columns: {columns}: must be a list of the study's columns")
-    seeds = [text["seeds"], *(profile.get("seeds", 1) for profile in text["profiles"].values())]
-    for count in seeds:
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            raise StudyError(f"study {name}: seeds: {count}: must be a whole number above 0")
+    parts = [text, *text["columns"].values(), *text["profiles"].values()]
+    parts += [part for p in text["profiles"].values() for part in p.values() if is_mapping(part)]
+    for part in parts:
+        check_count(f"study {name}: seeds", part.get("seeds", 1))
+
+
+def is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def check_count(where: str, count: Any) -> None:
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise StudyError(f"{where}: {count}: must be a whole number above 0")
 
 
 def check_grid(where: str, grid: Settings) -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from math import floor, isfinite, log10
 from typing import Any
 
-from results.analysis import Point, Result, Row, printed_quantity, warnings
+from results.analysis import Point, Result, Row, printed_quantities, warnings
 from results.metrics import METRICS
 from results.published import published
 from results.statistics import Estimate
-from results.study import STATISTICS, Study
+from results.study import STATISTICS, Select, Study
 
 
 @dataclass(frozen=True)
@@ -25,45 +25,49 @@ class Table:
 
 def tabulate(result: Result) -> Table:
     study = result.study
-    quantity = printed_quantity(study)
+    printed = printed_quantities(study)
     keys = list(study.grid)
     headers = ["method"]
     if len(study.columns) > 1:
         headers.append("column")
     for key in keys:
         headers.append(f"{'worst' if study.select.worst else 'best'} {short(key)}")
-        if key == quantity:
+        if key in printed:
             headers += ["in print", "ratio"]
     for metric in study.report:
         headers += [METRICS[metric].label, "95% interval"]
-        if metric == quantity:
+        if metric in printed:
             headers += ["in print", "difference", "inside"]
+        if study.select.at == "best":
+            headers.append(f"{METRICS[metric].label}, last")
     headers += ["runs", "diverged"]
-    rows = [line(row, result, quantity) for row in result.rows]
+    rows = [line(row, result) for row in result.rows]
     return Table(
         title(result), headers, rows, [*study.notes, *provenance(result), *warnings(result)]
     )
 
 
-def line(row: Row, result: Result, quantity: str | None) -> list[str]:
+def line(row: Row, result: Result) -> list[str]:
     study = result.study
+    printed = printed_quantities(study)
     cells = [row.row]
     if len(study.columns) > 1:
         cells.append(row.column)
     for key in study.grid:
         value = row.best.values[key] if row.best else None
         cells.append(number(value))
-        if key == quantity:
-            cells += [number(row.printed), ratio(value, row.printed)]
+        if key in printed:
+            theirs = row.printed.get(key)
+            cells += [number(theirs), ratio(value, theirs)]
     for metric in study.report:
         found = row.estimates.get(metric)
         cells += [center_and_spread(found, study.statistic), interval(found)]
-        if metric == quantity:
-            cells += [
-                number(row.printed),
-                difference(found, row.printed),
-                inside(found, row.printed),
-            ]
+        if metric in printed:
+            theirs = row.printed.get(metric)
+            cells += [number(theirs), difference(found, theirs), inside(found, theirs)]
+        if study.select.at == "best":
+            last = row.best.estimate(metric, study, at="last") if row.best else None
+            cells.append(center_and_spread(last, study.statistic))
     ended = row.count("finished") + row.count("diverged")
     return [*cells, f"{ended}/{row.planned}", str(row.count("diverged"))]
 
@@ -83,7 +87,7 @@ def provenance(result: Result) -> list[str]:
     said = [f"{how_chosen(study)} Seeds: {seeds}{trials}."]
     if study.published:
         source = published(study.paper)
-        printed_in = source["tables"][study.published]["title"]
+        printed_in = ". ".join(source["tables"][name]["title"] for name in study.published)
         said.append(f"In print: {source['authors']}, “{source['title']}”. {printed_in}.")
     if hardware := hardware_of(result):
         said.append(f"Made on {'; '.join(hardware)}. Commit {', '.join(commits_of(result))}.")
@@ -94,10 +98,16 @@ def provenance(result: Result) -> list[str]:
 def how_chosen(study: Study) -> str:
     rule = study.select
     chosen = f"{'Worst' if rule.worst else 'Best'}: {rule.mode}imum of {rule.metric}"
-    where = f"{chosen} ({rule.at} evaluation), by the mean over seeds. " if study.grid else ""
+    where = f"{chosen} ({evaluated(rule)}), by the mean over seeds. " if study.grid else ""
     return (
-        f"{where}Values: {STATISTICS[study.statistic]}, and the 95% bootstrap interval over seeds."
+        f"{where}Values ({evaluated(rule)}): {STATISTICS[study.statistic]}, and the 95% bootstrap "
+        "interval over seeds."
     )
+
+
+def evaluated(rule: Select) -> str:
+    last = "last evaluation" if rule.evaluations == 1 else f"last {rule.evaluations} evaluations"
+    return last if rule.at == "last" else "best evaluation of each run"
 
 
 def hardware_of(result: Result) -> list[str]:
@@ -258,6 +268,10 @@ def grid_point(row: Row, point: Point, result: Result) -> dict[str, Any]:
         found = point.estimate(metric, study)
         for name in ("center", "spread", "low", "high", "n"):
             said[f"{metric} {name}"] = getattr(found, name) if found else None
-    if quantity := printed_quantity(study):
-        said[f"in print: {quantity}"] = row.printed
+        if METRICS[metric].better:
+            other = "last" if study.select.at == "best" else "best"
+            found = point.estimate(metric, study, at=other)
+            said[f"{metric} {other} center"] = found.center if found else None
+    for quantity in printed_quantities(study):
+        said[f"in print: {quantity}"] = row.printed.get(quantity)
     return said

@@ -37,11 +37,12 @@ def find(name: str) -> Study:
     except StudyError as error:
         raise BadInput(str(error)) from error
     tables = published(study.paper)["tables"]
-    if study.published is not None and study.published not in tables:
-        raise BadInput(
-            f"study {name}: published: {study.published}: must be null or one of "
-            f"{', '.join(tables) or 'the tables of a paper'}"
-        )
+    for table in study.published:
+        if table not in tables:
+            raise BadInput(
+                f"study {name}: published: {table}: must be one of "
+                f"{', '.join(tables) or 'the tables of a paper'}"
+            )
     return study
 
 

@@ -108,7 +108,7 @@ def make_study() -> Callable[..., Study]:
         select=Select(metric="train/loss", at="last", mode="min"),
         report=["train/loss", "test/accuracy"],
         statistic="mean",
-        published="table2",
+        published=["table2"],
         figures={"fig": Figure(title="Figure", rows=["AMSGrad", "AdaMax"], metric="train/loss")},
         profiles={"paper": {}, "short": {"seeds": 1}, "smoke": {"seeds": 2, "task.epochs": 1}},
     )

@@ -22,5 +22,12 @@ def published(paper: str) -> dict[str, Any]:
 
 
 def printed(paper: str, table: str, row: str, column: str) -> float | None:
-    """The number in print, or None where the paper prints none."""
-    return published(paper)["tables"][table]["rows"].get(row, {}).get(column)
+    """The number in print, or None where the paper prints none.
+
+    A column in print may stand for several: `stands_for` of a table lists them.
+    """
+    found = published(paper)["tables"][table]
+    for whole, parts in found.get("stands_for", {}).items():
+        if column in parts:
+            column = whole
+    return found["rows"].get(row, {}).get(column)

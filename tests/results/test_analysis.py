@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 import results.published
-from results.analysis import printed_quantity, warnings
+from results.analysis import printed_quantities, warnings
 from results.study import Select
 
 
@@ -143,9 +143,9 @@ def test_columns_are_judged_each_by_itself(make_study, make_result):
     assert found["AMSGrad", "FC-2"].best.values["optim.lr"] == 1e-3
     assert found["AMSGrad", "ResNet-50"].best.values["optim.lr"] == 1e-4
     # Each has the number of its own column of table 2.
-    assert found["AMSGrad", "FC-2"].printed == 1e-3
-    assert found["AMSGrad", "ResNet-50"].printed == 3e-4
-    assert found["AdaMax", "ResNet-50"].printed == 3e-4
+    assert found["AMSGrad", "FC-2"].printed == {"optim.lr": 1e-3}
+    assert found["AMSGrad", "ResNet-50"].printed == {"optim.lr": 3e-4}
+    assert found["AdaMax", "ResNet-50"].printed == {"optim.lr": 3e-4}
 
 
 def test_two_keys_are_chosen_together(make_study, make_result):
@@ -252,20 +252,20 @@ def test_a_changed_study_is_not_called_by_its_profile(make_study, make_result):
 
 def test_the_printed_rate_stands_beside_the_row(make_study, make_result):
     result = make_result(make_study(), by_rate(MIDDLE))
-    assert printed_quantity(result.study) == "optim.lr"
-    assert [row.printed for row in result.rows] == [1e-3, 1e-3]
+    assert printed_quantities(result.study) == {"optim.lr": "table2"}
+    assert [row.printed for row in result.rows] == [{"optim.lr": 1e-3}] * 2
 
 
 def test_a_row_that_the_paper_lacks_has_no_printed_number(make_study, make_result):
     rows = {"SGD": {"optim": "sgd"}}
     study = make_study(rows=rows, figures={})
-    assert make_result(study, by_rate(MIDDLE)).rows[0].printed is None
+    assert make_result(study, by_rate(MIDDLE)).rows[0].printed == {}
 
 
 def test_a_study_of_no_table_has_no_printed_numbers(make_study, make_result):
-    study = make_study(published=None)
-    assert printed_quantity(study) is None
-    assert make_result(study, by_rate(MIDDLE)).rows[0].printed is None
+    study = make_study(published=[])
+    assert printed_quantities(study) == {}
+    assert make_result(study, by_rate(MIDDLE)).rows[0].printed == {}
 
 
 def test_all_printed_tables_say_what_their_numbers_are():

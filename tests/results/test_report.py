@@ -178,6 +178,6 @@ def test_the_page_of_no_runs_is_written(make_study, tmp_path):
 
 
 def test_a_study_of_ones_own_needs_no_published_numbers(make_study, tmp_path):
-    study = make_study(name="mine/first", published=None)
+    study = make_study(name="mine/first", published=[])
     page = write_report([study], [], [], tmp_path)
     assert "mine/first" in page.read_text()

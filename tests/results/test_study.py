@@ -29,7 +29,7 @@ seeds: 2
 select: {metric: train/loss, at: last, mode: min}
 report: [train/loss]
 statistic: mean
-published: null
+published: []
 figures:
   fig: {title: F, rows: [one], metric: train/loss}
 profiles:

@@ -78,7 +78,7 @@ def test_a_best_rate_off_the_printed_one_is_a_ratio(make_study, make_result):
 def test_a_printed_metric_has_a_difference_and_lies_inside_or_not(
     make_study, make_result, paper_with_accuracies
 ):
-    study = make_study(name=f"{paper_with_accuracies}/toy", published="t")
+    study = make_study(name=f"{paper_with_accuracies}/toy", published=["t"])
     made = table.tabulate(make_result(study, outcome))
     assert "ratio" not in made.headers
     first, second = as_dicts(made)
@@ -106,7 +106,7 @@ def test_a_worst_grid_point_is_called_the_worst(make_study, make_result):
 
 
 def test_without_a_grid_nothing_is_chosen(make_study, make_result):
-    study = make_study(grid={}, published=None)
+    study = make_study(grid={}, published=[])
     made = table.tabulate(make_result(study, lambda cell: {"train/loss": 0.5}))
     assert made.headers[:2] == ["method", "training loss"]
     assert not any("Best" in note or "best" in note for note in made.notes)
@@ -349,7 +349,7 @@ def test_csv_keeps_text_with_commas_and_quotes(make_study, make_result):
 
 
 def test_csv_of_a_study_without_printed_numbers_has_no_column_for_them(make_study, make_result):
-    [row, *_] = read_csv(make_result(make_study(published=None), outcome))
+    [row, *_] = read_csv(make_result(make_study(published=[]), outcome))
     assert not [name for name in row if name.startswith("in print")]
 
 

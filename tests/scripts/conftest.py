@@ -141,7 +141,7 @@ STUDY = {
     "select": {"metric": "train/loss", "at": "last", "mode": "min"},
     "report": ["train/loss", "test/accuracy"],
     "statistic": "mean",
-    "published": None,
+    "published": [],
     "figures": {},
     "profiles": {"paper": {}, "smoke": {}},
 }

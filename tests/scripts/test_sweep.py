@@ -338,7 +338,7 @@ def test_a_setting_may_follow_one_of_the_grid(sweep, runs, study, conf):
 
 
 def test_a_table_that_the_paper_has_not_is_refused(sweep, runs, study):
-    done = sweep(*study(published="table9"))
+    done = sweep(*study(published=["table9"]))
     assert done.code == 2
-    assert "published: table9: must be null or one of table1, table2, table3" in done.err
+    assert "published: table9: must be one of table1, table2, table3" in done.err
     assert not folders(runs)

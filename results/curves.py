@@ -1,7 +1,8 @@
-"""What figures show, as numbers: learning curves, paths, and a metric over one key of the grid."""
+"""What figures show, as numbers: curves, paths, a metric over one key of the grid or over two."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,67 @@ def sensitivity(row: Row, key: str, metric: str, study: Study) -> Band | None:
     seeds = max(map(len, found))
     padded = [values + [None] * (seeds - len(values)) for values in found]
     return band(places, list(zip(*padded, strict=True)), study.statistic)
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Cells line by line: a number or a word in each, and a value that colours it or None."""
+
+    texts: list[list[str]]
+    colours: list[list[float | None]]
+    x: list[str]
+    y: list[str]
+
+
+def over_grid(row: Row, wanted: Figure, study: Study) -> HeatMap | None:
+    """The metric over two keys of the grid, other keys at their best; None where no run has it.
+
+    A cell says nan where all seeds diverged, and has a star where some did.
+    """
+    xs, ys = ([*dict.fromkeys(p.values[key] for p in row.points)] for key in (wanted.x, wanted.y))
+    texts, colours = [], []
+    for y in ys:
+        found = [
+            [p for p in row.points if (p.values[wanted.x], p.values[wanted.y]) == (x, y)]
+            for x in xs
+        ]
+        means = [best_mean(points, wanted.metric, study) for points in found]
+        colours.append(means)
+        texts.append([cell_text(*pair) for pair in zip(found, means, strict=True)])
+    if all(value is None for line in colours for value in line):
+        return None
+    return HeatMap(texts, colours, [spell(x) for x in xs], [spell(y) for y in ys])
+
+
+def best_mean(points: list[Point], metric: str, study: Study) -> float | None:
+    """The mean over the seeds that finished at the best of some grid points."""
+    best = choose(study, points)
+    values = best.values_of(metric, study) if best else []
+    return fmean(values) if values else None
+
+
+def cell_text(points: list[Point], mean: float | None) -> str:
+    diverged = any(point.count("diverged") for point in points)
+    if mean is None:
+        return "nan" if diverged else ""
+    return f"{mean:.3g}{'*' if diverged else ''}"
+
+
+def over_trials(row: Row, wanted: Figure) -> HeatMap | None:
+    """A metric of each trial of the first run, `across` in a line."""
+    assert row.best is not None and wanted.across is not None
+    finished = (record for record in row.best.records if record.status == "finished")
+    trials = next(finished).summary["trials"]
+    if wanted.metric not in trials:
+        return None
+    numbers, shades = trials[wanted.metric], trials[wanted.colour or wanted.metric]
+    starts = range(0, len(numbers), wanted.across)
+    lines = [[f"{v:.4g}" for v in numbers[i : i + wanted.across]] for i in starts]
+    colours = [list(shades[i : i + wanted.across]) for i in starts]
+    padding = [None] * (wanted.across - len(colours[-1]))
+    lines[-1] += [""] * len(padding)
+    colours[-1] += padding
+    return HeatMap(lines, colours, [str(i + 1) for i in range(wanted.across)], [])
 
 
 def place(study: Study, key: str, value: Any) -> Any:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from results.analysis import Result, Row
-from results.curves import Band, drawn_curve, sensitivity
+from results.curves import Band, HeatMap, drawn_curve, over_grid, over_trials, sensitivity
 from results.files import replacing
 from results.metrics import METRICS
-from results.study import STATISTICS, Study, is_number
+from results.study import STATISTICS, Figure, Study, is_number
 from results.table import number, short
 
 # Okabe & Ito's colours, which colour-blind readers can tell apart, then the same dashed.
@@ -33,12 +33,15 @@ def draw(result: Result, folder: Path) -> list[Path]:
     study = result.study
     written = []
     for name, wanted in study.figures.items():
+        path = folder / f"{result.name}.{name}.png"
+        if wanted.is_heat_map:
+            written += plot_heat_maps(heat_maps(result, wanted), path, wanted, result)
+            continue
         panels: Panels = {column: {} for column in study.columns}
         for row in result.rows:
             point = row.best if row.row in wanted.rows else None
             if point and (found := drawn_curve(point, wanted, study.statistic)):
                 panels[row.column][label(row)] = found
-        path = folder / f"{result.name}.{name}.png"
         log_x = wanted.x != "step" and METRICS[wanted.x].log
         written += plot(panels, path, wanted.title, result, wanted.x, wanted.metric, log_x=log_x)
     for key in study.grid:
@@ -129,12 +132,78 @@ def plot(
     of_what = averaged(result, metric, lines, over_steps=x not in result.study.grid)
     made = f"{result.study.name}, {result.made_with}, {of_what}"
     figure.suptitle(f"{heading}\n{made}", fontsize=9)
+    return save(figure, path)
+
+
+def save(figure: Any, path: Path) -> list[Path]:
+    """Write a picture as PNG and PDF; return the PNG's path."""
     for target in (path, path.with_suffix(".pdf")):
         picture = io.BytesIO()
         figure.savefig(picture, format=target.suffix[1:], dpi=150)
         with replacing(target) as file:
             file.write(picture.getvalue())
     return [path]
+
+
+def heat_maps(result: Result, wanted: Figure) -> dict[str, HeatMap]:
+    """A panel for each row and column of which something finished."""
+    rows = [row for row in result.rows if row.best and row.row in wanted.rows]
+    several = len(result.study.columns) > 1
+    names = [f"{row.row}, {row.column}" if several else row.row for row in rows]
+    found = [
+        over_grid(r, wanted, result.study) if wanted.y else over_trials(r, wanted) for r in rows
+    ]
+    return {name: panel for name, panel in zip(names, found, strict=True) if panel}
+
+
+def plot_heat_maps(
+    panels: dict[str, HeatMap], path: Path, wanted: Figure, result: Result
+) -> list[Path]:
+    """Draw one picture; nothing where there is nothing to draw."""
+    if not panels:
+        return []
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Drawing
+
+    across = min(len(panels), ABREAST)
+    down = math.ceil(len(panels) / across)
+    figure = Drawing(figsize=(5.6 * across, 4.4 * down + 0.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(down, across, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    shade = METRICS[wanted.colour or wanted.metric].label
+    for axes, (name, panel) in zip(grid.flat, panels.items(), strict=False):
+        image = draw_cells(axes, panel)
+        figure.colorbar(image, ax=axes, label=f"colour: {shade}")
+        axes.set_title(name, fontsize=9)
+        axes.set_xlabel(wanted.x)
+        axes.set_ylabel(wanted.y or "")
+    said = f"{METRICS[wanted.metric].label}. nan: diverged, *: some seeds did" if wanted.y else ""
+    made = f"{result.study.name}, {result.made_with}"
+    figure.suptitle("\n".join(filter(None, [wanted.title, said, made])), fontsize=9)
+    return save(figure, path)
+
+
+def draw_cells(axes: Any, panel: HeatMap) -> Any:
+    values = np.array(panel.colours, dtype=float)
+    axes.set_facecolor("#d0d0d0")
+    image = axes.imshow(values, cmap="cividis", aspect="auto")
+    axes.set_xticks(range(len(panel.x)), panel.x, fontsize=7)
+    axes.set_yticks(range(len(panel.y)), panel.y, fontsize=7)
+    middle = (np.nanmin(values) + np.nanmax(values)) / 2
+    for (line, place), value in np.ndenumerate(values):
+        dark = value <= middle
+        axes.text(
+            place,
+            line,
+            panel.texts[line][place],
+            ha="center",
+            va="center",
+            fontsize=6,
+            color="white" if dark else "black",
+        )
+    return image
 
 
 def draw_lines(axes: Any, bands: dict[str, Band]) -> None:

@@ -18,7 +18,9 @@ Written down in `conf/study/<paper>/<name>.yaml`:
     statistic:   mean (± standard deviation), mean_se or median (± standard error)
     published:   tables in results/published/<paper>.yaml with the paper's numbers
     figures:     name → {title, rows, metric}: learning curves as in the paper's figures, over the
-                 steps, or with x: METRIC over another metric
+                 steps, or with x: METRIC over another metric; with x: KEY and y: KEY of the grid a
+                 heat map; with x: trial one of a run's trials, `across` in a line, coloured by the
+                 metric `colour`
     profiles:    paper | short | smoke → settings, and where they are fewer: `seeds`, a `grid` with
                  some keys' values, `columns` as a list of labels
 
@@ -72,12 +74,28 @@ class Select:
 
 @dataclass(frozen=True)
 class Figure:
-    """One of the paper's figures: learning curves of some rows, each at its best grid point."""
+    """One of the paper's figures: learning curves of some rows, each at its best grid point.
+
+    A heat map has numbers in its cells, over two keys of the grid, or for each trial of a run.
+
+    Attributes:
+        x: "step", a metric, a key of the grid, or "trial".
+        y: a key of the grid, where x is one.
+        across: where x is "trial", the cells in a line.
+        colour: of a heat map's cells, if not `metric`.
+    """
 
     title: str
     rows: list[str]
     metric: str
     x: str = "step"
+    y: str | None = None
+    across: int | None = None
+    colour: str | None = None
+
+    @property
+    def is_heat_map(self) -> bool:
+        return self.y is not None or self.across is not None
 
 
 @dataclass(frozen=True)
@@ -172,8 +190,9 @@ def load(name: str, folder: Path) -> Study:
     text["select"].setdefault("evaluations", 1)
     check_keys(f"study {name}: select", text["select"], Select.__dataclass_fields__)
     for key, figure in text["figures"].items():
-        mapping(f"study {name}: figure {key}", figure).setdefault("x", "step")
-        check_keys(f"study {name}: figure {key}", figure, Figure.__dataclass_fields__)
+        optional = {"x": "step", "y": None, "across": None, "colour": None}
+        text["figures"][key] = optional | mapping(f"study {name}: figure {key}", figure)
+        check_keys(f"study {name}: figure {key}", text["figures"][key], Figure.__dataclass_fields__)
     text["select"] = Select(**text["select"])
     text["figures"] = {key: Figure(**value) for key, value in text["figures"].items()}
     study = Study(name=name, **text)
@@ -182,10 +201,7 @@ def load(name: str, folder: Path) -> Study:
     for metric in study.report:
         check_one_of(f"study {name}: report", metric, METRICS)
     for key, figure in study.figures.items():
-        check_one_of(f"study {name}: figure {key}", figure.metric, METRICS)
-        check_one_of(f"study {name}: figure {key}: x", figure.x, ["step", *METRICS])
-        if missing := set(figure.rows) - study.rows.keys():
-            raise StudyError(f"study {name}: figure {key} has no row {', '.join(sorted(missing))}")
+        check_figure(study, f"study {name}: figure {key}", figure)
     if unknown := study.profiles.keys() - set(PROFILES):
         raise StudyError(f"study {name}: unknown profile {', '.join(sorted(unknown))}")
     return study
@@ -221,6 +237,24 @@ def read(name: str, folder: Path) -> Settings:
         if "columns" in profile:
             profile["columns"] = [label for label in profile["columns"] if label in kept]
     return text
+
+
+def check_figure(study: Study, where: str, figure: Figure) -> None:
+    check_one_of(where, figure.metric, METRICS)
+    if missing := set(figure.rows) - study.rows.keys():
+        raise StudyError(f"{where} has no row {', '.join(sorted(missing))}")
+    if figure.y is not None:
+        check_one_of(f"{where}: x", figure.x, study.grid)
+        check_one_of(f"{where}: y", figure.y, study.grid)
+    elif figure.across is not None:
+        check_one_of(f"{where}: x, with across,", figure.x, ["trial"])
+        check_count(f"{where}: across", figure.across)
+    else:
+        check_one_of(f"{where}: x", figure.x, ["step", *METRICS])
+    if figure.colour is not None:
+        check_one_of(f"{where}: colour", figure.colour, METRICS)
+        if figure.across is None:
+            raise StudyError(f"{where}: colour: {figure.colour}: needs x: trial and across")
 
 
 def check_select(study: Study) -> None:

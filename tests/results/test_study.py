@@ -273,7 +273,7 @@ def test_a_profile_that_is_not_there_is_named_with_those_that_are(loaded):
     ],
 )
 def test_a_part_of_the_wrong_shape_is_refused_by_name(tmp_path, change, said):
-    text = yaml.load((ROOT / "conf/study/lp_adam/fc2.yaml").read_text(), Loader) | change
+    text = yaml.load((ROOT / "conf/study/lp_adam/underflow_fc2.yaml").read_text(), Loader) | change
     (tmp_path / "x.yaml").write_text(yaml.safe_dump(text))
     with pytest.raises(StudyError, match=re.escape(said)):
         load("x", tmp_path)

@@ -82,7 +82,9 @@ def over_grid(row: Row, wanted: Figure, study: Study) -> HeatMap | None:
 
     A cell says nan where all seeds diverged, and has a star where some did.
     """
-    xs, ys = ([*dict.fromkeys(p.values[key] for p in row.points)] for key in (wanted.x, wanted.y))
+    assert wanted.y is not None
+    xs = list(dict.fromkeys(p.values[wanted.x] for p in row.points))
+    ys = list(dict.fromkeys(p.values[wanted.y] for p in row.points))
     texts, colours = [], []
     for y in ys:
         found = [

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from optim import Observer
 from results.environment import environment
@@ -150,7 +151,7 @@ class Session:
         }
         self.task.model.eval()
         with torch.no_grad(), self.autocast():
-            found = self.task.evaluate()
+            found = {**self.task.evaluate(), **counted(self.optimizer)}
         self.task.model.train()
         self.trials = {name: v.tolist() for name, v in found.items() if isinstance(v, Tensor)}
         metrics |= {name: fmean(self.trials.get(name, [value])) for name, value in found.items()}
@@ -278,6 +279,15 @@ class Session:
             return self.step
         losses = self.losses.values()
         return self.step - len(losses) + self.losses.first_not_finite() + 1
+
+
+def counted(optimizer: Optimizer) -> dict[str, Tensor]:
+    """What an optimizer has counted over its steps, where it offers `metrics()`.
+
+    As from a task, a tensor holds one value for each of many trials, or entries.
+    """
+    own = getattr(optimizer, "metrics", dict)
+    return own()
 
 
 def observed(seen: Observer) -> dict[str, float]:

@@ -18,6 +18,7 @@ EVERY_STEP = {"task__steps": 100, "task__eval_every": 1, "train__checkpoint_seco
 KINDS = {
     "adam, fp16, seldom evaluated": ["optim=adam", "precision=fp16", "task.eval_every=40"],
     "momentum, cosine, clipping": ["optim=sgd", "schedule=cosine", "clip_norm=0.1"],
+    "counted swaps": ["optim=amsgrad_traced", "optim.betas=[0.9,0.5]"],
     "adamax, multistep, dropout": [
         "optim=adamax",
         "schedule=multistep",

@@ -190,6 +190,18 @@ def test_what_an_observer_sees_is_recorded(tiny, typed, metric, low, high):
     assert metric is None or low <= recorded[-1][metric] <= high
 
 
+def test_what_an_optimizer_has_counted_is_recorded_for_each_entry(tiny):
+    where = run(compose([*tiny(), "optim=amsgrad_traced", "optim.betas=[0.9,0.5]"]))
+    final, trials = summary(where)["final"], summary(where)["trials"]
+    assert trials.keys() == {"optim/swaps", "optim/swap_interval"}
+    # Ten of each of the two weights and biases.
+    assert [len(found) for found in trials.values()] == [40, 40]
+    assert 0 < max(trials["optim/swaps"]) <= 6
+    assert all(1 <= interval <= 6 for interval in trials["optim/swap_interval"])
+    for name, found in trials.items():
+        assert lines(where)[-1][name] == final[name] == pytest.approx(sum(found) / 40)
+
+
 # -- the loop against a plain one ------------------------------------------------------------------
 
 

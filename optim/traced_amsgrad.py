@@ -1,0 +1,88 @@
+"""AMSGrad that counts how often sampled entries keep their old maximum: figure 1 of AdamAL."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+
+class TracedAMSGrad(Adam):
+    r"""torch's AMSGrad, whose numbers do not change, and the swaps of some of its entries.
+
+    An entry is swapped in a step where $\hat v_{t,i} = \max(\hat v_{t-1,i}, v_{t,i})$ stays above
+    $v_{t,i}$, so that the step divides by the root of an old maximum. Counted are `entries` evenly
+    spaced elements of each of `tensors` evenly spaced parameters; all where there are fewer.
+
+    State: that of torch's AMSGrad, and for each sampled parameter `swaps`, `first_swap` and
+    `last_swap`, one number for each sampled element. They are exact after loading where parameters
+    are float32 or float64, to which torch rounds all state that it loads.
+
+    All else is as in torch.optim.Adam.
+    """
+
+    def __init__(
+        self, params: Any, *args: Any, entries: int = 10, tensors: int = 10, **kwargs: Any
+    ):
+        for name, value in (("entries", entries), ("tensors", tensors)):
+            if value < 1:
+                raise ValueError(f"Invalid {name}: {value}, must be 1 or more")
+        super().__init__(params, *args, amsgrad=True, **kwargs)
+        leaves = [p for group in self.param_groups for p in group["params"]]
+        sampled = [leaves[i] for i in evenly(len(leaves), tensors)]
+        self._places = {
+            p: torch.tensor(evenly(p.numel(), entries), dtype=torch.int64, device=p.device)
+            for p in sampled
+        }
+        # A hook, since torch wraps `step` of each class: one that called Adam's would be observed
+        # twice.
+        self.register_step_post_hook(count_swaps)
+
+    def metrics(self) -> dict[str, Tensor]:
+        """What was counted so far, parameter by parameter in the order of their entries.
+
+        Returns:
+            `optim/swaps`: the steps in which an entry was swapped. `optim/swap_interval`: the mean
+            number of steps from one swap of the entry to the next; where there were fewer than two,
+            the number of steps so far. Empty before the first step.
+        """
+        states = [self.state.get(p, {}) for p in self._places]
+        traced = [state for state in states if "swaps" in state]
+        if not traced:
+            return {}
+        return {
+            "optim/swaps": torch.cat([state["swaps"] for state in traced]),
+            "optim/swap_interval": torch.cat([mean_interval(state) for state in traced]),
+        }
+
+
+@torch.no_grad()
+def count_swaps(optimizer: Optimizer, *_: Any) -> None:
+    assert isinstance(optimizer, TracedAMSGrad)
+    for p, places in optimizer._places.items():
+        state = optimizer.state.get(p)
+        if not state:
+            continue
+        highest, present = (state[name].take(places) for name in ("max_exp_avg_sq", "exp_avg_sq"))
+        for name in ("swaps", "first_swap", "last_swap"):
+            if name not in state:
+                state[name] = torch.zeros_like(highest, dtype=torch.float32)
+        # A step that was skipped for its gradient, as a GradScaler's are, has left all as it was,
+        # the number of steps included.
+        swapped = (highest > present) & (state["last_swap"] < state["step"])
+        first = swapped & (state["swaps"] == 0)
+        state["swaps"] += swapped
+        state["first_swap"] += first * state["step"]
+        state["last_swap"] += swapped * (state["step"] - state["last_swap"])
+
+
+def mean_interval(state: dict[str, Tensor]) -> Tensor:
+    swaps = state["swaps"]
+    mean = (state["last_swap"] - state["first_swap"]) / (swaps - 1).clamp(min=1)
+    return torch.where(swaps < 2, state["step"].to(swaps), mean)
+
+
+def evenly(length: int, count: int) -> list[int]:
+    """At most `count` places among `length`, evenly spaced, the first and the last included."""
+    count = min(length, count)
+    return [round(i * (length - 1) / max(count - 1, 1)) for i in range(count)]

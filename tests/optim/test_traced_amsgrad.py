@@ -1,0 +1,115 @@
+"""Swaps of AMSGrad, counted by hand, and that counting changes nothing."""
+
+import pytest
+import torch
+from suite import assert_same, fresh, take
+from torch.nn import Parameter
+
+import optim
+from optim.traced_amsgrad import TracedAMSGrad, evenly
+
+
+def run(optimizer, gradients):
+    [p] = optimizer.param_groups[0]["params"]
+    for g in gradients:
+        p.grad = torch.tensor(g)
+        optimizer.step()
+    return {name: found.tolist() for name, found in optimizer.metrics().items()}
+
+
+# The first always grows; the second falls in steps 2, 3 and 6; the third in step 4 only.
+GRADIENTS = [
+    [1.0, 1.0, 1.0],
+    [2.0, 0.0, 2.0],
+    [3.0, 0.0, 3.0],
+    [4.0, 9.0, 0.0],
+    [5.0, 9.0, 9.0],
+    [6.0, 0.0, 9.0],
+]
+
+
+@pytest.mark.parametrize("way", [{"fused": True}, {"foreach": True}, {"foreach": False}])
+def test_swaps_and_the_steps_between_them_by_hand(way):
+    optimizer = TracedAMSGrad([Parameter(torch.zeros(3))], **way)
+    found = run(optimizer, GRADIENTS)
+    assert found["optim/swaps"] == [0, 3, 1]
+    # Steps 2, 3, 6; with fewer than two swaps, the six steps so far.
+    assert found["optim/swap_interval"] == [6, 2, 6]
+
+
+def test_swaps_are_what_an_observer_sees():
+    parameters = fresh()
+    optimizer = TracedAMSGrad(parameters, entries=100)
+    total = 0
+    with optim.Observer(optimizer) as seen:
+        for t in range(30):
+            take(optimizer, range(t, t + 1))
+            total = total + torch.cat([seen.kept[p].reshape(-1) for p in parameters]).float()
+    assert 0 < total.sum() < 30 * len(total)
+    assert optimizer.metrics()["optim/swaps"].tolist() == total.tolist()
+
+
+def test_counting_changes_nothing():
+    plain = torch.optim.Adam(fresh(), amsgrad=True)
+    traced = TracedAMSGrad(fresh())
+    for optimizer in (plain, traced):
+        take(optimizer, range(10))
+    for one, other in zip(*(o.param_groups[0]["params"] for o in (plain, traced)), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_an_optimizer_that_is_loaded_goes_on_counting():
+    whole, begun, resumed = (TracedAMSGrad(fresh()) for _ in range(3))
+    take(whole, range(20))
+    take(begun, range(9))
+    resumed.load_state_dict(begun.state_dict())
+    for mine, theirs in zip(
+        resumed.param_groups[0]["params"], begun.param_groups[0]["params"], strict=True
+    ):
+        mine.data.copy_(theirs)
+    take(resumed, range(9, 20))
+    assert_same(resumed, whole)
+    for name, wanted in whole.metrics().items():
+        assert torch.equal(resumed.metrics()[name], wanted)
+
+
+def test_a_step_that_a_gradient_scaler_skips_is_no_swap():
+    optimizer = TracedAMSGrad([Parameter(torch.zeros(3))], fused=True)
+    before = run(optimizer, GRADIENTS)
+    optimizer.found_inf = torch.tensor(1.0)
+    optimizer.grad_scale = None
+    assert run(optimizer, [[0.0, 0.0, 0.0]]) == before
+
+
+def test_sampled_are_evenly_spaced_elements_of_evenly_spaced_parameters():
+    parameters = [Parameter(torch.zeros(size)) for size in (30, 7, 2, 5)]
+    optimizer = TracedAMSGrad(parameters, entries=3, tensors=2)
+    assert optimizer.metrics() == {}
+    for p in parameters:
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    assert ["swaps" in optimizer.state[p] for p in parameters] == [True, False, False, True]
+    assert optimizer.metrics()["optim/swaps"].shape == (6,)
+    assert evenly(30, 3) == [0, 14, 29] and evenly(5, 3) == [0, 2, 4]
+    assert evenly(2, 10) == [0, 1] and evenly(7, 1) == [0] and evenly(0, 3) == []
+
+
+def test_elements_are_those_of_the_shape_whatever_the_layout_in_memory():
+    shape = (2, 3, 4, 5)
+    generator = torch.Generator().manual_seed(0)
+    gradients = [torch.randn(shape, generator=generator) for _ in range(9)]
+    found = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        p = Parameter(torch.zeros(shape).to(memory_format=layout))
+        optimizer = TracedAMSGrad([p])
+        for g in gradients:
+            p.grad = g.to(memory_format=layout)
+            optimizer.step()
+        found.append(optimizer.metrics()["optim/swaps"].tolist())
+    assert found[0] == found[1] and len(set(found[0])) > 1
+
+
+@pytest.mark.parametrize("name", ["entries", "tensors"])
+def test_a_sample_of_nothing_is_refused(name):
+    with pytest.raises(ValueError, match=f"Invalid {name}: 0, must be 1 or more"):
+        TracedAMSGrad([Parameter(torch.zeros(3))], **{name: 0})

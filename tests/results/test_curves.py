@@ -1,10 +1,11 @@
 """The data behind figures, worked out by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from results.curves import band, curve, drawn_curve, sensitivity
+from results.curves import band, curve, drawn_curve, over_grid, over_trials, sensitivity
 from results.study import Figure
 
 
@@ -116,3 +117,41 @@ def test_a_curve_over_the_steps_is_the_learning_curve(make_study, make_result):
     best = make_result(study, outcome).rows[0].best
     wanted = study.figures["fig"]
     assert drawn_curve(best, wanted, "mean_se") == curve(best, "train/loss", "mean_se")
+
+
+# -- heat maps -------------------------------------------------------------------------------------
+
+KEYS = {"optim.lr": [1e-3, 1e-2], "optim.eps": [1e-8, 1e-4]}
+OVER_KEYS = Figure("F", ["AMSGrad"], "train/loss", x="optim.lr", y="optim.eps")
+
+
+def by_point(cell):
+    rate, eps = cell.point["optim.lr"], cell.point["optim.eps"]
+    if rate == 1e-2 and (eps == 1e-4 or cell.seed == 1):
+        return "diverged"
+    return {"train/loss": rate + cell.seed, "test/accuracy": 0.9}
+
+
+def test_a_heat_map_has_a_line_for_each_value_of_y(make_study, make_result):
+    study = make_study(grid=KEYS)
+    found = over_grid(make_result(study, by_point).rows[0], OVER_KEYS, study)
+    assert (found.x, found.y) == (["0.001", "0.01"], ["1e-08", "0.0001"])
+    # One seed of two has diverged in the upper corner, both in the lower one.
+    assert found.texts == [["0.501", "0.01*"], ["0.501", "nan"]]
+    assert found.colours == [[pytest.approx(0.501), 0.01], [pytest.approx(0.501), None]]
+
+
+def test_a_heat_map_of_a_metric_that_nothing_has_is_none(make_study, make_result):
+    study = make_study(grid=KEYS)
+    row = make_result(study, by_point).rows[0]
+    assert over_grid(row, replace(OVER_KEYS, metric="test/loss"), study) is None
+
+
+def test_a_heat_map_of_trials_has_so_many_in_a_line(make_study, make_result):
+    row = make_result(make_study(), outcome).rows[0]
+    row.best.records[0].summary["trials"] = {"optim/swaps": [1, 2, 3], "lr": [5, 6, 7]}
+    wanted = Figure("F", ["AMSGrad"], "optim/swaps", x="trial", across=2, colour="lr")
+    found = over_trials(row, wanted)
+    assert found.texts == [["1", "2"], ["3", ""]]
+    assert found.colours == [[5, 6], [7, None]]
+    assert over_trials(row, replace(wanted, metric="test/loss")) is None

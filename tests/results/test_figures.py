@@ -169,3 +169,21 @@ def test_a_file_name_holds_letters_and_digits():
     assert slug("optim.betas.1") == "optim-betas-1"
     assert slug("h = (1, 20), σ = 0.2") == "h-1-20-0-2"
     assert slug("../x") == "x"
+
+
+def test_a_heat_map_is_drawn_for_each_row(make_study, make_result, tmp_path):
+    over = Figure("Both", ["AMSGrad", "AdaMax"], "train/loss", x="optim.lr", y="optim.eps")
+    study = make_study(
+        grid={"optim.lr": [1e-3, 1e-2], "optim.eps": [1e-8, 1e-4]}, figures={"map": over}
+    )
+
+    def one_diverges(cell):
+        if cell.point["optim.lr"] == 1e-2 and cell.row == "AdaMax":
+            return "diverged"
+        return {"train/loss": cell.point["optim.lr"], "test/accuracy": 0.5}
+
+    result = make_result(study, one_diverges)
+    assert list(figures.heat_maps(result, over)) == ["AMSGrad", "AdaMax"]
+    drawn = [path.name for path in figures.draw(result, tmp_path)]
+    assert f"{result.name}.map.png" in drawn
+    assert (tmp_path / f"{result.name}.map.pdf").stat().st_size

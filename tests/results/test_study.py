@@ -290,3 +290,140 @@ def test_a_file_that_is_no_study_is_refused(tmp_path, text):
 def test_hydra_reads_a_spelt_text_back(text):
     [override] = OverridesParser.create().parse_overrides([f"key={spell(text)}"])
     assert override.value() == text
+
+
+# -- settings of a column's own --------------------------------------------------------------------
+
+
+def settings_of(study, row, column, profile="paper"):
+    return next(
+        cell.settings
+        for cell in study.cells(profile, "full")
+        if (cell.row, cell.column) == (row, column)
+    )
+
+
+def test_a_row_may_have_settings_for_one_column(loaded):
+    study = loaded(setter("rows", "one", value={"optim": "adam", "B": {"optim.eps": 1e-3}}))
+    assert "optim.eps" not in settings_of(study, "one", "A")
+    assert settings_of(study, "one", "B")["optim.eps"] == 1e-3
+    assert "B" not in settings_of(study, "one", "B")
+
+
+def test_a_profile_may_have_settings_and_seeds_for_one_column(loaded):
+    budget = {"task.epochs": 3, "seeds": 2, "A": {"task.epochs": 1, "seeds": 1}}
+    study = loaded(setter("profiles", "smoke", value=budget))
+    assert settings_of(study, "one", "A", "smoke")["task.epochs"] == 1
+    assert settings_of(study, "one", "B", "smoke")["task.epochs"] == 3
+    seeds = {column: set() for column in "AB"}
+    for cell in study.cells("smoke", "full"):
+        seeds[cell.column].add(cell.seed)
+    assert seeds == {"A": {0}, "B": {0, 1}}
+
+
+def test_a_column_may_have_seeds_of_its_own(loaded):
+    study = loaded(setter("columns", "B", value={"task": "toy", "seeds": 4}))
+    assert len(study.cells("paper", "full")) == 2 * 4 * (2 + 4)
+    assert "seeds" not in settings_of(study, "one", "B")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (
+            ("rows", "one"),
+            {"optim": "adam", "C": {"optim.lr": 1}},
+            "rows: one: there is no column C",
+        ),
+        (("profiles", "smoke"), {"C": {"seeds": 1}}, "profiles: smoke: there is no column C"),
+        (("columns", "A"), {"task": "toy", "B": {"a": 1}}, "columns: A: there is no column B"),
+        (("profiles", "smoke"), {"A": {"seeds": 0}}, "seeds: 0: must be a whole number above 0"),
+        (
+            ("columns", "A"),
+            {"task": "toy", "seeds": "x"},
+            "seeds: x: must be a whole number above 0",
+        ),
+        (("select", "evaluations"), 0, "select.evaluations: 0: must be a whole number above 0"),
+        (("published",), "table2", "published: must be a list"),
+    ],
+)
+def test_wrong_settings_of_a_column_are_refused(loaded, path, value, said):
+    with pytest.raises(StudyError, match=re.escape(said)):
+        loaded(setter(*path, value=value))
+
+
+def test_a_mean_over_evaluations_needs_the_last_ones(loaded):
+    select = {"metric": "train/loss", "at": "best", "mode": "min", "evaluations": 5}
+    with pytest.raises(StudyError, match="evaluations: 5: needs at: last"):
+        loaded(setter("select", value=select))
+
+
+# -- a study like another --------------------------------------------------------------------------
+
+
+def like(folder, **text):
+    (folder / "paperx" / "other.yaml").write_text(yaml.safe_dump({"like": "paperx/toy"} | text))
+    return load("paperx/other", folder)
+
+
+def test_a_study_like_another_says_what_that_says(loaded, tmp_path):
+    first, second = loaded(), like(tmp_path, title="Other toys")
+    assert (second.name, second.title) == ("paperx/other", "Other toys")
+    assert second.rows == first.rows and second.profiles == first.profiles
+    ours, theirs = (
+        [{k: v for k, v in cell.settings.items() if k != "group"} for cell in cells]
+        for cells in (second.cells("paper", "full"), first.cells("paper", "full"))
+    )
+    assert ours == theirs
+
+
+def test_it_may_pick_among_rows_and_columns(loaded, tmp_path):
+    loaded(setter("profiles", "smoke", value={"columns": ["B", "A"], "A": {"seeds": 1}}))
+    study = like(tmp_path, columns=["B"], rows=["two"], figures={})
+    assert list(study.columns) == ["B"] and list(study.rows) == ["two"]
+    assert study.profiles["smoke"] == {"columns": ["B"]}
+    assert {(c.row, c.column) for c in study.cells("smoke", "full")} == {("two", "B")}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ({"columns": ["C"]}, "study paperx/other: columns: there is no C"),
+        ({"rows": ["one", "three"]}, "study paperx/other: rows: there is no three"),
+        ({"like": "paperx/none"}, "study paperx/none: there is no "),
+    ],
+)
+def test_what_the_other_study_has_not_is_refused(loaded, tmp_path, text, said):
+    loaded()
+    with pytest.raises(StudyError, match=re.escape(said)):
+        like(tmp_path, **text)
+
+
+# -- heat maps -------------------------------------------------------------------------------------
+
+MAP = {"title": "F", "rows": ["one"], "metric": "train/loss"}
+
+
+def test_a_heat_map_is_over_two_keys_or_over_trials(loaded):
+    over = {"x": "optim.lr", "y": "optim.betas"}
+    assert loaded(setter("figures", "fig", value=MAP | over)).figures["fig"].is_heat_map
+    trials = {"x": "trial", "across": 5, "colour": "test/loss"}
+    assert loaded(setter("figures", "fig", value=MAP | trials)).figures["fig"].is_heat_map
+    assert not loaded().figures["fig"].is_heat_map
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"x": "optim.lr", "y": "optim.eps"}, "figure fig: y: optim.eps: must be one of optim.lr"),
+        ({"y": "optim.lr"}, "figure fig: x: step: must be one of optim.lr"),
+        ({"across": 3}, "figure fig: x, with across,: step: must be one of trial"),
+        ({"x": "trial"}, "figure fig: x: trial: must be one of step"),
+        ({"x": "trial", "across": 0}, "across: 0: must be a whole number above 0"),
+        ({"colour": "test/loss"}, "colour: test/loss: needs x: trial and across"),
+        ({"x": "trial", "across": 3, "colour": "red"}, "colour: red: must be one of"),
+    ],
+)
+def test_a_wrong_heat_map_is_refused(loaded, more, said):
+    with pytest.raises(StudyError, match=re.escape(said)):
+        loaded(setter("figures", "fig", value=MAP | more))

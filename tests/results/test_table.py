@@ -11,6 +11,7 @@ import pytest
 
 import results.published
 from results import table
+from results.published import printed
 from results.report import files_of, write_study
 from results.statistics import Estimate, estimate
 from results.study import Select
@@ -357,3 +358,33 @@ def test_one_seed_says_nothing_of_its_spread():
     alone = estimate([0.5], "mean")
     assert table.center_and_spread(alone, "mean") == "0.5"
     assert (table.interval(alone), table.inside(alone, 0.5)) == ("–", "–")
+
+
+def test_a_best_evaluation_stands_beside_the_last_one(make_study, make_result):
+    study = make_study(select=Select(metric="test/accuracy", at="best", mode="max"))
+    result = make_result(study, outcome)
+    made = table.tabulate(result)
+    assert [h for h in made.headers if h.endswith(", last")] == [
+        "training loss, last",
+        "test accuracy, last",
+    ]
+    row = result.rows[0]
+    last = row.best.estimate("test/accuracy", study, at="last").center
+    assert as_dicts(made)[0]["test accuracy, last"].startswith(f"{last:.2f}")
+    assert any("best evaluation of each run" in note for note in made.notes)
+    assert "test/accuracy last center" in read_csv(result)[0]
+
+
+def test_values_may_be_means_over_the_last_evaluations(make_study, make_result):
+    study = make_study(select=Select(metric="train/loss", at="last", mode="min", evaluations=2))
+    result = make_result(study, outcome)
+    best = result.rows[0].best
+    last = best.values_of("train/loss", study, at="last")
+    # The fixture's last values are 0.5 times the final one and itself.
+    assert best.values_of("train/loss", study) == pytest.approx([0.75 * value for value in last])
+    assert any("last 2 evaluations" in note for note in table.tabulate(result).notes)
+
+
+def test_a_column_in_print_may_stand_for_several():
+    assert printed("lp_adam", "table2", "AdaBound", "2-layer LSTM") == 3e-5
+    assert printed("lp_adam", "table2", "AdaBound", "LSTM (all)") == 3e-5

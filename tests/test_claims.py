@@ -212,3 +212,29 @@ def test_a_claim_holds_in_the_numbers_that_are_kept(study):
     path = KEPT / f"{study}.paper.full.csv"
     assert path.exists(), f"{path.relative_to(ROOT)} is missing: sweep {study} with profile=paper"
     CLAIMS[study](read(path))
+
+
+# -- kept numbers of studies that need data --------------------------------------------------------
+
+
+def test_adams_loss_rises_again_where_laprops_does_not():
+    """LaProp, figure 1, at the two larger rates."""
+    rows = read(KEPT / "laprop" / "fig1.short.sample.csv")
+    for rate in ("lr 1e-3", "lr 4e-3"):
+        adam, laprop = (rows.where(method=name, column=rate)[0] for name in ("Adam", "LaProp"))
+        # The last loss is many times the least one of the run.
+        assert adam["train/loss center"] > 4 * adam["train/loss best center"], rate
+        assert laprop["train/loss center"] < adam["train/loss center"] / 100, rate
+
+
+def test_laprop_is_ahead_in_deep_networks_at_small_rates_only():
+    """LaProp, figure 4, at 100 layers."""
+    rows = read(KEPT / "laprop" / "fig4.short.sample.csv")
+    ahead = {}
+    for rate in (1e-5, 3e-5, 1e-4, 3e-4):
+        adam, laprop = (
+            rows.where(method=name, **{"optim.lr": rate}).one("train/loss")
+            for name in ("Adam", "LaProp")
+        )
+        ahead[rate] = laprop < adam
+    assert ahead == {1e-5: True, 3e-5: True, 1e-4: False, 3e-4: False}

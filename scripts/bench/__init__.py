@@ -1,6 +1,7 @@
-"""Measure: `python -m scripts.bench loop` or `python -m scripts.bench step`."""
+"""Measure: `python -m scripts.bench loop`, `step` or `train`."""
 
 import sys
+from importlib.util import find_spec
 
 from scripts.checks import BadInput, is_device
 from scripts.console import refuse
@@ -10,21 +11,30 @@ Measure how fast this machine trains.
 
   python -m scripts.bench loop [device=auto|cpu|cuda|cuda:N] [rounds=30]
   python -m scripts.bench step [device=cpu|auto|cuda|cuda:N] [rounds=30]
+  python -m scripts.bench train [device=auto|cpu|cuda|cuda:N] [rounds=10]
 
 loop  the training loop's cost over a bare loop, and the time to its first step, on mnist_fc2 with
       the sample data
 step  the time of a step of every optimizer in every way to run it, beside torch.optim.Adam and
       optimizers of other packages (pip install 'adamily[bench]'); takes tens of minutes, most of
       them to compile the others', and writes results/bench/step.<device>.md and .csv
+train the training loop's step beside a bare one on a batch that stays on the device, images trained
+      on in a second beside torchvision's transforms in a DataLoader, and the memory that images
+      take, with the sample data; takes minutes, and writes results/bench/train.<device>.md
 
 Examples:
   python -m scripts.bench loop
   python -m scripts.bench loop rounds=40 device=cuda
   python -m scripts.bench step
   python -m scripts.bench step device=cuda rounds=50
+  python -m scripts.bench train rounds=5
 """
 
-DEFAULTS = {"loop": {"device": "auto", "rounds": "30"}, "step": {"device": "cpu", "rounds": "30"}}
+DEFAULTS = {
+    "loop": {"device": "auto", "rounds": "30"},
+    "step": {"device": "cpu", "rounds": "30"},
+    "train": {"device": "auto", "rounds": "10"},
+}
 
 
 def main() -> None:
@@ -41,6 +51,8 @@ def main() -> None:
 def measure(arguments: list[str]) -> None:
     """Raise BadInput for what is not understood, and for a GPU that is not there."""
     what, device, rounds = parse(arguments)
+    if what == "train" and not find_spec("torchvision"):
+        raise BadInput("train: torchvision is not installed: pip install 'adamily[vision]'")
     # Imported here, so that help and refusals need not wait for PyTorch.
     from scripts.devices import available
 
@@ -52,8 +64,12 @@ def measure(arguments: list[str]) -> None:
         from scripts.bench.loop import report
 
         report(device, found, rounds)
-    else:
+    elif what == "step":
         from scripts.bench.step import report
+
+        report(found, rounds)
+    else:
+        from scripts.bench.train import report
 
         report(found, rounds)
 

@@ -44,10 +44,10 @@ def write(
         measured: the lines of each set.
         memory: of each rule; may be empty.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    name = about["gpu"] or about["cpu"]
-    path = folder / f"step.{slug(name)}.md"
-    parts = [header(about, rounds, bandwidth), NOTES]
+    path = page_path(folder, "step", about)
+    more = {"copy bandwidth": f"{bandwidth / 1e9:.0f} GB/s" if bandwidth else None}
+    more |= {package: version(package) or "not installed" for package in PACKAGES}
+    parts = [header("The time of an optimizer's step", "step", about, rounds, more), NOTES]
     for set_name, lines in measured.items():
         tensors, elements = counts[set_name]
         title = f"## {set_name}: {tensors} tensors, {elements / 1e6:.1f}M elements\n"
@@ -59,19 +59,35 @@ def write(
     return path
 
 
-def header(about: dict[str, Any], rounds: int, bandwidth: float | None) -> str:
+def header(
+    title: str, what: str, about: Mapping[str, Any], rounds: int, more: Mapping[str, str | None]
+) -> str:
+    """A page's title and under what conditions its numbers were measured.
+
+    Args:
+        title: of the page.
+        what: the command's first word.
+        about: the environment in which it was measured.
+        rounds: as many as were measured.
+        more: further facts by name; those that are None are left out.
+    """
     changed = " with local changes" if about["git_dirty"] else ""
     facts = {
-        "command": f"python -m scripts.bench step device={about['device']} rounds={rounds}",
+        "command": f"python -m scripts.bench {what} device={about['device']} rounds={rounds}",
         "device": f"{about['gpu'] or about['cpu']}, {about['threads']} thread(s) on the host",
-        "copy bandwidth": f"{bandwidth / 1e9:.0f} GB/s" if bandwidth else None,
         "PyTorch": about["packages"]["torch"],
         "commit": f"{about['git_commit']}{changed}",
         "measured": about["started"],
-        **{package: version(package) or "not installed" for package in PACKAGES},
+        **more,
     }
     listed = "\n".join(f"- {key}: {value}" for key, value in facts.items() if value)
-    return f"# The time of an optimizer's step\n\n{listed}\n"
+    return f"# {title}\n\n{listed}\n"
+
+
+def page_path(folder: Path, what: str, about: Mapping[str, Any]) -> Path:
+    """Where the page of a device lies; its folder is made where it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{what}.{slug(about['gpu'] or about['cpu'])}.md"
 
 
 def table(lines: Sequence["Line"]) -> str:

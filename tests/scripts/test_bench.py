@@ -2,6 +2,7 @@
 
 import csv
 import re
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from running import ROOT, run_here
 import optim
 from optim.executors import BATCH
 from scripts import bench
-from scripts.bench import contenders, loop, memory, page, race, sets, step
+from scripts.bench import contenders, loading, loop, memory, page, race, sets, step, train
+from scripts.config import compose
+from scripts.session import Session
 
 CPU = torch.device("cpu")
 TINY = {"tiny": [(30, 20), (7,)]}
@@ -38,11 +41,14 @@ def test_start_up_measures_a_real_start(monkeypatch, sample_root):
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        (["walk"], "walk: must be one of loop, step"),
+        (["walk"], "walk: must be one of loop, step, train"),
         (["loop", "device=foo"], "device=foo: must be auto, cpu, cuda or cuda:N"),
         (["step", "device=cuda:77"], "error: device=cuda:77: this machine has"),
         (["loop", "rounds=1"], "rounds=1: must be a whole number, 2 or above"),
         (["step", "rounds=many"], "rounds=many: must be a whole number, 2 or above"),
+        (["train", "rounds=0"], "rounds=0: must be a whole number, 2 or above"),
+        (["train", "device=tpu"], "device=tpu: must be auto, cpu, cuda or cuda:N"),
+        (["train", "task=mnist_fc2"], "task=mnist_fc2: must be one of device, rounds"),
         (["step", "round=3"], "round=3: must be one of device, rounds, as KEY=VALUE"),
         (["step", "--rounds"], "--rounds: must be one of device, rounds, as KEY=VALUE"),
     ],
@@ -57,9 +63,17 @@ def test_what_is_typed_reaches_the_measurement(monkeypatch):
     heard = []
     monkeypatch.setattr(loop, "report", lambda *given: heard.append(given))
     monkeypatch.setattr(step, "report", lambda *given: heard.append(given))
+    monkeypatch.setattr(train, "report", lambda *given: heard.append(given))
     bench.measure(["loop", "device=cpu", "rounds=7"])
     bench.measure(["step"])
-    assert heard == [("cpu", CPU, 7), (CPU, 30)]
+    bench.measure(["train", "rounds=3", "device=cpu"])
+    assert heard == [("cpu", CPU, 7), (CPU, 30), (CPU, 3)]
+
+
+def test_training_needs_torchvision(capsys, monkeypatch):
+    monkeypatch.setattr(bench, "find_spec", lambda package: None)
+    done = run_here(capsys, "bench", "train")
+    assert done.code == 2 and "pip install 'adamily[vision]'" in done.err
 
 
 # -- steps -----------------------------------------------------------------------------------------
@@ -172,3 +186,97 @@ def test_peers_take_steps(package):
     for rule in ("LaProp", "AdaBelief"):
         racer = race.Racer(TINY["tiny"], CPU, contenders.peers(rule, 2)[package])
         assert racer.take(race.draw_gradients(TINY["tiny"], CPU)[0], 2) > 0
+
+
+# -- training --------------------------------------------------------------------------------------
+
+# Not pytest.importorskip, which would import it without what a PyTorch for CPUs needs.
+with_torchvision = pytest.mark.skipif(not find_spec("torchvision"), reason="needs torchvision")
+
+SMALL = ["task=mnist_fc2", "task.model.widths=[784,4,10]", "task.batch_size=2000"]
+
+
+@pytest.fixture
+def small(monkeypatch, sample_root):
+    """A network that takes a moment, on two batches an epoch."""
+    monkeypatch.setattr(train, "DATA", [*train.DATA, f"paths.data={sample_root}", *SMALL[1:]])
+    monkeypatch.setattr(train, "LOOPS", {"cpu": {"mnist_fc2": train.Work(2)}})
+    monkeypatch.setattr(train, "LOADED", ["mnist_fc2"])
+
+
+def cells(text):
+    """The rows of all tables on a page, their titles and rules apart."""
+    lines = [line for line in text.splitlines() if line.startswith("| mnist") or "| cifar" in line]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+@with_torchvision
+def test_train_writes_three_tables(small, capsys, tmp_path):
+    done = run_here(capsys, "bench", "train", "device=cpu", "rounds=2")
+    assert done.code == 0, done
+    (page,) = tmp_path.glob("results/bench/train.*.md")
+    text = page.read_text()
+    for said in (
+        "command: python -m scripts.bench train device=cpu rounds=2",
+        "PyTorch: ",
+        "commit: ",
+        "torchvision: ",
+        "## The training loop",
+        "## Images trained on in a second",
+        "## Memory of the data",
+    ):
+        assert said in text
+    looped, loaded, held = cells(text)
+    assert looped[:2] == ["mnist_fc2", "2"] and len(looped) == 5
+    assert loaded[:2] == ["mnist_fc2", "2000"] and len(loaded) == 7
+    assert all(float(number) > 0 for number in [*looped[2:4], *loaded[2:6]])
+    for ratio in (looped[-1], loaded[-1]):
+        assert re.fullmatch(r"\d+\.\d+ \(\d+\.\d+ to \d+\.\d+\)", ratio)
+    assert held[:6] == ["mnist_fc2", "5000", "784", "float32", "15.68", "4"]
+    assert cells(done.out) == [looped, loaded, held]
+
+
+def test_the_bare_loop_repeats_a_resident_batch(sample_root):
+    session = Session(compose([*SMALL, "data=sample", f"paths.data={sample_root}"]), CPU)
+    given = []
+    first = session.task.batch(0)
+
+    def batches(step):
+        given.append(step)
+        return first
+
+    assert loop.bare_steps(session, 3, batches) > 0
+    assert loop.bare_steps(session, 2, batches) > 0
+    assert given == [0, 1, 2, 3, 4] and session.step == 5
+
+
+@with_torchvision
+def test_an_epoch_of_the_loader_is_the_tasks_images(sample_root):
+    """Normalised as the task does it, each image once, in an order of its own."""
+    config = compose([*SMALL, "data=sample", f"paths.data={sample_root}"])
+    task = Session(config, CPU).task
+    got = list(loading.epoch(loading.loader(task, config["task"]), CPU))
+    assert [tuple(images.shape) for images, _ in got] == [(2000, 784)] * 2
+    images = torch.cat([images for images, _ in got])
+    wanted, labels = task.images["train"]
+    assert torch.cat([some for _, some in got]).bincount().tolist() == labels.bincount().tolist()
+    torch.testing.assert_close(images.sum(1).sort()[0], wanted.sum(1).sort()[0])
+    assert not torch.allclose(images, wanted)
+
+
+@with_torchvision
+def test_colour_images_are_normalised_one_by_one(images_root):
+    plain = ["task=cifar10_resnet20", "task.crop_padding=0", "task.flip=false", "data=sample"]
+    config = compose([*plain, f"paths.data={images_root}"])
+    task = Session(config, CPU).task
+    given, label = loading.cifar(task, config["task"])[7]
+    some, labels = next(task.batches("train"))
+    assert label == labels[7]
+    both = torch.stack([some[7], some[7].flip(2)])  # the transform may have mirrored it
+    assert (both - given).abs().amax((1, 2, 3)).min() < 1e-5
+
+
+def test_the_bytes_of_nested_tensors():
+    bytes_, floats = torch.zeros(3, 2, dtype=torch.uint8), torch.zeros(5)
+    found = train.tensors({"a": (bytes_, [floats]), "b": 3, "model": torch.nn.Linear(2, 2)})
+    assert [train.size(tensor) for tensor in found] == [6, 20]

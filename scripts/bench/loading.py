@@ -1,0 +1,95 @@
+"""Images as many programs load them: one by one, transformed by torchvision, in a DataLoader."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from models.torchvision_import import torchvision
+from tasks import Cifar, Mnist, mnist
+from tasks.classification import Images
+
+WORKERS = 2
+
+Transform = Callable[[Image.Image], Tensor]
+
+
+class OneByOne(Dataset[tuple[Tensor, int]]):
+    """Images that are opened and transformed each by itself, as torchvision's data sets do it.
+
+    Args:
+        images: bytes (count, height, width), or with a dimension of channels after these.
+        labels: (count,).
+        transform: what is done to each image.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, transform: Transform):
+        self.images: np.ndarray[Any, Any] = images.cpu().numpy()
+        self.labels: list[int] = labels.tolist()
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.images[index])), self.labels[index]
+
+
+def loader(task: Cifar | Mnist, config: dict[str, Any]) -> DataLoader[tuple[Tensor, int]]:
+    """A DataLoader of the task's training images, in batches as large as the task's.
+
+    Args:
+        task: that holds the images.
+        config: of the task, with the numbers of its augmentation.
+    """
+    data = cifar(task, config) if isinstance(task, Cifar) else digits(task)
+    return DataLoader(
+        data,
+        task.batch_size,
+        shuffle=True,
+        num_workers=WORKERS,
+        persistent_workers=True,
+        drop_last=True,  # as the task does
+        pin_memory=task.device.type == "cuda",
+    )
+
+
+def cifar(task: Cifar, config: dict[str, Any]) -> OneByOne:
+    """Random crops and mirror images, normalised: the augmentation that most scripts have."""
+    make = torchvision().transforms
+    transform = make.Compose(
+        [
+            make.RandomCrop(32, padding=config["crop_padding"]),
+            make.RandomHorizontalFlip(),
+            make.ToTensor(),
+            make.Normalize(config["mean"], config["std"]),
+        ]
+    )
+    return OneByOne(*task.images["train"], transform)
+
+
+def digits(task: Mnist) -> OneByOne:
+    """Digits less the mean image; read anew, since the task holds them as floats."""
+    read = {"full": mnist.read_full, "sample": mnist.read_sample}[task.data]
+    (images, labels), _ = read(tuple(task.files()))
+    images = images.view(-1, 28, 28)
+    mean = images.float().mean(0) / 255
+    make = torchvision().transforms
+    return OneByOne(
+        images, labels, make.Compose([make.ToTensor(), partial(less_the_mean, mean=mean)])
+    )
+
+
+def less_the_mean(image: Tensor, mean: Tensor) -> Tensor:
+    return (image - mean).flatten()
+
+
+def epoch(batches: DataLoader[tuple[Tensor, int]], device: torch.device) -> Iterator[Images]:
+    """The batches of an epoch on the device; the workers begin when the first is asked for."""
+    for images, labels in batches:
+        yield images.to(device, non_blocking=True), labels.to(device, non_blocking=True)

@@ -1,0 +1,216 @@
+"""What training costs: its loop, the way its images get into batches, and what they take up."""
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from results.environment import environment, version
+from results.files import write_text
+from scripts.bench.loading import WORKERS, epoch, loader
+from scripts.bench.loop import ENDLESS, bare_steps, by_turns
+from scripts.bench.page import header, markdown, page_path
+from scripts.bench.race import Spread, ratio, wait_for
+from scripts.config import compose
+from scripts.session import Session
+
+DATA = ["data=sample"]
+
+
+class Work(NamedTuple):
+    """What a round of a task is.
+
+    Attributes:
+        steps: of each loop.
+        overrides: of the task's config.
+    """
+
+    steps: int
+    overrides: Sequence[str] = ()
+
+
+# On a CPU a step of ResNet-18 takes seconds with the task's own batches. Small ones let all that is
+# not the network weigh more.
+LOOPS = {
+    "cpu": {
+        "cifar10_resnet18": Work(4, ["task.batch_size=8"]),
+        "ptb_lstm": Work(15),
+    },
+    "cuda": {"cifar10_resnet18": Work(50), "ptb_lstm": Work(100)},
+}
+LOADED = ["mnist_fc2", "cifar10_resnet20"]
+
+LOOP_NOTES = """\
+## The training loop
+
+A step of `scripts.train`, which puts each batch together, over a bare step (forward, backward,
+optimizer) on one batch that stays on the device. By turns; medians, and in brackets the quartiles
+of the ratios of one round. Evaluations and the steps that they observe are left out. Target: a
+ratio of at most 1.05.
+"""
+
+LOADING_NOTES = f"""\
+## Images trained on in a second
+
+Epochs of this project's task beside epochs of a DataLoader with {WORKERS} workers and torchvision's
+transforms of one image at a time, with the same network, optimizer and batch size in a bare loop.
+By turns; medians, and in brackets the quartiles of the ratios of one round. "Alone" is without
+training on the batches. Where the workers prepare batches in less time than a step takes, the
+loading is hidden behind the training, and the ratio is near 1. Target: 1.5 where it is not hidden.
+"""
+
+MEMORY_NOTES = """\
+## Memory of the data
+
+What the task holds of the images of both splits while it trains, and the largest tensor of floats
+that it holds at all, network and optimizer apart.
+"""
+
+
+def report(device: torch.device, rounds: int) -> None:
+    """Measure, print the tables, and write them into results/bench."""
+    about = environment(device)
+    parts = [header("Training", "train", about, rounds, {"torchvision": version("torchvision")})]
+    for measure in (loops, loading, memory):
+        parts.append(measure(device, rounds))
+        print(parts[-1], flush=True)
+    path = page_path(Path("results/bench"), "train", about)
+    write_text(path, "\n".join(parts))
+    print(f"Tables: {path}")
+
+
+# -- the loop --------------------------------------------------------------------------------------
+
+
+def loops(device: torch.device, rounds: int) -> str:
+    """Milliseconds of a step in the training loop and in a bare one, for each task."""
+    rows = []
+    for task, work in LOOPS[device.type].items():
+        overrides = [f"task={task}", *DATA, *work.overrides]
+        bare, loop = by_turns(overrides, work.steps, device, rounds, resident=True)
+        name = " ".join([task, *work.overrides])
+        rows.append([name, str(work.steps), milliseconds(bare), milliseconds(loop)])
+        rows[-1].append(show(ratio(loop, bare)))
+    titles = ["task", "steps in a round", "bare, ms", "loop, ms", "loop ÷ bare"]
+    return f"{LOOP_NOTES}\n{markdown(titles, rows)}"
+
+
+def milliseconds(seconds: Sequence[float]) -> str:
+    return f"{median(seconds) * 1e3:.2f}"
+
+
+def show(spread: Spread) -> str:
+    return f"{spread.middle:.3f} ({spread.low:.3f} to {spread.high:.3f})"
+
+
+# -- loading ---------------------------------------------------------------------------------------
+
+
+class Rates(NamedTuple):
+    """Seconds of an epoch in every round.
+
+    Attributes:
+        ours, theirs: trained on batches of the task, and of the DataLoader.
+        ours_alone, theirs_alone: the batches without training.
+    """
+
+    ours: list[float]
+    theirs: list[float]
+    ours_alone: list[float]
+    theirs_alone: list[float]
+
+
+def loading(device: torch.device, rounds: int) -> str:
+    """Images that are trained on in a second, for each task and each way to load them."""
+    rows = []
+    for task in LOADED:
+        config = compose([f"task={task}", *DATA, *ENDLESS])
+        session = Session(config, device)
+        rates = race_epochs(session, Session(config, device), config["task"], rounds)
+        count = session.task.batch_size * session.task.steps_per_epoch
+        rows.append([task, str(session.task.batch_size)])
+        rows[-1] += [f"{count / median(seconds):.0f}" for seconds in rates]
+        # The same images in a shorter time: the inverse ratio of the seconds.
+        rows[-1].append(show(ratio(rates.theirs, rates.ours)))
+    titles = ["task", "batch", "task's", "DataLoader's", "task's, alone", "DataLoader's, alone"]
+    return f"{LOADING_NOTES}\n{markdown([*titles, 'task ÷ DataLoader'], rows)}"
+
+
+def race_epochs(ours: Session, theirs: Session, task: dict[str, Any], rounds: int) -> Rates:
+    """Seconds of whole epochs, by turns.
+
+    Args:
+        ours: trained on the task's batches.
+        theirs: an equal session, trained on what a DataLoader gives.
+        task: the config of the task.
+        rounds: that are counted; one before them warms up and starts the workers.
+    """
+    batches, steps = loader(theirs.task, task), ours.task.steps_per_epoch
+    turns = []
+    for _ in range(rounds + 1):
+        alone = [ours.task.batch, following(theirs, batches)]
+        turns.append(
+            (
+                bare_steps(ours, steps, ours.task.batch),
+                bare_steps(theirs, steps, following(theirs, batches)),
+                *(only_batches(ours, steps, source) for source in alone),
+            )
+        )
+    return Rates(*(list(column) for column in zip(*turns[1:], strict=True)))
+
+
+def following(session: Session, batches: Any) -> Any:
+    """What gives the batches of one epoch of a DataLoader, whichever step asks."""
+    given = epoch(batches, session.device)
+    return lambda step: next(given)
+
+
+def only_batches(session: Session, steps: int, batches: Any) -> float:
+    """Seconds to put an epoch's batches together on the device; they are passed over."""
+    wait_for(session.device)
+    began = time.perf_counter()
+    for step in range(session.step, session.step + steps):
+        batches(step)
+    wait_for(session.device)
+    session.step += steps
+    return time.perf_counter() - began
+
+
+# -- memory ----------------------------------------------------------------------------------------
+
+
+def memory(device: torch.device, rounds: int) -> str:
+    """Bytes of the images that each task holds; measured once, whatever the rounds."""
+    rows = []
+    for name in LOADED:
+        task = Session(compose([f"task={name}", *DATA, *ENDLESS]), device).task
+        images = [images for images, _ in task.images.values()]
+        values, held = sum(map(torch.numel, images)), sum(map(size, images))
+        kinds = ", ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in images}))
+        floats = [tensor for tensor in tensors(vars(task)) if tensor.is_floating_point()]
+        largest = max(map(size, floats), default=0)
+        rows.append([name, str(sum(map(len, images))), str(values // sum(map(len, images)))])
+        rows[-1] += [kinds, f"{held / 1e6:.2f}", f"{held / values:g}", f"{largest / 1e6:.2f}"]
+    titles = ["task", "images", "values of an image", "type", "MB", "bytes of a value"]
+    return f"{MEMORY_NOTES}\n{markdown([*titles, 'largest floats, MB'], rows)}"
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """All tensors in nested containers; those of a network are not looked at."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return [tensor for part in value for tensor in tensors(part)]
+    return []
+
+
+def size(tensor: Tensor) -> int:
+    """Bytes."""
+    return math.prod(tensor.shape) * tensor.element_size()

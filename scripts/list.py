@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import yaml
 
-from results.study import Loader
+from results.study_file import Loader
 from scripts.checks import SOURCES
 from scripts.config import CONF, compose, make_task, names
 from scripts.studies import all_studies

@@ -11,7 +11,8 @@ from results.identity import DECIDES_OUTCOME
 from results.published import published
 from results.records import Record, read
 from results.run import Run
-from results.study import Cell, Study, StudyError, load
+from results.study import Cell, Study, StudyError
+from results.study_file import load
 from scripts.checks import SOURCES, BadInput
 from scripts.config import (
     CONF,

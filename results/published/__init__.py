@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from results.study import Loader
+from results.study_file import Loader
 
 
 @lru_cache

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from results.published import printed, published
-from results.study import Loader
+from results.study_file import Loader
 
 ROOT = Path(__file__).parents[2]
 

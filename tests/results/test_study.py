@@ -8,7 +8,8 @@ import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from results.study import Loader, StudyError, load, spell
+from results.study import StudyError, spell
+from results.study_file import Loader, load
 
 ROOT = Path(__file__).parents[2]
 

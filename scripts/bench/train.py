@@ -1,8 +1,10 @@
 """What training costs: its loop, the way its images get into batches, and what they take up."""
 
 import math
+import os
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -75,7 +77,10 @@ that it holds at all, network and optimizer apart.
 def report(device: torch.device, rounds: int) -> None:
     """Measure, print the tables, and write them into results/bench."""
     about = environment(device)
-    parts = [header("Training", "train", about, rounds, {"torchvision": version("torchvision")})]
+    # Whoever else computes takes time from the workers.
+    busy = f"{os.getloadavg()[0]:.1f} processes on {about['cores']} cores at the start"
+    more = {"load": busy, "torchvision": version("torchvision")}
+    parts = [header("Training", "train", about, rounds, more)]
     for measure in (loops, loading, memory):
         parts.append(measure(device, rounds))
         print(parts[-1], flush=True)
@@ -152,16 +157,22 @@ def race_epochs(ours: Session, theirs: Session, task: dict[str, Any], rounds: in
     """
     batches, steps = loader(theirs.task, task), ours.task.steps_per_epoch
     turns = []
-    for _ in range(rounds + 1):
-        alone = [ours.task.batch, following(theirs, batches)]
-        turns.append(
-            (
-                bare_steps(ours, steps, ours.task.batch),
-                bare_steps(theirs, steps, following(theirs, batches)),
-                *(only_batches(ours, steps, source) for source in alone),
-            )
+    for turn in range(rounds + 1):
+        # Who comes first is slowed down by what went before: each is first in every other round.
+        train_ours = partial(bare_steps, ours, steps, ours.task.batch)
+        train_theirs = partial(bare_steps, theirs, steps, following(theirs, batches))
+        both = [train_ours, train_theirs]
+        seconds = [train() for train in (both if turn % 2 else both[::-1])]
+        turns.append(seconds if turn % 2 else seconds[::-1])
+    # Apart from the training, which would share the processor with workers that come to rest.
+    alone = [
+        (
+            only_batches(ours, steps, ours.task.batch),
+            only_batches(theirs, steps, following(theirs, batches)),
         )
-    return Rates(*(list(column) for column in zip(*turns[1:], strict=True)))
+        for _ in range(rounds)
+    ]
+    return Rates(*map(list, zip(*turns[1:], strict=True)), *map(list, zip(*alone, strict=True)))
 
 
 def following(session: Session, batches: Any) -> Any:

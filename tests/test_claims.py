@@ -238,3 +238,18 @@ def test_laprop_is_ahead_in_deep_networks_at_small_rates_only():
         )
         ahead[rate] = laprop < adam
     assert ahead == {1e-5: True, 3e-5: True, 1e-4: False, 3e-4: False}
+
+
+def test_a_small_nu_harms_adam_and_not_laprop_on_reviews():
+    """LaProp, figure 7, with and without flipped labels."""
+    rows = read(KEPT / "laprop" / "fig7.short.sample.csv")
+    for column in ("r = 0", "r = 0.2"):
+        accuracy = {
+            (row["method"], row["optim.betas.1"]): row["test/accuracy center"]
+            for row in rows.where(column=column)
+        }
+        assert accuracy["Adam", 0.0] < 0.55 < 0.82 < accuracy["LaProp", 0.0]
+        best = {
+            m: max(v for (n, _), v in accuracy.items() if n == m) for m in rows.labels("method")
+        }
+        assert best["LaProp"] == max(best.values()), column

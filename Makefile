@@ -9,7 +9,7 @@ EXTRAS ?= $(RUN)
 
 # Each set begins with the one before it, so that installing a larger one serves the smaller ones too.
 RUN := vision,track
-TEST := $(RUN),slurm,dev
+TEST := $(RUN),text,atari,slurm,dev
 SLOW := $(TEST),ray
 BENCH := $(RUN),bench
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from tasks.classification import Classification, Images
 from tasks.sources import DataError, fetch
@@ -20,8 +21,8 @@ EVAL_BATCH = 1000
 class Mnist(Classification):
     """Classify the digits of MNIST from their 784 pixels, with the mean image subtracted.
 
-    All images lie on the device as one float32 tensor (images, 784), and the model maps
-    (batch, 784) to (batch, 10) logits.
+    All images lie on the device as bytes (images, 784). A batch of them becomes floats when it is
+    used, and the model maps (batch, 784) to (batch, 10) logits.
 
     Choices where Daley & Amato (section 4.1) say nothing: pixels are scaled to [0, 1] before the
     mean image is subtracted, and the mean is that of the training images, also for the test images.
@@ -38,14 +39,26 @@ class Mnist(Classification):
         sizes = (self.source["train"], self.source["test"])
         return load(self.data, tuple(self.files()), sizes, self.device)
 
+    @functools.cached_property
+    def mean_image(self) -> Tensor:
+        """Of the training images, in [0, 1]: (784,)."""
+        images, _ = self.images["train"]
+        # Summed as whole numbers, which needs no copy of the images as floats.
+        return (images.sum(0).double() / (255 * len(images))).float()
+
+    def scaled(self, images: Tensor) -> Tensor:
+        """Bytes as floats in [0, 1] less the mean image."""
+        return images.float().div_(255).sub_(self.mean_image)
+
     def batch(self, step: int) -> Images:
         [chosen] = self.chosen(step)
         images, labels = self.images["train"]
-        return images.index_select(0, chosen), labels.index_select(0, chosen)
+        return self.scaled(images.index_select(0, chosen)), labels.index_select(0, chosen)
 
     def batches(self, split: str) -> Iterator[Images]:
         images, labels = self.images[split]
-        return zip(images.split(EVAL_BATCH), labels.split(EVAL_BATCH), strict=True)
+        for some, wanted in zip(images.split(EVAL_BATCH), labels.split(EVAL_BATCH), strict=True):
+            yield self.scaled(some), wanted
 
 
 @functools.lru_cache(maxsize=2)
@@ -60,12 +73,9 @@ def load(
             f"{files[0].parent}: found {len(train_images)} + {len(test_images)} images, "
             f"expected {sizes[0]} + {sizes[1]}"
         )
-    train = train_images.flatten(1).float() / 255
-    test = test_images.flatten(1).float() / 255
-    mean = train.mean(0)
     return {
-        "train": ((train - mean).to(device), train_labels.to(device)),
-        "test": ((test - mean).to(device), test_labels.to(device)),
+        "train": (train_images.flatten(1).to(device), train_labels.to(device)),
+        "test": (test_images.flatten(1).to(device), test_labels.to(device)),
     }
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from models.torchvision_import import torchvision
-from tasks import Cifar, Mnist, mnist
+from tasks import Cifar, Mnist
 from tasks.classification import Images
 
 WORKERS = 2
@@ -74,15 +74,11 @@ def cifar(task: Cifar, config: dict[str, Any]) -> OneByOne:
 
 
 def digits(task: Mnist) -> OneByOne:
-    """Digits less the mean image; read anew, since the task holds them as floats."""
-    read = {"full": mnist.read_full, "sample": mnist.read_sample}[task.data]
-    (images, labels), _ = read(tuple(task.files()))
-    images = images.view(-1, 28, 28)
-    mean = images.float().mean(0) / 255
-    make = torchvision().transforms
-    return OneByOne(
-        images, labels, make.Compose([make.ToTensor(), partial(less_the_mean, mean=mean)])
-    )
+    """Digits less the mean image."""
+    images, labels = task.images["train"]
+    less_mean = partial(less_the_mean, mean=task.mean_image.cpu().view(28, 28))
+    transform = torchvision().transforms.Compose([torchvision().transforms.ToTensor(), less_mean])
+    return OneByOne(images.view(-1, 28, 28), labels, transform)
 
 
 def less_the_mean(image: Tensor, mean: Tensor) -> Tensor:

@@ -232,7 +232,7 @@ def test_train_writes_three_tables(small, capsys, tmp_path):
     assert all(float(number) > 0 for number in [*looped[2:4], *loaded[2:6]])
     for ratio in (looped[-1], loaded[-1]):
         assert re.fullmatch(r"\d+\.\d+ \(\d+\.\d+ to \d+\.\d+\)", ratio)
-    assert held[:6] == ["mnist_fc2", "5000", "784", "float32", "15.68", "4"]
+    assert held[:6] == ["mnist_fc2", "5000", "784", "uint8", "3.92", "1"]
     assert cells(done.out) == [looped, loaded, held]
 
 

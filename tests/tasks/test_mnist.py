@@ -47,6 +47,12 @@ def sample(sample_root):
     return functools.partial(task, sample_root)
 
 
+def floats(made, split):
+    """All images of a split as the model sees them, and their labels."""
+    images, labels = zip(*made.batches(split), strict=True)
+    return torch.cat(images), torch.cat(labels)
+
+
 def same(a, b):
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
@@ -57,7 +63,7 @@ def same(a, b):
 def test_the_sample_is_five_thousand_digits_of_all_classes(sample):
     splits = sample().images
     images, labels = splits["train"]
-    assert images.shape == (4000, 784) and images.dtype == torch.float32
+    assert images.shape == (4000, 784) and images.dtype == torch.uint8
     assert labels.shape == (4000,) and labels.dtype == torch.int64
     assert splits["test"][0].shape == (1000, 784)
     test = splits["test"][1]
@@ -68,7 +74,9 @@ def test_the_sample_is_five_thousand_digits_of_all_classes(sample):
 
 
 def test_the_mean_training_image_is_subtracted_from_both_parts(sample):
-    train, test = (sample().images[part][0] for part in ("train", "test"))
+    made = sample()
+    train, test = (floats(made, part)[0] for part in ("train", "test"))
+    assert train.dtype == torch.float32
     assert train.mean(0).abs().max() < 1e-5
     # That of the test images themselves would make this zero.
     assert 1e-3 < test.mean(0).abs().max() < 0.1
@@ -88,9 +96,9 @@ def test_no_image_is_in_both_parts(sample):
 def test_images_belong_to_their_labels(sample):
     """The nearest class mean is right for about four of five digits, and for one of ten by luck."""
     made = sample()
-    images, labels = made.images["train"]
+    images, labels = floats(made, "train")
     means = torch.stack([images[labels == digit].mean(0) for digit in range(10)])
-    test, wanted = made.images["test"]
+    test, wanted = floats(made, "test")
     assert (torch.cdist(test, means).argmin(1) == wanted).float().mean() > 0.75
 
 
@@ -131,7 +139,7 @@ def test_an_optimizer_changes_no_batch(sample):
 
 def test_an_epoch_sees_every_image_once(sample):
     made = sample(batch_size=1000, epochs=3)
-    images = made.images["train"][0]
+    images, _ = floats(made, "train")
     everything = sorted(row.numpy().tobytes() for row in images)
     orders = []
     for epoch in range(3):
@@ -144,7 +152,7 @@ def test_an_epoch_sees_every_image_once(sample):
 
 def test_a_batch_holds_the_images_of_its_labels(sample):
     made = sample()
-    images, labels = made.images["train"]
+    images, labels = floats(made, "train")
     for image, label in zip(*made.batch(7), strict=True):
         [place] = (images == image).all(1).nonzero().flatten().tolist()
         assert labels[place] == label
@@ -178,7 +186,7 @@ def test_the_weights_depend_on_the_seed_alone(sample):
 
 def test_evaluation_is_the_plain_mean_over_all_test_images(sample):
     made = sample()
-    images, labels = made.images["test"]
+    images, labels = floats(made, "test")
     with torch.no_grad():
         found = made.evaluate()
         logits = made.model(images)
@@ -199,7 +207,7 @@ def test_evaluation_weighs_an_incomplete_last_part_by_its_size(sample, monkeypat
 
 def test_the_training_loss_in_evaluation_mode_is_over_all_training_images(sample):
     made = sample(eval_train=True)
-    images, labels = made.images["train"]
+    images, labels = floats(made, "train")
     with torch.no_grad():
         found = made.evaluate()
         wanted = F.cross_entropy(made.model(images), labels).item()
@@ -314,14 +322,14 @@ def test_the_full_source_names_the_files_of_mnist(digits):
 
 
 def test_mnists_format_is_read_pixel_by_pixel(full, digits):
-    splits = full().images
+    made = full()
     pixels = digits["train-images-idx3-ubyte"].reshape(TRAIN, 784) / 255
     mean = pixels.mean(0)
-    images, labels = splits["train"]
+    images, labels = floats(made, "train")
     np.testing.assert_allclose(images.numpy(), pixels - mean, atol=1e-6)
     assert labels.tolist() == digits["train-labels-idx1-ubyte"].tolist()
     assert labels.dtype == torch.int64
-    images, labels = splits["test"]
+    images, labels = floats(made, "test")
     pixels = digits["t10k-images-idx3-ubyte"].reshape(TEST, 784) / 255
     np.testing.assert_allclose(images.numpy(), pixels - mean, atol=1e-6)
     assert labels.tolist() == digits["t10k-labels-idx1-ubyte"].tolist()

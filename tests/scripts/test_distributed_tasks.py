@@ -63,8 +63,8 @@ def test_two_processes_change_no_loss(train_by, command, tmp_path, task):
 def test_hidden_states_go_on_in_the_processes_that_hold_them(
     start_all, train_by, command, runs, tmp_path
 ):
-    typed = command("ptb_lstm", **{"task.steps": 60, "train.checkpoint_seconds": 0})
-    children = start_all(2, *typed, f"paths.runs={runs}")
+    typed = command("ptb_lstm", **{"task.steps": 60})
+    children = start_all(2, *typed, "train.checkpoint_seconds=0", f"paths.runs={runs}")
 
     def saved():
         paths = list(runs.glob("*/*/*/checkpoint.pt"))

@@ -1,13 +1,13 @@
 """What figures show, as numbers: curves, paths, a metric over one key of the grid or over two."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
-from results.analysis import Point, Row, choose
+from results.analysis import Point, Result, Row, choose
 from results.study import Figure, Statistic, Study, is_number, spell
 
 
@@ -77,10 +77,32 @@ class HeatMap:
     y: list[str]
 
 
-def over_grid(row: Row, wanted: Figure, study: Study) -> HeatMap | None:
-    """The metric over two keys of the grid, other keys at their best; None where no run has it.
+def heat_maps(result: Result, wanted: Figure) -> dict[str, HeatMap]:
+    """A panel for each row and column of which something finished or diverged."""
+    rows = [row for row in result.rows if row.row in wanted.rows]
+    several = len(result.study.columns) > 1
+    names = [f"{row.row}, {row.column}" if several else row.row for row in rows]
+    found = [
+        over_grid(r, wanted, result.study) if wanted.y else over_trials(r, wanted) for r in rows
+    ]
+    return {name: panel for name, panel in zip(names, found, strict=True) if panel}
 
-    A cell says nan where all seeds diverged, and has a star where some did.
+
+def colour_range(panels: Iterable[HeatMap], log: bool) -> tuple[float, float]:
+    """The least and the greatest value of all panels, which share one scale of colours.
+
+    On a logarithmic one, values from 0 down have no place.
+    """
+    values = [v for panel in panels for line in panel.colours for v in line if v is not None]
+    values = [v for v in values if v > 0 or not log]
+    return min(values, default=1.0), max(values, default=1.0)
+
+
+def over_grid(row: Row, wanted: Figure, study: Study) -> HeatMap | None:
+    """The metric over two keys of the grid, other keys at their best.
+
+    A cell says nan where all seeds diverged, and has a star where some did. None where no run that
+    finished has the metric, and where there are no runs.
     """
     assert wanted.y is not None
     xs = list(dict.fromkeys(p.values[wanted.x] for p in row.points))
@@ -94,7 +116,8 @@ def over_grid(row: Row, wanted: Figure, study: Study) -> HeatMap | None:
         means = [best_mean(points, wanted.metric, study) for points in found]
         colours.append(means)
         texts.append([cell_text(*pair) for pair in zip(found, means, strict=True)])
-    if all(value is None for line in colours for value in line):
+    said = colours if row.best else texts
+    if not any(cell not in (None, "") for line in said for cell in line):
         return None
     return HeatMap(texts, colours, [spell(x) for x in xs], [spell(y) for y in ys])
 
@@ -114,13 +137,15 @@ def cell_text(points: list[Point], mean: float | None) -> str:
 
 
 def over_trials(row: Row, wanted: Figure) -> HeatMap | None:
-    """A metric of each trial of the first run, `across` in a line."""
-    assert row.best is not None and wanted.across is not None
+    """A metric of each trial of the first run that finished, `across` in a line."""
+    assert wanted.across is not None
+    if row.best is None:
+        return None
     finished = (record for record in row.best.records if record.status == "finished")
     trials = next(finished).summary["trials"]
     if wanted.metric not in trials:
         return None
-    numbers, shades = trials[wanted.metric], trials[wanted.colour or wanted.metric]
+    numbers, shades = trials[wanted.metric], trials[wanted.shade]
     starts = range(0, len(numbers), wanted.across)
     lines = [[f"{v:.4g}" for v in numbers[i : i + wanted.across]] for i in starts]
     colours = [list(shades[i : i + wanted.across]) for i in starts]

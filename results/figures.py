@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from results.analysis import Result, Row
-from results.curves import Band, HeatMap, drawn_curve, over_grid, over_trials, sensitivity
+from results.curves import Band, HeatMap, colour_range, drawn_curve, heat_maps, sensitivity
 from results.files import replacing
 from results.metrics import METRICS
 from results.study import STATISTICS, Figure, Study, is_number
@@ -18,6 +18,8 @@ from results.table import number, short
 
 # Okabe & Ito's colours, which colour-blind readers can tell apart, then the same dashed.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+# Of heat maps, from the least value to the greatest: even steps to every kind of eye.
+CELLS = "cividis"
 MARKERS = ["o", "s", "^", "v", "D"]
 # About how many of a line's points are marked.
 MARKED = 20
@@ -145,26 +147,20 @@ def save(figure: Any, path: Path) -> list[Path]:
     return [path]
 
 
-def heat_maps(result: Result, wanted: Figure) -> dict[str, HeatMap]:
-    """A panel for each row and column of which something finished."""
-    rows = [row for row in result.rows if row.best and row.row in wanted.rows]
-    several = len(result.study.columns) > 1
-    names = [f"{row.row}, {row.column}" if several else row.row for row in rows]
-    found = [
-        over_grid(r, wanted, result.study) if wanted.y else over_trials(r, wanted) for r in rows
-    ]
-    return {name: panel for name, panel in zip(names, found, strict=True) if panel}
-
-
 def plot_heat_maps(
     panels: dict[str, HeatMap], path: Path, wanted: Figure, result: Result
 ) -> list[Path]:
-    """Draw one picture; nothing where there is nothing to draw."""
+    """Draw one picture, in one scale of colours; nothing where there is nothing to draw."""
     if not panels:
         return []
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm, Normalize
     from matplotlib.figure import Figure as Drawing
 
+    shade = METRICS[wanted.shade]
+    scale = LogNorm if shade.log else Normalize
+    norm = scale(*colour_range(panels.values(), shade.log))
     across = min(len(panels), ABREAST)
     down = math.ceil(len(panels) / across)
     figure = Drawing(figsize=(5.6 * across, 4.4 * down + 0.4), layout="constrained")
@@ -172,28 +168,27 @@ def plot_heat_maps(
     grid = figure.subplots(down, across, squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
-    shade = METRICS[wanted.colour or wanted.metric].label
     for axes, (name, panel) in zip(grid.flat, panels.items(), strict=False):
-        image = draw_cells(axes, panel)
-        figure.colorbar(image, ax=axes, label=f"colour: {shade}")
+        draw_cells(axes, panel, norm)
         axes.set_title(name, fontsize=9)
         axes.set_xlabel(wanted.x)
         axes.set_ylabel(wanted.y or "")
+    colours = ScalarMappable(norm, CELLS)
+    figure.colorbar(colours, ax=list(grid.flat[: len(panels)]), label=f"colour: {shade.label}")
     said = f"{METRICS[wanted.metric].label}. nan: diverged, *: some seeds did" if wanted.y else ""
     made = f"{result.study.name}, {result.made_with}"
     figure.suptitle("\n".join(filter(None, [wanted.title, said, made])), fontsize=9)
     return save(figure, path)
 
 
-def draw_cells(axes: Any, panel: HeatMap) -> Any:
+def draw_cells(axes: Any, panel: HeatMap, norm: Any) -> None:
     values = np.array(panel.colours, dtype=float)
     axes.set_facecolor("#d0d0d0")
-    image = axes.imshow(values, cmap="cividis", aspect="auto")
+    axes.imshow(values, cmap=CELLS, norm=norm, aspect="auto")
     axes.set_xticks(range(len(panel.x)), panel.x, fontsize=7)
     axes.set_yticks(range(len(panel.y)), panel.y, fontsize=7)
-    middle = (np.nanmin(values) + np.nanmax(values)) / 2
-    for (line, place), value in np.ndenumerate(values):
-        dark = value <= middle
+    dark = np.ma.filled(norm(values), 1) <= 0.5
+    for line, place in np.ndindex(values.shape):
         axes.text(
             place,
             line,
@@ -201,9 +196,8 @@ def draw_cells(axes: Any, panel: HeatMap) -> Any:
             ha="center",
             va="center",
             fontsize=6,
-            color="white" if dark else "black",
+            color="white" if dark[line, place] else "black",
         )
-    return image
 
 
 def draw_lines(axes: Any, bands: dict[str, Band]) -> None:

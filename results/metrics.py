@@ -47,7 +47,7 @@ METRICS = {
     # Sampled entries of AMSGrad, one value for each: the steps that kept an older maximum, and the
     # mean number of steps between two of them.
     "optim/swaps": Metric("swaps"),
-    "optim/swap_interval": Metric("steps between two swaps"),
+    "optim/swap_interval": Metric("steps between two swaps", log=True),
     # L^p Adam: the share of elements whose gradient is not 0, but whose |g|^p is below the smallest
     # normal number of float32, so that it has lost precision or is 0.
     "optim/underflow": Metric("share of |g|^p that underflows", "min"),

@@ -19,7 +19,7 @@ from results.page import write_page
 from results.published import published
 from results.records import Record
 from results.run import dump_yaml
-from results.study import Study
+from results.study import Figure, Study
 
 PAGE = "index.html"
 CURVE_POINTS = 150
@@ -106,6 +106,7 @@ def variant_payload(result: Result) -> dict[str, Any]:
         "commits": table.commits_of(result),
         "command": result.command,
         "curves": [curves_payload(row, result.study) for row in result.rows if row.best],
+        "figures": figure_payloads(result),
         "sensitivity": [
             sensitivity_payload(row, key, result.study)
             for row in result.rows
@@ -160,6 +161,42 @@ def sensitivity_payload(row: Row, key: str, study: Study) -> dict[str, Any]:
             if band
         },
     }
+
+
+def figure_payloads(result: Result) -> list[dict[str, Any]]:
+    """Heat maps and paths: a study's figures that are no curves over the steps."""
+    found = []
+    for name, wanted in result.study.figures.items():
+        if wanted.is_heat_map:
+            shown = maps_payload(wanted, result)
+        elif wanted.x != "step":
+            shown = {"x": wanted.x, "lines": lines_payload(wanted, result)}
+        else:
+            continue
+        if shown.get("panels") or shown.get("lines"):
+            found.append({"name": name, "title": wanted.title, "metric": wanted.metric} | shown)
+    return found
+
+
+def maps_payload(wanted: Figure, result: Result) -> dict[str, Any]:
+    panels = curves.heat_maps(result, wanted)
+    return {
+        "x": wanted.x,
+        "y": wanted.y,
+        "shade": wanted.shade,
+        "range": list(curves.colour_range(panels.values(), METRICS[wanted.shade].log)),
+        "panels": [{"name": name} | asdict(panel) for name, panel in panels.items()],
+    }
+
+
+def lines_payload(wanted: Figure, result: Result) -> list[dict[str, Any]]:
+    lines = []
+    for row in result.rows:
+        point = row.best if row.row in wanted.rows else None
+        if point and (path := curves.drawn_curve(point, wanted, result.study.statistic)):
+            where = {"row": row.row, "column": row.column}
+            lines.append(where | {"x": thin(path.x), "mean": thin(path.mean)})
+    return lines
 
 
 def run_payload(record: Record) -> dict[str, Any]:

@@ -64,6 +64,11 @@ class Figure:
     def is_heat_map(self) -> bool:
         return self.y is not None or self.across is not None
 
+    @property
+    def shade(self) -> str:
+        """The metric that a heat map's colours show."""
+        return self.colour or self.metric
+
 
 @dataclass(frozen=True)
 class Cell:

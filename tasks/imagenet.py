@@ -6,7 +6,7 @@ import itertools
 import os
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,13 +116,7 @@ class Photographs(Dataset[tuple[Tensor, int]]):
     def __init__(self, paths: Sequence[str], labels: Sequence[int], size: int):
         # Arrays, since processes that read ahead would copy a list of a million strings.
         self.paths, self.labels = np.array([os.fsencode(path) for path in paths]), np.array(labels)
-        transforms = torchvision().transforms
-        self.augmented = transforms.Compose(
-            [transforms.RandomResizedCrop(size), transforms.RandomHorizontalFlip()]
-        )
-        self.plain = transforms.Compose(
-            [transforms.Resize(size * 256 // 224), transforms.CenterCrop(size)]
-        )
+        self.size = size
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -138,13 +132,27 @@ class Photographs(Dataset[tuple[Tensor, int]]):
                 photograph = file.convert("RGB")
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error}") from error
+        augmented, plain = transforms(self.size)
         if seed is None:
-            image = self.plain(photograph)
+            image = plain(photograph)
         else:
             # The transforms draw from the global generator, here of a process that only reads.
             torch.default_generator.manual_seed(seed)
-            image = self.augmented(photograph)
+            image = augmented(photograph)
         return torch.from_numpy(np.array(image)), int(self.labels[number])
+
+
+@functools.lru_cache
+def transforms(size: int) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """Of the training and of the test photographs.
+
+    No part of `Photographs`: a process that reads and was not forked would import torchvision by
+    unpickling them, and not by the door through which it can be imported.
+    """
+    make = torchvision().transforms
+    augmented = make.Compose([make.RandomResizedCrop(size), make.RandomHorizontalFlip()])
+    plain = make.Compose([make.Resize(size * 256 // 224), make.CenterCrop(size)])
+    return augmented, plain
 
 
 def read(

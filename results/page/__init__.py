@@ -15,7 +15,7 @@ from results.files import write_text
 
 _HERE = Path(__file__).parent
 # In this order: each uses what those before it define, and page.js starts the page.
-_SCRIPTS = ("dom.js", "charts.js", "runs.js", "page.js")
+_SCRIPTS = ("dom.js", "charts.js", "figures.js", "runs.js", "page.js")
 
 
 def write_page(payload: dict[str, Any], path: Path) -> None:

@@ -96,7 +96,7 @@ function saveButton(title) {
   };
 }
 
-function draw(place, found, { caption, xTitle, yTitle, log, x = {}, annotations = [] }) {
+function draw(place, found, { caption, xTitle, yTitle, log, x = {}, annotations = [], hovermode = "x unified" }) {
   const axis = {
     gridcolor: css("--line"), zerolinecolor: css("--line"), linecolor: css("--line"), automargin: true,
     tickfont: { size: 12 }, exponentformat: "power",
@@ -111,7 +111,7 @@ function draw(place, found, { caption, xTitle, yTitle, log, x = {}, annotations 
       x: 0, xref: "container", y: 0.95, yanchor: "top",
     },
     modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--quiet"), activecolor: css("--ink") },
-    margin: { l: 56, r: 12, t: 64, b: 48 }, hovermode: "x unified", hoverlabel: { bgcolor: css("--panel") },
+    margin: { l: 56, r: 12, t: 64, b: 48 }, hovermode, hoverlabel: { bgcolor: css("--panel") },
     xaxis: { ...axis, visible: !empty, title: { text: plain(xTitle), standoff: 10 }, ...x },
     yaxis: {
       ...axis, visible: !empty, title: { text: plain(yTitle), standoff: 10 }, nticks: 8,

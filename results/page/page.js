@@ -90,6 +90,8 @@ function studyView(path, choices) {
   const absent = (variant.runs ?? []).length - runs.length;
   const curves = variant.curves ?? [];
   const sensitivity = variant.sensitivity ?? [];
+  const figures = variant.figures ?? [];
+  const rows = unique([...curves, ...sensitivity].map((item) => item.row));
   const caption = [study.name, scope(variant)];
   return [...head,
     study.variants.length > 1 && h("nav", { id: "variants", class: "tabs", "aria-label": "Profile and data" },
@@ -104,6 +106,7 @@ function studyView(path, choices) {
     variant.table && section("Table", resultTable(variant.table, caption)),
     curves.length + sensitivity.length > 0 &&
       section("Curves", chartPanel(caption, curves, sensitivity, choices, study.metrics)),
+    figures.length > 0 && section("Figures", figures.map((figure) => figureView(figure, caption, rows))),
     section("Provenance",
       facts([["Hardware", bullets(variant.hardware)], ["Commits", bullets(variant.commits)],
         ["Command", h("code", {}, variant.command)]])),

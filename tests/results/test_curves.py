@@ -5,7 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from results.curves import band, curve, drawn_curve, over_grid, over_trials, sensitivity
+from results.curves import (
+    band,
+    colour_range,
+    curve,
+    drawn_curve,
+    heat_maps,
+    over_grid,
+    over_trials,
+    sensitivity,
+)
 from results.study import Figure
 
 
@@ -145,6 +154,37 @@ def test_a_heat_map_of_a_metric_that_nothing_has_is_none(make_study, make_result
     study = make_study(grid=KEYS)
     row = make_result(study, by_point).rows[0]
     assert over_grid(row, replace(OVER_KEYS, metric="test/loss"), study) is None
+
+
+def test_a_row_that_diverged_everywhere_is_a_heat_map_of_nan(make_study, make_result):
+    study = make_study(grid=KEYS)
+    wanted = replace(OVER_KEYS, rows=["AMSGrad", "AdaMax"])
+    result = make_result(study, lambda c: "diverged" if c.row == "AdaMax" else by_point(c))
+    found = heat_maps(result, wanted)
+    assert list(found) == ["AMSGrad", "AdaMax"]
+    assert found["AdaMax"].texts == [["nan", "nan"], ["nan", "nan"]]
+    assert found["AdaMax"].colours == [[None, None], [None, None]]
+
+
+def test_a_row_that_has_not_begun_has_no_heat_map(make_study, make_result):
+    wanted = replace(OVER_KEYS, rows=["AMSGrad", "AdaMax"])
+    result = make_result(
+        make_study(grid=KEYS), lambda c: None if c.row == "AdaMax" else by_point(c)
+    )
+    assert list(heat_maps(result, wanted)) == ["AMSGrad"]
+
+
+def test_panels_share_one_range_of_colours(make_study, make_result):
+    wanted = replace(OVER_KEYS, rows=["AMSGrad", "AdaMax"])
+
+    def by_row(cell):
+        return {"train/loss": 5.0 if cell.row == "AdaMax" else cell.point["optim.lr"]}
+
+    panels = heat_maps(make_result(make_study(grid=KEYS), by_row), wanted).values()
+    assert colour_range(panels, log=True) == (pytest.approx(1e-3), 5.0)
+    panels = [replace(panel, colours=[[0.0, 2.0, None]]) for panel in panels]
+    assert colour_range(panels, log=False) == (0.0, 2.0)
+    assert colour_range(panels, log=True) == (2.0, 2.0)
 
 
 def test_a_heat_map_of_trials_has_so_many_in_a_line(make_study, make_result):

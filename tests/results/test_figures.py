@@ -171,7 +171,9 @@ def test_a_file_name_holds_letters_and_digits():
     assert slug("../x") == "x"
 
 
-def test_a_heat_map_is_drawn_for_each_row(make_study, make_result, tmp_path):
+def test_a_heat_map_is_drawn_for_each_row_in_one_scale(
+    make_study, make_result, tmp_path, monkeypatch
+):
     over = Figure("Both", ["AMSGrad", "AdaMax"], "train/loss", x="optim.lr", y="optim.eps")
     study = make_study(
         grid={"optim.lr": [1e-3, 1e-2], "optim.eps": [1e-8, 1e-4]}, figures={"map": over}
@@ -183,7 +185,25 @@ def test_a_heat_map_is_drawn_for_each_row(make_study, make_result, tmp_path):
         return {"train/loss": cell.point["optim.lr"], "test/accuracy": 0.5}
 
     result = make_result(study, one_diverges)
-    assert list(figures.heat_maps(result, over)) == ["AMSGrad", "AdaMax"]
+    scales = []
+    drawn_cells = figures.draw_cells
+
+    def spy(axes, panel, norm):
+        scales.append(norm)
+        drawn_cells(axes, panel, norm)
+
+    monkeypatch.setattr(figures, "draw_cells", spy)
     drawn = [path.name for path in figures.draw(result, tmp_path)]
     assert f"{result.name}.map.png" in drawn
     assert (tmp_path / f"{result.name}.map.pdf").stat().st_size
+    one, other = scales
+    assert one is other
+    # Logarithmic, as a loss is.
+    assert one(1e-3) == 0 and one(1e-2) == 1 and one(10**-2.5) == pytest.approx(0.5)
+
+
+def test_a_heat_map_of_runs_that_all_diverged_is_drawn(make_study, make_result, tmp_path):
+    over = Figure("Both", ["AdaMax"], "train/loss", x="optim.lr", y="optim.eps")
+    grid = {"optim.lr": [1e-3, 1e-2], "optim.eps": [1e-8, 1e-4]}
+    result = make_result(make_study(grid=grid, figures={"map": over}), lambda cell: "diverged")
+    assert [path.name for path in draw(result, tmp_path)] == [f"{result.name}.map.png"]

@@ -74,6 +74,51 @@ def study_sensitivity() -> list[dict[str, Any]]:
     return found
 
 
+def study_figures() -> list[dict[str, Any]]:
+    """Losses over two settings in a logarithmic scale, counts of entries, and paths."""
+    over_grid = {
+        "name": "fig12",
+        "title": HOSTILE,
+        "metric": "train/loss",
+        "shade": "train/loss",
+        "x": "optim.betas.1",
+        "y": "optim.betas.0",
+        "range": [0.01, 1.0],
+        "panels": [
+            {
+                "name": "Adam",
+                "x": ["0.1", "0.999"],
+                "y": ["0.5", "0.9"],
+                "texts": [["0.01", "0.1*"], ["nan", ""]],
+                "colours": [[0.01, 0.1], [None, None]],
+            },
+            {
+                "name": "LaProp",
+                "x": ["0.1", "0.999"],
+                "y": ["0.5", "0.9"],
+                "texts": [["1", "0.1"], ["0", "0.01"]],
+                "colours": [[1.0, 0.1], [0.0, 0.01]],
+            },
+        ],
+    }
+    trials = {"x": ["1", "2"], "y": [], "texts": [["3", "7"]], "colours": [[0.4, 0.9]]}
+    counted = over_grid | {
+        "name": "swaps",
+        "shade": "test/accuracy",
+        "x": "trial",
+        "y": None,
+        "range": [0.4, 0.9],
+        "panels": [{"name": "AMSGrad", **trials}],
+    }
+    lines = [
+        {"row": row, "column": column, "x": [0.0, 1.0, 0.5], "mean": [0.1 + i, 0.2, 0.3]}
+        for column in ("one", "two")
+        for i, row in enumerate(METHODS[1:])
+    ]
+    path = {"x": "test/accuracy", "metric": "train/loss", "lines": lines}
+    return [over_grid, counted, {"name": "path", "title": "Figure 1"} | path]
+
+
 def run_record(i: int) -> dict[str, Any]:
     optim, rate, seed = OPTIMS[i % 3], RATES[(i // 3) % 4], i // 12
     status = "diverged" if rate == 1e-1 and optim == "adam" else "failed" if i == 4 else "finished"
@@ -139,6 +184,7 @@ def make_payload() -> dict[str, Any]:
         "commits": ["abc1234 (dirty)"],
         "curves": study_curves(),
         "sensitivity": study_sensitivity(),
+        "figures": study_figures(),
         "runs": [run["id"] for run in runs],
     }
     paper = smoke | {
@@ -148,6 +194,7 @@ def make_payload() -> dict[str, Any]:
         "warnings": [],
         "curves": study_curves()[:1],
         "sensitivity": [],
+        "figures": [],
         "runs": ["000000000000"],
     }
     # Two columns of which the second has another metric, and a setting whose values include zero.
@@ -452,6 +499,63 @@ def test_sensitivity_marks_what_diverged(browser: Browser) -> None:
     assert layout["xaxis"]["type"] == "log"
     assert [item["text"] for item in layout["annotations"]] == ["✕", "✕"]
     assert [item["x"] for item in layout["annotations"]] == [-1, -1]
+
+
+def cells(browser: Browser, figure: str, panel: str) -> list[tuple[str, str, str]]:
+    """Text, background and class of a heat map's cells, line by line."""
+    code = """const cells = document.querySelectorAll(arguments[0]);
+        return [...cells].map((cell) =>
+          [cell.textContent, getComputedStyle(cell).backgroundColor, cell.className])"""
+    found = browser.js(code, f'[data-figure="{figure}"] [data-panel="{panel}"] tbody td')
+    return [tuple(cell) for cell in found]
+
+
+def test_heat_maps_share_a_scale_of_colours_and_say_what_diverged(browser: Browser) -> None:
+    browser.open("#/study/lp_adam/fc2")
+    adam, laprop = (cells(browser, "fig12", panel) for panel in ("Adam", "LaProp"))
+    assert [text for text, _, _ in adam] == ["0.01", "0.1*", "nan", ""]
+    # The same value has the same colour in both.
+    assert adam[0][1] == laprop[3][1] != adam[1][1] == laprop[1][1] != laprop[0][1]
+    # 0.1 is in the middle of a logarithmic scale from 0.01 to 1, where cividis is grey.
+    red, green, blue = (
+        round(255 * float(part)) for part in adam[1][1].removesuffix(")").split()[1:]
+    )
+    assert max(red, green, blue) - min(red, green, blue) < 16
+    assert [kind for _, _, kind in adam] == ["", "", "diverged", ""]
+    # A loss of 0 has no place on it.
+    assert laprop[2][1] == adam[3][1] == "rgba(0, 0, 0, 0)"
+    said = browser.text('[data-figure="fig12"]')
+    assert "Colour: training loss, logarithmic" in said and "nan: every seed diverged" in said
+    assert "smoke · sample data — not comparable with print" in said
+    assert "<img src=x" in browser.text('[data-figure="fig12"] figcaption')
+
+
+def test_a_heat_map_of_trials_has_no_names_of_lines(browser: Browser) -> None:
+    browser.open("#/study/lp_adam/fc2")
+    assert [text for text, _, _ in cells(browser, "swaps", "AMSGrad")] == ["3", "7"]
+    said = browser.text('[data-figure="swaps"]')
+    assert "Colour: test accuracy\n0.4 0.9" in said and "diverged" not in said
+    assert browser.text('[data-figure="swaps"] thead').split() == ["trial", "→", "1", "2"]
+
+
+def test_paths_are_drawn_over_a_metric_in_the_colours_of_their_rows(browser: Browser) -> None:
+    browser.open("#/study/lp_adam/fc2")
+    plot = "document.querySelector('[data-figure=path] [data-column=two]')"
+    lines = browser.js(f"return {plot}.data.map((line) => [line.name, line.x, line.line.color])")
+    assert [name for name, _, _ in lines] == METHODS[1:]
+    assert lines[0][1] == [0.0, 1.0, 0.5]
+    curves = browser.js("return document.getElementById('curves-plot').data.at(-1)")
+    assert lines[-1][2] == curves["line"]["color"]
+    layout = browser.js(f"return {plot}.layout")
+    assert layout["xaxis"]["title"]["text"] == "test accuracy"
+    assert (layout["yaxis"]["type"], layout["title"]["text"].count("· two")) == ("log", 1)
+    assert browser.text('[data-figure="path"]').count("LP-Adam") == 2
+
+
+def test_a_study_without_such_figures_has_no_part_for_them(browser: Browser) -> None:
+    browser.open("#/study/lp_adam/fc2?variant=paper.full")
+    assert browser.driver.find_elements("css selector", "figure") == []
+    assert "Figures" not in browser.text("#main")
 
 
 def test_columns_and_settings_of_a_study_can_be_chosen(browser: Browser) -> None:

@@ -9,7 +9,8 @@ import pytest
 import results.report
 from results.identity import identity
 from results.records import read_all
-from results.report import CURVE_POINTS, thin, write_report, write_study
+from results.report import CURVE_POINTS, figure_payloads, thin, write_report, write_study
+from results.study import Figure
 
 
 def outcome(cell):
@@ -181,3 +182,24 @@ def test_a_study_of_ones_own_needs_no_published_numbers(make_study, tmp_path):
     study = make_study(name="mine/first", published=[])
     page = write_report([study], [], [], tmp_path)
     assert "mine/first" in page.read_text()
+
+
+def test_heat_maps_and_paths_are_on_the_page_and_curves_among_the_others(make_study, make_result):
+    rows = ["AMSGrad", "AdaMax"]
+    figures = {
+        "curve": Figure("C", rows, "train/loss"),
+        "map": Figure("M", rows, "train/loss", x="optim.lr", y="optim.eps"),
+        "empty": Figure("E", rows, "test/loss", x="optim.lr", y="optim.eps"),
+        "path": Figure("P", rows[:1], "test/accuracy", x="train/loss"),
+    }
+    study = make_study(grid={"optim.lr": [1e-3, 1e-2], "optim.eps": [1e-8]}, figures=figures)
+    shown, path = figure_payloads(make_result(study, outcome))
+    assert (shown["name"], shown["title"], shown["shade"]) == ("map", "M", "train/loss")
+    assert shown["range"] == [pytest.approx(0.2)] * 2
+    assert [panel["name"] for panel in shown["panels"]] == rows
+    assert shown["panels"][0]["texts"] == [["0.2", "nan"]]
+    assert json.loads(json.dumps(shown, allow_nan=False)) == shown
+    [line] = path["lines"]
+    assert (line["row"], line["column"], path["x"]) == ("AMSGrad", "FC-2", "train/loss")
+    assert line["x"] == pytest.approx([0.8, 0.1, 0.2])
+    assert line["mean"] == pytest.approx([3.6, 0.45, 0.9])

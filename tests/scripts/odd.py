@@ -26,8 +26,8 @@ class DropoutMLP(nn.Module):
 class ImagesNet(nn.Sequential):
     """A small network for images of any size, with or without what makes batches differ."""
 
-    def __init__(self, classes, norm=True, **others):
-        between = [nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.5)] if norm else [nn.ReLU()]
+    def __init__(self, classes, norm=True, dropout=0.5, **others):
+        between = [nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(dropout)] if norm else [nn.ReLU()]
         pooled = [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, classes)]
         super().__init__(nn.Conv2d(3, 8, 5, 4), *between, *pooled)
 

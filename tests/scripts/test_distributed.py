@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -31,39 +30,6 @@ from scripts.checks import BadInput
 from scripts.config import compose, make_task
 from scripts.devices import places, reserved
 from scripts.session import Session
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-@pytest.fixture
-def start_all(start):
-    """Start a run's processes as torchrun does, without the seconds that their imports take."""
-
-    def command(count, *arguments):
-        common = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
-        common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
-        ranks = [common | {"RANK": rank, "LOCAL_RANK": rank} for rank in range(count)]
-        texts = [{name: str(value) for name, value in rank.items()} for rank in ranks]
-        return [start("train", *arguments, environment=text) for text in texts]
-
-    return command
-
-
-@pytest.fixture
-def train_by(start_all):
-    """Train to the end: `train_by(2, *tiny())`; what the first process said."""
-
-    def command(count, *arguments):
-        children = start_all(count, *arguments)
-        assert [child.wait() for child in children] == [0] * count, [c.output for c in children]
-        assert [child.output for child in children[1:]] == [""] * (count - 1)
-        return children[0].output
-
-    return command
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from running import environment, folder, outcome, typed, wait_until
+from running import environment, folder, outcome, spelled, typed, wait_until
 
 from results import checkpoint
 
@@ -24,13 +24,6 @@ KINDS = {
         "task.batch_size": 8,
     },
 }
-
-
-def spelled(value):
-    """As Hydra reads it on a command line."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{spelled(item)}" for key, item in value.items()) + "}"
-    return f"[{','.join(value)}]" if isinstance(value, list) else str(value)
 
 
 def saved_step(runs):

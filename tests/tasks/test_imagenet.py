@@ -4,6 +4,7 @@ import functools
 import gc
 import multiprocessing
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,10 @@ def test_reading_draws_nothing_from_the_generator_of_dropout(full):
     made.batch(0)
     _ = [labels for _, labels in made.batches("test")]
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_readers_that_were_not_forked_need_not_import_torchvision_to_begin(full):
+    assert b"torchvision" not in pickle.dumps(full()().photographs["train"])
 
 
 def test_labels_are_those_of_the_folders(full):

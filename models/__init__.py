@@ -1,6 +1,7 @@
 """Architectures. Imports torch (torchvision, transformers) and nothing of this project."""
 
 from models.awd_lstm import AWDLSTM
+from models.encoder import SentenceClassifier
 from models.imagenet import imagenet_model
 from models.lstm import LSTMClassifier, LSTMLanguageModel
 from models.mlp import MLP
@@ -16,6 +17,7 @@ __all__ = [
     "LSTMClassifier",
     "LSTMLanguageModel",
     "ResNet",
+    "SentenceClassifier",
     "WideResNet",
     "imagenet_model",
 ]

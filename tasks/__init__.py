@@ -2,6 +2,7 @@
 
 from tasks.cifar import Cifar
 from tasks.classification import Classification
+from tasks.glue import Glue
 from tasks.gradients import PrescribedGradients
 from tasks.imagenet import ImageNet
 from tasks.imdb import Imdb
@@ -14,6 +15,7 @@ __all__ = [
     "Cifar",
     "Classification",
     "ConvexExample",
+    "Glue",
     "ImageNet",
     "Imdb",
     "Mnist",

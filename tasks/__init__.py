@@ -8,6 +8,7 @@ from tasks.imagenet import ImageNet
 from tasks.imdb import Imdb
 from tasks.mnist import Mnist
 from tasks.ptb import Ptb
+from tasks.roberta_pretrain import RobertaPretrain
 from tasks.task import Task
 from tasks.trials import ConvexExample, Quadratic, Rosenbrock
 
@@ -22,6 +23,7 @@ __all__ = [
     "PrescribedGradients",
     "Ptb",
     "Quadratic",
+    "RobertaPretrain",
     "Rosenbrock",
     "Task",
 ]

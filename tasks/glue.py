@@ -56,9 +56,7 @@ class Encoded:
         lengths, chosen = lengths.to(device), chosen.to(device)
         places = (self.starts[chosen][:, None] + column).clamp(max=len(self.tokens) - 1)
         inside = column < lengths[:, None]
-        tokens, types = (
-            flat[places].where(inside, 0).long() for flat in (self.tokens, self.types)
-        )
+        tokens, types = (flat[places].where(inside, 0).long() for flat in (self.tokens, self.types))
         return tokens, types, lengths, self.labels[chosen]
 
 
@@ -282,4 +280,5 @@ def encode(examples: Examples, tokenizer: Any, device: torch.device) -> Encoded:
 
 def as_asked(example: Example) -> str | Sequence[str]:
     """A text, or a pair of texts, as the library tokenizers takes them."""
-    return example.texts if len(example.texts) > 1 else example.texts[0]
+    first, *second = example.texts
+    return example.texts if second else first

@@ -61,7 +61,9 @@ def content(files: Sequence[Path], name: str) -> bytes:
 
 
 @torch.no_grad()
-def put_weights(encoder: nn.Module, weights: Mapping[str, Tensor], family: str, where: Path) -> None:
+def put_weights(
+    encoder: nn.Module, weights: Mapping[str, Tensor], family: str, where: Path
+) -> None:
     """Copy weights into every parameter of an encoder; those of other parts are passed over.
 
     Raises:

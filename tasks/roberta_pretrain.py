@@ -118,8 +118,8 @@ class RobertaPretrain(Task):
         self._epoch = -1
 
     def prepare(self) -> None:
-        if "sha256" in self.source:
-            fetch(self.source, self.folder)
+        if self.data == "full":
+            fetch(self.source, self.folder)  # the tokenizer
         self.documents()
 
     def documents(self) -> Iterable[str]:

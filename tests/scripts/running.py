@@ -38,6 +38,13 @@ def typed(values):
     return [f"{key}={value}" for key, value in values.items()]
 
 
+def spelled(value):
+    """As Hydra reads it on a command line."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{spelled(item)}" for key, item in value.items()) + "}"
+    return f"[{','.join(value)}]" if isinstance(value, list) else str(value)
+
+
 def shared(overrides):
     """Those that a sweep gives to all runs of a study that says how large its runs are."""
     said = {"data", "task.steps", "task.eval_every", "task.model.widths"}

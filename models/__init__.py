@@ -1,8 +1,10 @@
 """Architectures. Imports torch (torchvision, transformers) and nothing of this project."""
 
 from models.awd_lstm import AWDLSTM
+from models.encoder import SentenceClassifier
 from models.imagenet import imagenet_model
 from models.lstm import LSTMClassifier, LSTMLanguageModel
+from models.masked_lm import MaskedLM
 from models.mlp import MLP
 from models.resnet import CifarResNet, ResNet
 from models.vgg import VGG16
@@ -15,7 +17,9 @@ __all__ = [
     "CifarResNet",
     "LSTMClassifier",
     "LSTMLanguageModel",
+    "MaskedLM",
     "ResNet",
+    "SentenceClassifier",
     "WideResNet",
     "imagenet_model",
 ]

@@ -32,6 +32,14 @@ METRICS = {
     "test/accuracy": Metric("test accuracy", "max"),
     # The same, where a class among the five likeliest counts as right.
     "test/top5_accuracy": Metric("test accuracy (top 5)", "max"),
+    # The same for data to validate on; MNLI has a second part, of other kinds of text.
+    "valid/accuracy": Metric("validation accuracy", "max"),
+    "valid/mismatched_accuracy": Metric("validation accuracy (mismatched)", "max"),
+    # Matthews' and Pearson's correlations of predictions and labels.
+    "valid/mcc": Metric("validation Matthews correlation", "max"),
+    "valid/pearson": Metric("validation Pearson correlation", "max"),
+    # Of a task of GLUE: its own measure, one of those above.
+    "valid/score": Metric("validation score", "max"),
     # exp(loss), with the loss in nats a word.
     "valid/perplexity": Metric("validation perplexity", "min", log=True),
     "test/perplexity": Metric("test perplexity", "min", log=True),

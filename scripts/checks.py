@@ -89,6 +89,8 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "task.bptt": COUNT,
     "task.layers": COUNT,
     "task.max_words": COUNT,
+    "task.max_tokens": COUNT,
+    "task.valid_blocks": COUNT,
     "task.eval_train": FLAG,
     "task.trials": COUNT,
     "task.noise": (is_not_negative, "a number, 0 or above"),

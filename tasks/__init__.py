@@ -2,11 +2,13 @@
 
 from tasks.cifar import Cifar
 from tasks.classification import Classification
+from tasks.glue import Glue
 from tasks.gradients import PrescribedGradients
 from tasks.imagenet import ImageNet
 from tasks.imdb import Imdb
 from tasks.mnist import Mnist
 from tasks.ptb import Ptb
+from tasks.roberta_pretrain import RobertaPretrain
 from tasks.task import Task
 from tasks.trials import ConvexExample, Quadratic, Rosenbrock
 
@@ -14,12 +16,14 @@ __all__ = [
     "Cifar",
     "Classification",
     "ConvexExample",
+    "Glue",
     "ImageNet",
     "Imdb",
     "Mnist",
     "PrescribedGradients",
     "Ptb",
     "Quadratic",
+    "RobertaPretrain",
     "Rosenbrock",
     "Task",
 ]

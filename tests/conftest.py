@@ -208,7 +208,7 @@ def sample_root() -> Path:
 
     from tasks.sources import fetch
 
-    for name in ("mnist", "ptb"):
+    for name in ("mnist", "ptb", "roberta_pretrain"):
         sources = yaml.safe_load((ROOT / f"conf/task/sources/{name}.yaml").read_text())
         fetch(sources["sample"], ROOT / "data" / name)
     return ROOT / "data"
@@ -288,4 +288,137 @@ def movie_reviews(tmp_path: Path) -> dict[str, Any]:
         "vectors": pinned(folder / "glove.6B.zip"),
         "train": 60,
         "test": 24,
+    }
+
+
+WORDS = ["the", "film", "was", "seen", "by", "nobody", "at", "all"]
+
+
+def some_words(draw: random.Random) -> list[str]:
+    return [draw.choice(WORDS) for _ in range(draw.randint(1, 9))]
+
+
+@pytest.fixture
+def text_files(tmp_path: Path) -> list[str]:
+    """A text file for `tasks.RobertaPretrain`: 200 documents of some lines."""
+    draw = random.Random(0)
+    path = tmp_path / "text.txt"
+    lines = (" ".join(some_words(draw)) + ("\n" if i % 3 == 0 else "") for i in range(600))
+    path.write_text("\n".join(lines))
+    return [str(path)]
+
+
+# A network that takes a moment, without dropout, which processes would draw differently.
+SIZES = {
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "max_position_embeddings": 34,
+    "type_vocab_size": 1,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+}
+
+
+@pytest.fixture
+def tiny_sizes() -> dict[str, Any]:
+    """Of a RoBERTa for `tasks.RobertaPretrain`."""
+    return dict(SIZES)
+
+
+@pytest.fixture
+def glue_source(tmp_path: Path) -> dict[str, Any]:
+    """A source for `tasks.Glue`: 60 + 24 sentences for each task, and a RoBERTa of no training."""
+    from safetensors.torch import save_file
+    from tokenizers.processors import RobertaProcessing
+
+    from models.encoder import make_encoder
+    from tasks.corpus import learn_tokenizer
+
+    draw = random.Random(0)
+    folder = tmp_path / "glue"
+    folder.mkdir()
+    tokenizer = learn_tokenizer([*WORDS, "good", "bad"] * 9, 290)
+    tokenizer.post_processor = RobertaProcessing(("</s>", 2), ("<s>", 0))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    sizes = SIZES | {"vocab_size": tokenizer.get_vocab_size()}
+    weights = make_encoder("roberta", sizes).state_dict()
+    weights = {f"roberta.{name}": tensor for name, tensor in weights.items()}
+    save_file(
+        weights | {"lm_head.bias": weights["roberta.embeddings.LayerNorm.bias"] + 1},
+        folder / "model.safetensors",
+    )
+
+    def rows(form: Callable[[str, str, int], str], count: int, header: str) -> str:
+        lines = [header] if header else []
+        for number in range(count):
+            texts = [some_words(draw), some_words(draw)]
+            texts[0].insert(0, "good" if number % 2 else "bad")
+            lines.append(form(" ".join(texts[0]), " ".join(texts[1]), number % 2))
+        return "".join(line + "\n" for line in lines)
+
+    entailed = ("entailment", "not_entailment")
+    forms: dict[str, tuple[str, str, str, Callable[[str, str, int], str]]] = {
+        "cola": ("CoLA.zip", "CoLA", "", lambda a, b, n: f"gj04\t{n}\t\t{a}"),
+        "mnli": (
+            "MNLI.zip",
+            "MNLI",
+            "index\tsentence1\tsentence2\tgold_label",
+            lambda a, b, n: f"7\t{a}\t{b}\t{['neutral', 'contradiction'][n]}",
+        ),
+        "qnli": (
+            "QNLIv2.zip",
+            "QNLI",
+            "index\tquestion\tsentence\tlabel",
+            lambda a, b, n: f"7\t{a}\t{b}\t{entailed[n]}",
+        ),
+        "qqp": (
+            "QQP-clean.zip",
+            "QQP",
+            "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate",
+            lambda a, b, n: f"1\t2\t3\t{a}\t{b}\t{n}",
+        ),
+        "rte": (
+            "RTE.zip",
+            "RTE",
+            "index\tsentence1\tsentence2\tlabel",
+            lambda a, b, n: f"7\t{a}\t{b}\t{entailed[n]}",
+        ),
+        "sst2": ("SST-2.zip", "SST-2", "sentence\tlabel", lambda a, b, n: f"{a} \t{n}"),
+        "stsb": (
+            "STS-B.zip",
+            "STS-B",
+            "index\tgenre\tsentence1\tsentence2\tscore",
+            lambda a, b, n: f"7\tnews\t{a}\t{b}\t{4.25 * n:.3f}",
+        ),
+    }
+    texts: dict[str, Any] = {}
+    for name, (file, inside, header, form) in forms.items():
+        valid = ["dev_matched.tsv", "dev_mismatched.tsv"] if name == "mnli" else ["dev.tsv"]
+        with zipfile.ZipFile(folder / file, "w") as archive:
+            archive.writestr(f"{inside}/train.tsv", rows(form, 60, header))
+            for part in valid:
+                archive.writestr(f"{inside}/{part}", rows(form, 24, header))
+        texts[name] = pinned(folder / file) | {"train": 60, "valid": 24}
+    texts["mnli"]["mismatched"] = 24
+    pairs = rows(lambda a, b, n: f"{n}\t{a}\t{b}", 84, "").splitlines()
+    table = ["Quality\t#1 ID\t#2 ID\t#1 String\t#2 String"]
+    for number, line in enumerate(pairs):
+        label, first, second = line.split("\t")
+        table.append(f"{label}\t{number}\t{number + 100}\t{first}\t{second}")
+    (folder / "msr_paraphrase_train.txt").write_text("\n".join(table), "utf-8-sig")
+    (folder / "mrpc_dev_ids.tsv").write_text("".join(f"{n}\t{n + 100}\n" for n in range(60, 84)))
+    files = [pinned(folder / name) for name in ("msr_paraphrase_train.txt", "mrpc_dev_ids.tsv")]
+    digests = files[0]["sha256"] | files[1]["sha256"]
+    texts["mrpc"] = files[0] | {"sha256": digests, "train": 60, "valid": 24}
+    encoder = [pinned(folder / name)["sha256"] for name in ("model.safetensors", "tokenizer.json")]
+    return {
+        "encoder": {
+            "family": "roberta",
+            "sizes": sizes,
+            "mirrors": [folder.as_uri()],
+            "sha256": encoder[0] | encoder[1],
+        },
+        "texts": texts,
     }

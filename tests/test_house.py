@@ -93,8 +93,23 @@ SLOW = ("torch", "torchvision", "hydra", "matplotlib", "plotly", "wandb", "track
         ("results.study", SLOW),
         ("results.figures", ("torch", "matplotlib", "plotly", "wandb")),
         ("results.report", ("matplotlib", "plotly", "wandb", "hydra")),
-        ("tasks", ("torchvision", "hydra", "matplotlib", "plotly", "wandb")),
-        ("scripts.train", ("torchvision", "matplotlib", "plotly", "wandb", "trackio", "ray")),
+        (
+            "tasks",
+            (
+                "torchvision",
+                "transformers",
+                "datasets",
+                "tokenizers",
+                "hydra",
+                "matplotlib",
+                "plotly",
+                "wandb",
+            ),
+        ),
+        (
+            "scripts.train",
+            ("torchvision", "transformers", "matplotlib", "plotly", "wandb", "trackio", "ray"),
+        ),
     ],
 )
 def test_importing_one_thing_does_not_import_everything(module, spared):

@@ -19,6 +19,7 @@ from running import (
     lines,
     outcome,
     shared,
+    spelled,
     summary,
     wait_until,
 )
@@ -104,6 +105,33 @@ def test_the_number_of_processes_changes_no_loss(train_by, train, tiny, runs, tm
     assert environment(one)["processes"] == 1
     assert environment(many)["processes"] == count
     assert environment(many)["devices"] == ["cpu"] * count
+
+
+@pytest.mark.parametrize("name", ["glue", "roberta_pretrain"])
+def test_the_number_of_processes_changes_no_loss_of_language(
+    train_by, name, request, tiny_sizes, tmp_path
+):
+    """Without dropout. Shares of unequal lengths, and of unequal numbers of masked words."""
+    if name == "glue":
+        source = request.getfixturevalue("glue_source")
+        own = ["data=full", f"task.sources.full={spelled(source)}", "task.max_tokens=24"]
+    else:
+        sizes = f"task.sources.sample.sizes={spelled(tiny_sizes)}"
+        files = spelled(request.getfixturevalue("text_files"))
+        own = ["data=sample", sizes, "task.sources.sample.words=270", f"task.files={files}"]
+        own += ["task.max_tokens=24"]
+    common = [f"task={name}", "optim=adam", "task.batch_size=7", "task.steps=12"]
+    common += ["task.eval_every=1", "train.device=cpu", "logger=none", f"paths.data={tmp_path}/d"]
+    for count, parts in ((1, 1), (1, 3), (2, 2)):
+        where = f"paths.runs={tmp_path}/runs-{count}-{parts}"
+        train_by(count, *common, *own, f"accumulate={parts}", where)
+    whole, cut, shared_out = (
+        lines(folder(tmp_path / f"runs-{kind}")) for kind in ("1-1", "1-3", "2-2")
+    )
+    # As far as Adam's first steps let roundings be seen: they are the gradient's sign.
+    for other in (cut, shared_out):
+        losses = [[line["train/loss"] for line in some] for some in (other, whole)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_a_finished_run_is_not_run_again_by_any_number(train_by, train, tiny, runs):

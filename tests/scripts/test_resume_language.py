@@ -1,4 +1,4 @@
-"""Recurrent models stopped anywhere go on with the state, the masks and the weights they had."""
+"""Models of language stopped anywhere go on with the state, the masks and the weights they had."""
 
 import signal
 
@@ -10,8 +10,17 @@ from results import checkpoint
 AWD = {"task": "ptb_awd_lstm", "task.model.embedding": 4, "task.model.units": 6}
 SMALL = {"task.batch_size": 4, "task.bptt": 9}  # epochs of 27 steps
 
+SIZES = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 16}
+ROBERTA = {
+    "data": "sample",
+    "task.sources.sample.words": 270,
+    "task.max_tokens": 24,
+    "task.batch_size": 6,
+    **{f"task.sources.sample.sizes.{name}": size for name, size in SIZES.items()},
+}
+
 # Hidden states in the middle of the second epoch; masks drawn in every step; first weights that are
-# read from files.
+# read from files; micro-batches of unequal weights.
 KINDS = {
     "ptb_lstm": {"task": "ptb_lstm", "task.model.units": 6, "task.layers": 2, **SMALL},
     "ptb_awd_lstm, accumulated": {**AWD, "accumulate": 2, "clip_norm": 0.25, **SMALL},
@@ -23,6 +32,22 @@ KINDS = {
         "task.flip_probability": 0.2,
         "task.batch_size": 8,
     },
+    "glue, accumulated": {
+        "task": "glue",
+        "task.name": "rte",
+        "task.max_tokens": 24,
+        "task.model.head_dropout": 0.1,
+        "accumulate": 3,
+    },
+    "roberta_pretrain, accumulated": {"task": "roberta_pretrain", "accumulate": 2, **ROBERTA},
+}
+
+SOURCES = {
+    "ptb_lstm": "penn_treebank",
+    "ptb_awd_lstm": "penn_treebank",
+    "imdb_lstm": "movie_reviews",
+    "glue": "glue_source",
+    "roberta_pretrain": "text_files",
 }
 
 
@@ -36,12 +61,14 @@ def saved_step(runs):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_killed_in_the_middle(start, penn_treebank, movie_reviews, tmp_path, kind):
-    source = movie_reviews if kind == "imdb_lstm" else penn_treebank
+def test_killed_in_the_middle(start, request, tmp_path, kind):
+    source = request.getfixturevalue(SOURCES[KINDS[kind]["task"]])
+    of_source = {"task.sources.full": spelled(source)}
+    if kind.startswith("roberta"):
+        of_source = {"task.files": spelled(source)}
     command = typed(
         {
             "data": "full",
-            "task.sources.full": spelled(source),
             "optim": "adam",
             "optim.lr": 0.01,
             "task.steps": 60,
@@ -51,6 +78,7 @@ def test_killed_in_the_middle(start, penn_treebank, movie_reviews, tmp_path, kin
             "train.checkpoint_seconds": 0,
             "paths.data": tmp_path / "data",
         }
+        | of_source
         | KINDS[kind]
     )
     runs = tmp_path / "runs"

@@ -15,7 +15,7 @@ from scripts.session import Session
 from scripts.studies import find, plan
 
 # Those that need no data run in tests/test_claims.py.
-DATA = ("mnist", "cifar", "imagenet", "ptb", "imdb")
+DATA = ("mnist", "cifar", "imagenet", "ptb", "imdb", "glue", "roberta_pretrain")
 
 
 def needs_data(study):
@@ -32,7 +32,9 @@ OWN = [name for name in STUDIES if not is_like_another(name)]
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_two_steps_of_a_row_in_every_column(name, sample_root, images_root, movie_reviews):
+def test_two_steps_of_a_row_in_every_column(
+    name, sample_root, images_root, movie_reviews, glue_source
+):
     study = find(name)
     runs = plan(study, "smoke", "sample", [f"paths.data={sample_root}"]).runs
     rows = list(study.rows)
@@ -41,15 +43,17 @@ def test_two_steps_of_a_row_in_every_column(name, sample_root, images_root, movi
         wanted = {(rows[index], column), (rows[-1 - index], column)}
         first = {(p.cell.row, p.cell.column): p for p in reversed(runs)}
         for planned in (first[key] for key in sorted(wanted)):
-            walk(two_steps(planned.config, movie_reviews))
+            walk(two_steps(planned.config, movie_reviews, glue_source))
 
 
-def two_steps(config, movie_reviews):
+def two_steps(config, movie_reviews, glue_source):
     task = config["task"]
-    task |= {"steps": 2, "batch_size": 2, "eval_every": None}
+    task |= {"steps": 2, "batch_size": 2, "eval_every": 2}
     if task["_target_"] == "tasks.Imdb":
         task["data"], task["sources"]["full"] = "full", movie_reviews
         task["model"] |= {"words": 8, "dimensions": 4}
+    if task["_target_"] == "tasks.Glue":
+        task["data"], task["sources"]["full"] = "full", glue_source
     return config
 
 

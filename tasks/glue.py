@@ -1,0 +1,284 @@
+"""GLUE: an encoder that others have trained learns one of eight tasks on English sentences."""
+
+import functools
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tasks import sentences
+from tasks.pretrained import put_weights, read_tokenizer, read_weights
+from tasks.seeds import derive
+from tasks.sentences import Example, Examples
+from tasks.sources import DataError, fetch
+from tasks.task import Task, build_model
+
+EVAL_BATCH = 64
+ENCODED_AT_ONCE = 10_000
+
+# Tokens (batch, longest), which text of a pair each is in, lengths (batch,), labels (batch,).
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Texts as numbers of tokens, laid end to end on the device.
+
+    Attributes:
+        tokens: of all texts, (tokens,).
+        types: which text of a pair each token belongs to, (tokens,).
+        lengths: tokens of each example, (examples,), on the CPU.
+        starts: where each begins, (examples,).
+        labels: classes or scores, (examples,).
+    """
+
+    tokens: Tensor
+    types: Tensor
+    lengths: Tensor
+    starts: Tensor
+    labels: Tensor
+
+    def batch(self, chosen: Tensor) -> Batch:
+        """These examples, padded to the longest of them.
+
+        Args:
+            chosen: numbers of examples, on the CPU.
+        """
+        device = self.tokens.device
+        lengths = self.lengths[chosen]
+        column = torch.arange(int(lengths.max()), device=device)
+        lengths, chosen = lengths.to(device), chosen.to(device)
+        places = (self.starts[chosen][:, None] + column).clamp(max=len(self.tokens) - 1)
+        inside = column < lengths[:, None]
+        tokens, types = (flat[places].where(inside, 0).long() for flat in (self.tokens, self.types))
+        return tokens, types, lengths, self.labels[chosen]
+
+
+class Glue(Task):
+    """Fine-tune an encoder and a new head on it, all weights of both, as fairseq's RoBERTa example.
+
+    An epoch is a random order of the examples. Where this departs from fairseq: the examples of a
+    batch are drawn anew in each epoch, an epoch leaves out the examples that are too few for
+    another whole batch, a batch has no upper limit of tokens, and losses are in nats.
+
+    `valid/score` is the task's own measure: Matthews' correlation for `cola`, Pearson's for `stsb`,
+    accuracy for the others, on the matched part for `mnli`. A correlation with predictions that are
+    all the same counts as 0.
+
+    Made on a real device, this task reads the encoder at once: the first weights are in it.
+
+    Args:
+        name: of a task, as in `recipes`.
+        model: makes the network from the encoder's family and sizes and the number of outputs; it
+            maps tokens, types and lengths to logits (batch, outputs).
+        max_tokens: of an example; what is longer is cut at its end.
+        data: "full" (GLUE and RoBERTa-base) or "sample" (snippets of Rotten Tomatoes in the forms
+            of GLUE's tasks, see `tasks.sentences.read_sample`, and MiniLM).
+        sources: where each of these comes from (`conf/task/sources/glue.yaml`).
+        recipes: batch size, updates and warm-up of each task.
+        batch_size: examples in a batch.
+        steps: optimizer steps; None means the recipe's updates.
+        eval_every: steps between evaluations; None means one epoch.
+        seed: of the head's initial weights and the order of the examples.
+        device: where model and examples live.
+        root: the folder of all data sets.
+
+    Raises:
+        ValueError: there is no such task, a batch holds more examples than there are to train on,
+            or examples may have more tokens than the encoder has positions.
+    """
+
+    model: Any  # a module with an encoder and with positions
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        model: Callable[..., nn.Module],
+        max_tokens: int,
+        data: str,
+        sources: Mapping[str, Any],
+        recipes: Mapping[str, Any],
+        batch_size: int,
+        steps: int | None,
+        eval_every: int | None,
+        seed: int,
+        device: torch.device,
+        root: Path,
+    ):
+        if name not in recipes:
+            raise ValueError(f"task.name={name}: must be one of {', '.join(recipes)}")
+        self.name, self.data = name, data
+        self.source = sources[data]["texts"][name]
+        self.encoder = sources[data]["encoder"]
+        if batch_size > self.source["train"]:
+            raise ValueError(
+                f"task.batch_size={batch_size}: must be at most the {self.source['train']} "
+                f"training examples of task.name={name} with data={data}"
+            )
+        self.max_tokens = max_tokens
+        self.batch_size = batch_size
+        self.steps_per_epoch = self.source["train"] // batch_size
+        self.steps = steps if steps is not None else recipes[name]["updates"]
+        self.eval_every = eval_every if eval_every is not None else self.steps_per_epoch
+        self.eval_every = min(self.eval_every, self.steps)
+        self.seed = seed
+        self.device = device
+        self.root = Path(root)
+        make = functools.partial(
+            model, self.encoder["family"], self.encoder["sizes"], sentences.outputs(name)
+        )
+        self.model = build_model(make, seed, device)
+        if max_tokens > self.model.positions:
+            raise ValueError(
+                f"task.max_tokens={max_tokens}: must be at most {self.model.positions}, the "
+                f"positions of the encoder with data={data}"
+            )
+        self._epoch = -1
+        if device.type != "meta":
+            files = self.encoder_files()
+            put_weights(
+                self.model.encoder, read_weights(files), self.encoder["family"], files[0].parent
+            )
+
+    def prepare(self) -> None:
+        self.encoder_files()
+        self.text_files()
+
+    def encoder_files(self) -> tuple[Path, ...]:
+        return tuple(fetch(self.encoder, self.root / "encoders" / self.data))
+
+    def text_files(self) -> tuple[Path, ...]:
+        return tuple(fetch(self.source, self.root / "glue"))
+
+    @functools.cached_property
+    def parts(self) -> dict[str, Encoded]:
+        """The examples to train and to validate on."""
+        parts = tuple(part for part in ("train", "valid", "mismatched") if part in self.source)
+        return load(
+            self.data,
+            self.name,
+            self.text_files(),
+            tuple((part, self.source[part]) for part in parts),
+            self.encoder_files(),
+            self.encoder["sizes"]["vocab_size"],
+            self.max_tokens,
+            self.device,
+        )
+
+    def batch(self, step: int) -> Batch:
+        epoch, index = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            draw = torch.Generator().manual_seed(derive(self.seed, "data order", epoch))
+            self._order = torch.randperm(self.source["train"], generator=draw)
+            self._epoch = epoch
+        return self.parts["train"].batch(self._order[index * self.batch_size :][: self.batch_size])
+
+    def loss(self, batch: Batch) -> Tensor:
+        *texts, labels = batch
+        return self.losses(self.model(*texts), labels).mean()
+
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of each example, (batch,): cross-entropy, or for scores the squared error."""
+        if logits.size(1) == 1:
+            return (logits[:, 0].float() - labels).square()
+        return F.cross_entropy(logits.float(), labels.long(), reduction="none")
+
+    def evaluate(self) -> dict[str, float]:
+        loss, judged, labels = self.judge("valid")
+        found = {"valid/loss": loss}
+        if self.name == "stsb":
+            found["valid/pearson"] = found["valid/score"] = correlation(judged, labels)
+            return found
+        found["valid/accuracy"] = found["valid/score"] = accuracy(judged, labels)
+        if self.name == "cola":
+            # Of two classes, Matthews' correlation is Pearson's of their numbers.
+            found["valid/mcc"] = found["valid/score"] = correlation(judged, labels)
+        if "mismatched" in self.parts:
+            _, judged, labels = self.judge("mismatched")
+            found["valid/mismatched_accuracy"] = accuracy(judged, labels)
+        return found
+
+    def judge(self, part: str) -> tuple[float, Tensor, Tensor]:
+        """The mean loss over a part, what the model takes each example for, and the labels."""
+        examples = self.parts[part]
+        judged = torch.zeros_like(examples.labels)
+        total = torch.zeros((), device=self.device)
+        for some in examples.lengths.argsort(stable=True).split(EVAL_BATCH):
+            *texts, labels = examples.batch(some)
+            logits = self.model(*texts)
+            total += self.losses(logits, labels).sum()
+            guess = logits.argmax(1) if logits.size(1) > 1 else logits[:, 0]
+            judged[some.to(self.device)] = guess.to(judged)
+        return total.item() / len(judged), judged, examples.labels
+
+
+def accuracy(judged: Tensor, labels: Tensor) -> float:
+    return (judged == labels).double().mean().item()
+
+
+def correlation(judged: Tensor, labels: Tensor) -> float:
+    """Pearson's; 0 where one of the two is the same for all examples."""
+    found = torch.corrcoef(torch.stack([judged, labels]).double())[0, 1]
+    return found.nan_to_num(0.0).item()
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=2)
+def load(
+    data: str,
+    name: str,
+    files: tuple[Path, ...],
+    sizes: tuple[tuple[str, int], ...],
+    encoder: tuple[Path, ...],
+    vocabulary: int,
+    max_tokens: int,
+    device: torch.device,
+) -> dict[str, Encoded]:
+    """The examples of each part; kept, because one process trains many runs on them.
+
+    Raises:
+        DataError: a part has another number of examples than the source says, or the tokenizer is
+            another model's.
+    """
+    found = {"full": sentences.read_full, "sample": sentences.read_sample}[data](name, files)
+    for part, wanted in sizes:
+        if len(found[part]) != wanted:
+            raise DataError(
+                f"{files[0]}: {len(found[part])} examples to {part} on, expected {wanted}"
+            )
+    tokenizer = read_tokenizer(encoder, vocabulary)
+    tokenizer.enable_truncation(max_tokens)
+    return {part: encode(examples, tokenizer, device) for part, examples in found.items()}
+
+
+def encode(examples: Examples, tokenizer: Any, device: torch.device) -> Encoded:
+    tokens, types, lengths = array("i"), array("i"), array("q")
+    waiting = iter(examples)
+    while some := list(islice(waiting, ENCODED_AT_ONCE)):
+        for encoding in tokenizer.encode_batch(list(map(as_asked, some))):
+            tokens.extend(encoding.ids)
+            types.extend(encoding.type_ids)
+            lengths.append(len(encoding.ids))
+    ends = torch.tensor(lengths)
+    return Encoded(
+        tokens=torch.frombuffer(tokens, dtype=torch.int32).to(device),
+        types=torch.frombuffer(types, dtype=torch.int32).to(device),
+        lengths=ends,
+        starts=(ends.cumsum(0) - ends).to(device),
+        labels=torch.tensor([example.label for example in examples], device=device),
+    )
+
+
+def as_asked(example: Example) -> str | Sequence[str]:
+    """A text, or a pair of texts, as the library tokenizers takes them."""
+    first, *second = example.texts
+    return example.texts if second else first

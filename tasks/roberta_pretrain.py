@@ -1,0 +1,209 @@
+"""RoBERTa's pre-training: find the words of a text that are masked."""
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tasks.corpus import (
+    MASK,
+    PADDING,
+    SPECIAL,
+    Blocks,
+    learn_tokenizer,
+    make_blocks,
+    parted,
+    read_dataset,
+    read_files,
+    read_news,
+)
+from tasks.pretrained import check_vocabulary, read_tokenizer
+from tasks.ptb import perplexity
+from tasks.seeds import derive
+from tasks.sources import DataError, fetch
+from tasks.task import Task, build_model
+
+EVAL_BATCH = 16
+NOT_ASKED = -100
+
+# Tokens, some of them masked (batch, longest); the tokens to find, NOT_ASKED elsewhere, likewise;
+# lengths of the blocks (batch,).
+Batch = tuple[Tensor, Tensor, Tensor]
+
+
+class RobertaPretrain(Task):
+    """Mask whole words of blocks of text, and learn to find them.
+
+    Liu et al. (2019) with fairseq's `--mask-whole-words`, as Ziyin, Wang & Ueda (LaProp, appendix
+    C.5) had it: a share of all words is chosen; of these, 80% become <mask>, 10% other tokens, and
+    10% stay. Departures from fairseq: each word is chosen by itself, so that a block's number of
+    chosen words varies; losses are in nats. Masks are fixed by (seed, step), and those of the
+    evaluation by nothing.
+
+    `valid/loss` is the mean over chosen tokens, and `valid/perplexity` its exponential: of tokens
+    that are masked, with both sides known, so that it does not compare with a language model's.
+
+    No more of the corpus is read than the budget trains on.
+
+    Args:
+        model: makes the network from the number of tokens and its sizes; it maps tokens, lengths
+            and which are chosen to the chosen ones' logits.
+        mask_probability: of each word.
+        max_tokens: of a block.
+        valid_blocks: at most so many to validate on.
+        files: paths of text files to learn from, instead of the source's; an empty line ends a
+            document.
+        data: "full" (English Wikipedia in RoBERTa's tokens) or "sample" (news of the BBC, in tokens
+            learned on them, for a small network).
+        sources: where each of these comes from, with the network's sizes
+            (`conf/task/sources/roberta_pretrain.yaml`).
+        batch_size: blocks in a batch.
+        steps: optimizer steps.
+        eval_every: steps between evaluations.
+        seed: of the initial weights, the order of the blocks, and the masks.
+        device: where model and text live.
+        root: the folder of all data sets.
+
+    Raises:
+        ValueError: a block has more tokens than the network has positions, or `mask_probability` is
+            not in (0, 1).
+    """
+
+    model: Any  # a module with positions
+
+    def __init__(
+        self,
+        *,
+        model: Callable[..., nn.Module],
+        mask_probability: float,
+        max_tokens: int,
+        valid_blocks: int,
+        files: Sequence[str] | None,
+        data: str,
+        sources: Mapping[str, Any],
+        batch_size: int,
+        steps: int,
+        eval_every: int,
+        seed: int,
+        device: torch.device,
+        root: Path,
+    ):
+        self.source = sources[data]
+        if not 0 < mask_probability < 1:
+            raise ValueError(f"task.mask_probability={mask_probability}: must be between 0 and 1")
+        self.mask_probability = mask_probability
+        self.max_tokens = max_tokens
+        self.valid_blocks = valid_blocks
+        self.paths = [Path(path) for path in files or ()]
+        self.data = data
+        self.batch_size = batch_size
+        self.steps = steps
+        self.eval_every = min(eval_every, steps)
+        self.seed = seed
+        self.device = device
+        self.folder = Path(root) / "roberta_pretrain"
+        self.words = self.source["words"]
+        make = functools.partial(model, self.words, self.source["sizes"])
+        self.model = build_model(make, seed, device)
+        if max_tokens > self.model.positions:
+            raise ValueError(
+                f"task.max_tokens={max_tokens}: must be at most {self.model.positions}, the "
+                f"positions of the network with data={data}"
+            )
+        self._epoch = -1
+
+    def prepare(self) -> None:
+        if self.data == "full":
+            fetch(self.source, self.folder)  # the tokenizer
+        self.documents()
+
+    def documents(self) -> Iterable[str]:
+        if self.paths:
+            return read_files(self.paths)
+        if self.data == "full":
+            return read_dataset(self.source, self.folder)
+        return read_news(fetch(self.source, self.folder)[0])
+
+    @functools.cached_property
+    def tokenizer(self) -> Any:
+        if self.data == "full":
+            return read_tokenizer(fetch(self.source, self.folder), self.words)
+        learned = learn_tokenizer(parted(self.documents(), valid=False), self.words)
+        check_vocabulary(learned, self.words, self.paths[0] if self.paths else self.folder)
+        return learned
+
+    @functools.cached_property
+    def blocks(self) -> dict[str, Blocks]:
+        """The blocks to train and to validate on."""
+        most = {"train": self.steps * self.batch_size, "valid": self.valid_blocks}
+        found = {}
+        for part, number in most.items():
+            some = parted(self.documents(), valid=part == "valid")
+            found[part] = make_blocks(some, self.tokenizer, self.max_tokens, number, self.device)
+        least = min(self.batch_size, most["train"])
+        if len(found["train"].lengths) < least or not len(found["valid"].lengths):
+            raise DataError(
+                f"task.batch_size={self.batch_size}: the text has {len(found['train'].lengths)} "
+                f"blocks of {self.max_tokens} tokens to train on and "
+                f"{len(found['valid'].lengths)} to validate on, fewer than one batch"
+            )
+        return found
+
+    def batch(self, step: int) -> Batch:
+        blocks = self.blocks["train"]
+        steps_per_epoch = len(blocks.lengths) // self.batch_size
+        epoch, index = divmod(step, steps_per_epoch)
+        if epoch != self._epoch:
+            draw = torch.Generator().manual_seed(derive(self.seed, "data order", epoch))
+            self._order = torch.randperm(len(blocks.lengths), generator=draw)
+            self._epoch = epoch
+        chosen = self._order[index * self.batch_size :][: self.batch_size]
+        return self.masked(blocks, chosen, derive(self.seed, "masks", step))
+
+    def masked(self, blocks: Blocks, chosen: Tensor, seed: int) -> Batch:
+        """These blocks, with words masked as the seed says."""
+        tokens, begins, lengths = blocks.padded(chosen, self.tokenizer.token_to_id(PADDING))
+        word = begins.flatten().cumsum(0).view_as(tokens) - 1
+        # Drawn on the CPU, so that every device sees the same masks.
+        draw = torch.Generator().manual_seed(seed)
+        words = int(word[-1, -1]) + 1
+        chance, fate = torch.rand(2, words, generator=draw).to(self.device)[:, word]
+        others = torch.randint(len(SPECIAL), self.words, tokens.shape, generator=draw)
+        special = torch.tensor(list(map(self.tokenizer.token_to_id, SPECIAL)), device=self.device)
+        asked = (chance < self.mask_probability) & ~torch.isin(tokens, special)
+        masked = tokens.where(~asked | (fate >= 0.8), self.tokenizer.token_to_id(MASK))
+        masked = masked.where(~asked | (fate < 0.8) | (fate >= 0.9), others.to(self.device))
+        return masked, tokens.where(asked, NOT_ASKED), lengths
+
+    def split(self, batch: Batch, parts: int) -> list[tuple[Batch, float]]:
+        """As every task, but micro-batches weigh as many tokens as are to be found in them."""
+        pieces = [piece for piece, _ in super().split(batch, parts)]
+        counts = [int((wanted != NOT_ASKED).sum()) for _, wanted, _ in pieces]
+        total = max(sum(counts), 1)
+        return [(piece, count / total) for piece, count in zip(pieces, counts, strict=True)]
+
+    def loss(self, batch: Batch) -> Tensor:
+        total, count = self.total(batch)
+        return total / max(count, 1)
+
+    def total(self, batch: Batch) -> tuple[Tensor, int]:
+        """The sum of the losses of the tokens that are to be found, and their number."""
+        tokens, wanted, lengths = batch
+        asked = wanted != NOT_ASKED
+        logits = self.model(tokens, lengths, asked).float()
+        return F.cross_entropy(logits, wanted[asked], reduction="sum"), len(logits)
+
+    def evaluate(self) -> dict[str, float]:
+        blocks = self.blocks["valid"]
+        sums, counts = [], []
+        for number, some in enumerate(torch.arange(len(blocks.lengths)).split(EVAL_BATCH)):
+            total, count = self.total(self.masked(blocks, some, derive(0, "valid masks", number)))
+            sums.append(total.item())
+            counts.append(count)
+        loss = math.fsum(sums) / max(sum(counts), 1)
+        return {"valid/loss": loss, "valid/perplexity": perplexity(loss)}

@@ -1,0 +1,202 @@
+"""Masked words: whole ones, as often as asked, fixed by seed and step; blocks of full lines."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from models import MaskedLM
+from tasks import RobertaPretrain
+from tasks.corpus import END, MASK, START, learn_tokenizer, make_blocks, read_files
+from tasks.roberta_pretrain import NOT_ASKED
+from tasks.sources import DataError
+
+ROOT = Path(__file__).parents[2]
+SOURCES = yaml.safe_load((ROOT / "conf/task/sources/roberta_pretrain.yaml").read_text())
+CPU, META = torch.device("cpu"), torch.device("meta")
+
+
+@pytest.fixture
+def tiny(text_files, tiny_sizes, tmp_path):
+    """Makes the task on a small text file."""
+
+    def make(words=270, **changes):
+        settings = {
+            "model": partial(MaskedLM),
+            "mask_probability": 0.15,
+            "max_tokens": 32,
+            "valid_blocks": 8,
+            "files": text_files,
+            "data": "sample",
+            "sources": {"sample": {"words": words, "sizes": tiny_sizes}},
+            "batch_size": 8,
+            "steps": 14,
+            "eval_every": 7,
+            "seed": 0,
+            "device": CPU,
+            "root": tmp_path,
+        }
+        return RobertaPretrain(**settings | changes)
+
+    return make
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_blocks_hold_full_lines_and_lose_none(tiny):
+    tokenizer = tiny().tokenizer
+    documents = ["the film was seen\nby nobody", "at all", "the film " * 40, "seen"]
+    blocks = make_blocks(documents, tokenizer, 32, 100, CPU)
+    texts = []
+    for tokens in blocks.tokens.split(blocks.lengths.tolist()):
+        assert len(tokens) <= 32
+        assert tokens[0] == tokenizer.token_to_id(START)
+        assert tokens[-1] == tokenizer.token_to_id(END)
+        texts.append(tokenizer.decode(tokens.tolist()))
+    assert texts[0] == "the film was seenby nobodyat all"
+    assert "".join(texts) == "".join(documents).replace("\n", "")
+    assert len(make_blocks(documents, tokenizer, 32, 2, CPU).lengths) == 2
+
+
+def test_masks_are_fixed_by_seed_and_step_alone(tiny):
+    forward, backward = tiny(), tiny()
+    wanted = {step: forward.batch(step) for step in (0, 1, 20)}
+    for step in reversed(wanted):
+        assert same(backward.batch(step), wanted[step])
+    assert not same(tiny(seed=1).batch(0)[:1], wanted[0][:1])
+    # The same blocks are masked otherwise in another step.
+    chosen = torch.arange(8)
+    assert not same(
+        forward.masked(forward.blocks["train"], chosen, 1),
+        forward.masked(forward.blocks["train"], chosen, 2),
+    )
+
+
+def test_whole_words_are_masked_as_often_as_asked(tiny):
+    made = tiny(steps=40)
+    blocks = made.blocks["train"]
+    chosen = torch.arange(len(blocks.lengths))
+    plain, begins, lengths = blocks.padded(chosen, 1)
+    word = begins.flatten().cumsum(0).view_as(plain)
+    asked_of, kept, masked, other, words = 0, 0, 0, 0, 0
+    for seed in range(30):
+        tokens, wanted, _ = made.masked(blocks, chosen, seed)
+        asked = wanted != NOT_ASKED
+        assert torch.equal(wanted[asked], plain[asked]) and torch.equal(
+            tokens[~asked], plain[~asked]
+        )
+        # A word is asked for as a whole, or not at all; special tokens never.
+        assert set(word[asked].tolist()).isdisjoint(word[~asked].tolist())
+        assert (plain[asked] > 4).all() and not (
+            asked & (torch.arange(plain.size(1)) >= lengths[:, None])
+        ).any()
+        asked_of += int(asked.sum())
+        words += int((plain > 4).sum())
+        masked += int((tokens[asked] == made.tokenizer.token_to_id(MASK)).sum())
+        kept += int((tokens[asked] == plain[asked]).sum())
+    other = asked_of - masked - kept
+    assert asked_of / words == pytest.approx(0.15, abs=0.02)
+    assert masked / asked_of == pytest.approx(0.8, abs=0.03)
+    assert kept / asked_of == pytest.approx(0.1, abs=0.03)
+    assert other / asked_of == pytest.approx(0.1, abs=0.03)
+
+
+@torch.no_grad
+def test_padding_changes_no_logits(tiny):
+    made = tiny()
+    made.model.eval()
+    tokens, wanted, lengths = made.batch(0)
+    asked = wanted != NOT_ASKED
+    inside = torch.arange(tokens.size(1)) < lengths[:, None]
+    noise = torch.randint(5, 200, tokens.shape)
+    logits = made.model(tokens, lengths, asked)
+    assert logits.shape == (asked.sum(), 270)
+    assert torch.equal(made.model(tokens.where(inside, noise), lengths, asked), logits)
+
+
+def test_micro_batches_weigh_by_the_words_to_find(tiny):
+    made = tiny()
+    batch = made.batch(0)
+    for parts in (3, 8):
+        pieces = made.split(batch, parts)
+        together = sum(made.loss(piece) * weight for piece, weight in pieces)
+        assert sum(weight for _, weight in pieces) == pytest.approx(1)
+        assert together.item() == pytest.approx(made.loss(batch).item(), rel=1e-5)
+    tokens, wanted, lengths = batch
+    assert made.loss((tokens, torch.full_like(wanted, NOT_ASKED), lengths)) == 0
+
+
+@torch.no_grad
+def test_evaluation_is_the_same_whatever_the_seed(tiny):
+    made, other = tiny(), tiny(seed=1)
+    other.model.load_state_dict(made.model.state_dict())
+    found = made.evaluate()
+    assert found == other.evaluate()
+    assert found["valid/perplexity"] == pytest.approx(
+        torch.tensor(found["valid/loss"]).exp().item()
+    )
+
+
+def test_it_learns(tiny):
+    made = tiny()
+    optimizer = torch.optim.Adam(made.model.parameters(), 1e-2)
+    losses = []
+    for step in range(60):
+        optimizer.zero_grad()
+        loss = made.loss(made.batch(step))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert sum(losses[-10:]) / 10 < losses[0] - 2
+
+
+def test_full_is_of_bert_bases_size(tmp_path, tiny):
+    sources = {"full": SOURCES["full"]}
+    made = tiny(sources=sources, data="full", device=META, max_tokens=512, files=None)
+    assert sum(p.numel() for p in made.model.parameters()) == 124_697_433
+    assert SOURCES["full"]["words"] == 50_265
+
+
+# -- what is refused -------------------------------------------------------------------------------
+
+
+def test_settings_that_cannot_be_are_refused(tiny):
+    with pytest.raises(ValueError, match=r"task\.max_tokens=33: must be at most 32, the positions"):
+        tiny(max_tokens=33)
+    with pytest.raises(ValueError, match=r"task\.mask_probability=1\.0: must be between 0 and 1"):
+        tiny(mask_probability=1.0)
+
+
+def test_a_text_shorter_than_a_batch_is_refused(tiny, tmp_path):
+    (tmp_path / "short.txt").write_text("the film was seen by nobody\n\nat all\n")
+    made = tiny(files=[tmp_path / "short.txt"], words=262)
+    with pytest.raises(DataError, match=r"has 1 blocks of 32 tokens to train on .* than one batch"):
+        made.batch(0)
+
+
+def test_files_without_text_are_refused(tmp_path):
+    (tmp_path / "empty.txt").write_text(" \n\n")
+    with pytest.raises(DataError, match=r"empty\.txt: there is no text in it"):
+        read_files([tmp_path / "empty.txt"])
+    with pytest.raises(DataError, match=r"none\.txt cannot be read"):
+        read_files([tmp_path / "none.txt"])
+
+
+def test_more_tokens_than_the_text_gives_are_refused(tiny):
+    with pytest.raises(DataError, match=r"the tokenizer knows \d+ tokens, and .* has 5000"):
+        tiny(words=5000).batch(0)
+    assert learn_tokenizer(["a b"], 262).get_vocab_size() <= 262
+
+
+def test_a_data_set_that_is_not_there_is_refused_offline(tiny, tmp_path, monkeypatch):
+    pytest.importorskip("datasets")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    source = SOURCES["full"]
+    made = tiny(sources={"full": source}, data="full", device=META, files=None)
+    with pytest.raises(DataError, match=r"data=full: wikimedia/wikipedia .* use data=sample"):
+        made.documents()

@@ -5,6 +5,7 @@ from models.imagenet import imagenet_model
 from models.lstm import LSTMClassifier, LSTMLanguageModel
 from models.mlp import MLP
 from models.resnet import CifarResNet, ResNet
+from models.transformer import Transformer
 from models.vgg import VGG16
 from models.wide_resnet import WideResNet
 
@@ -16,6 +17,7 @@ __all__ = [
     "LSTMClassifier",
     "LSTMLanguageModel",
     "ResNet",
+    "Transformer",
     "WideResNet",
     "imagenet_model",
 ]

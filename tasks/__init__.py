@@ -8,6 +8,7 @@ from tasks.imdb import Imdb
 from tasks.mnist import Mnist
 from tasks.ptb import Ptb
 from tasks.task import Task
+from tasks.translation import Translation
 from tasks.trials import ConvexExample, Quadratic, Rosenbrock
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "Quadratic",
     "Rosenbrock",
     "Task",
+    "Translation",
 ]

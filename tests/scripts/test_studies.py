@@ -15,7 +15,7 @@ from scripts.session import Session
 from scripts.studies import find, plan
 
 # Those that need no data run in tests/test_claims.py.
-DATA = ("mnist", "cifar", "imagenet", "ptb", "imdb")
+DATA = ("mnist", "cifar", "imagenet", "ptb", "imdb", "iwslt", "wmt")
 
 
 def needs_data(study):
@@ -46,7 +46,8 @@ def test_two_steps_of_a_row_in_every_column(name, sample_root, images_root, movi
 
 def two_steps(config, movie_reviews):
     task = config["task"]
-    task |= {"steps": 2, "batch_size": 2, "eval_every": None}
+    size = {"batch_size": 2} if "batch_size" in task else {"max_tokens": 64}
+    task |= {"steps": 2, "eval_every": 1, **size}
     if task["_target_"] == "tasks.Imdb":
         task["data"], task["sources"]["full"] = "full", movie_reviews
         task["model"] |= {"words": 8, "dimensions": 4}

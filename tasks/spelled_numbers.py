@@ -9,7 +9,6 @@ from typing import Any
 from tasks.seeds import derive
 from tasks.sources import DataError
 
-PARTS = ("train", "valid", "test")
 DIGITS = (2, 3, 4, 5)
 CURRENCIES = ("EUR", "USD", "GBP")
 # Written between two numbers, in each language.
@@ -32,19 +31,28 @@ def write(source: Mapping[str, Any]) -> dict[str, tuple[list[str], list[str]]]:
         DataError: num2words is absent, or of another version.
     """
     check_version(source["num2words"])
-    # This seed is part of what the sample is.
-    draw = random.Random(derive(0, "spelled numbers"))
-    numbers = list(range(10, 10 ** DIGITS[-1]))
-    draw.shuffle(numbers)
+    draw = random.Random(derive(0, "spelled numbers"))  # this seed is part of what the sample is
     languages = source["source"], source["target"]
     texts = {}
-    for part, own in zip(
-        PARTS, (numbers[10_000:], numbers[:5000], numbers[5000:10_000]), strict=True
-    ):
-        known = {digits: [n for n in own if len(str(n)) == digits] for digits in DIGITS}
+    for part, own in numbers(draw).items():
+        known = by_kind(own)
         sentences = [sentence(draw, known) for _ in range(source[part])]
-        texts[part] = tuple([text[language] for text in sentences] for language in languages)
+        sides = [[text[language] for text in sentences] for language in languages]
+        texts[part] = sides[0], sides[1]
     return texts
+
+
+def numbers(draw: random.Random) -> dict[str, list[int]]:
+    """Those of each part: none is in two."""
+    mixed = list(range(10, 10 ** max(DIGITS)))
+    draw.shuffle(mixed)
+    return {"train": mixed[10_000:], "valid": mixed[:5000], "test": mixed[5000:10_000]}
+
+
+def by_kind(own: list[int]) -> dict[str, list[int]]:
+    """Numbers of so many digits each, so that short ones are not rare, and years."""
+    found = {str(digits): [n for n in own if len(str(n)) == digits] for digits in DIGITS}
+    return found | {"year": [n for n in own if 1100 <= n < 2000]}
 
 
 def check_version(wanted: str) -> None:
@@ -59,7 +67,7 @@ def check_version(wanted: str) -> None:
         )
 
 
-def sentence(draw: random.Random, known: Mapping[int, list[int]]) -> dict[str, str]:
+def sentence(draw: random.Random, known: Mapping[str, list[int]]) -> dict[str, str]:
     """Two to four numbers of different kinds, in each language."""
     text = spelled(draw, known)
     for _ in range(draw.randint(1, 3)):
@@ -68,16 +76,16 @@ def sentence(draw: random.Random, known: Mapping[int, list[int]]) -> dict[str, s
     return {language: f"{words[0].upper()}{words[1:]}." for language, words in text.items()}
 
 
-def spelled(draw: random.Random, known: Mapping[int, list[int]]) -> dict[str, str]:
+def spelled(draw: random.Random, known: Mapping[str, list[int]]) -> dict[str, str]:
     """One number in each language: how many, the how-manieth, a year, or money."""
     from num2words import num2words
 
     kind = draw.choice(["cardinal", "ordinal", "year", "currency"])
     options: dict[str, Any] = {"to": kind}
     if kind == "year":
-        number = draw.choice([n for n in known[4] if 1100 <= n < 2000])
+        number = draw.choice(known["year"])
     else:
-        number = draw.choice(known[draw.choice(DIGITS)])
+        number = draw.choice(known[str(draw.choice(DIGITS))])
     if kind == "currency":
         number, options["currency"] = Decimal(number) / 100, draw.choice(CURRENCIES)
     return {language: num2words(number, lang=language, **options) for language in ("de", "en")}

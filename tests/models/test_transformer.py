@@ -1,4 +1,4 @@
-"""The encoder-decoder: torch's layers with the same weights, what it may see, and its first weights."""
+"""The encoder-decoder: torch's layers at the same weights, what it sees, its first weights."""
 
 import math
 

@@ -7,6 +7,7 @@ different sizes from scratch with fairseq's first weights.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -66,6 +67,9 @@ class Transformer(nn.Module):
     Raises:
         ValueError: `heads` does not divide `width`, or a shared vocabulary has two sizes.
     """
+
+    encoder: Any  # a list of EncoderLayer, and the decoder's of DecoderLayer
+    decoder: Any
 
     def __init__(
         self,
@@ -215,8 +219,9 @@ class FeedForward(nn.Sequential):
     """Two linear layers with ReLU between."""
 
     def __init__(self, width: int, hidden: int):
-        super().__init__(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
-        for layer in (self[0], self[2]):
+        first, second = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        super().__init__(first, nn.ReLU(), second)
+        for layer in (first, second):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 

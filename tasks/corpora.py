@@ -54,6 +54,7 @@ def read_iwslt14(source: Mapping[str, Any], folder: Path) -> dict[str, Text]:
     found = members(archive, [name for sides in names.values() for side in sides for name in side])
     train = [talks(found[name]) for [name] in names["train"]]
     test = [[line for name in side for line in segments(found[name])] for side in names["test"]]
+    check_paired("data=full: train", *train)
     log.info("tokenising %s pairs of sentences: this takes minutes, once", f"{len(train[0]):,}")
     everything = tokenised(train, languages)
     kept = picked(everything, map(is_clean, everything.source, everything.target))
@@ -75,12 +76,10 @@ def read_wmt16(source: Mapping[str, Any], folder: Path) -> dict[str, Text]:
     plain = {part: f"{sets[part]}.{languages[1]}" for part in ("valid", "test")}
     names = [f"{name}.{language}" for name in cut.values() for language in languages]
     found = members(archive, [*names, *plain.values()])
+    sides = {part: [found[f"{name}.{own}"] for own in languages] for part, name in cut.items()}
     return {
-        part: Text(
-            *(found[f"{cut[part]}.{language}"] for language in languages),
-            found[plain[part]] if part in plain else [],
-        )
-        for part in sets
+        part: Text(source_side, target_side, found[plain[part]] if part in plain else [])
+        for part, (source_side, target_side) in sides.items()
     }
 
 
@@ -118,6 +117,14 @@ def members(archive: Path, names: Iterable[str]) -> dict[str, Lines]:
     return found
 
 
+def check_paired(where: str, source: Lines, target: Lines) -> None:
+    if len(source) != len(target):
+        raise DataError(
+            f"{where}: {len(source)} lines to translate, and {len(target)} translations: "
+            "must be equally many"
+        )
+
+
 # -- the lines of IWSLT's files --------------------------------------------------------------------
 
 
@@ -140,8 +147,8 @@ def tokenised(sides: Sequence[Lines], languages: Sequence[str]) -> Text:
     cut = []
     for lines, language in zip(sides, languages, strict=True):
         moses = MosesTokenizer(language)
-        cut.append([moses.tokenize(line, return_str=True).lower() for line in lines])
-    return Text(*cut, list(sides[1]))
+        cut.append([" ".join(moses.tokenize(line)).lower() for line in lines])
+    return Text(cut[0], cut[1], list(sides[1]))
 
 
 def is_clean(source: str, target: str) -> bool:

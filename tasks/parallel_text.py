@@ -16,7 +16,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from tasks.corpora import READERS, Lines, Text
+from tasks.corpora import READERS, Lines, Text, check_paired
 from tasks.sources import DataError
 
 # Numbers of the first words of every vocabulary. A translation begins with END, as in fairseq.
@@ -100,13 +100,14 @@ def load(
             f"{path}: holds a vocabulary or sentences of another source: remove the file"
         )
     parts = {
-        part: Pairs(*(laid_out(*side, device) for side in sides), *lines)
-        for part, (sides, lines) in kept["parts"].items()
+        part: Pairs(laid_out(source, device), laid_out(target, device), references, plain)
+        for part, ((source, target), (references, plain)) in kept["parts"].items()
     }
     return ParallelText(parts, kept["target_words"])
 
 
-def laid_out(words: Tensor, lengths: Tensor, device: torch.device) -> Sentences:
+def laid_out(numbers: tuple[Tensor, Tensor], device: torch.device) -> Sentences:
+    words, lengths = numbers
     starts = lengths.cumsum(0) - lengths
     return Sentences(words.to(device), lengths, starts.to(device))
 
@@ -162,18 +163,14 @@ def number(texts: Mapping[str, Text], source: Mapping[str, Any], data: str) -> d
     for part, text in texts.items():
         numbers = [encode(lines, rank) for lines, rank in zip(pieces[part], ranks, strict=True)]
         judged = part != "train"
-        references = [whole(line) for line in pieces[part][1]] if judged else []
+        references = [whole(line) for line in text.target] if judged else []
         parts[part] = (numbers, (references, text.plain if judged else []))
     return {"parts": parts, "target_words": words[1]}
 
 
 def check(part: str, text: Text, wanted: int, data: str) -> None:
     where = f"data={data}: {part}"
-    if len(text.source) != len(text.target):
-        raise DataError(
-            f"{where}: {len(text.source)} lines to translate, and {len(text.target)} translations: "
-            "must be equally many"
-        )
+    check_paired(where, text.source, text.target)
     if len(text.source) != wanted:
         raise DataError(f"{where}: {len(text.source)} sentences, expected {wanted}")
     for place, pair in enumerate(zip(text.source, text.target, strict=True), 1):
@@ -195,14 +192,18 @@ def cut_words(lines: Iterable[str], merges: int | None) -> Callable[[Lines], Lin
         return lambda others: others
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    learnt = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    # A letter that was never seen is an unknown piece.
+    learnt = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN], end_of_word_suffix="</w>"))
     learnt.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
     lines = list(lines)
     for size in (0, merges):
         # The first pass learns the letters alone, since a size counts these as well.
         letters = learnt.get_vocab_size()
         trainer = trainers.BpeTrainer(
-            vocab_size=letters + size, end_of_word_suffix="</w>", show_progress=False
+            vocab_size=letters + size,
+            special_tokens=[SPECIAL[UNKNOWN]],
+            end_of_word_suffix="</w>",
+            show_progress=False,
         )
         learnt.train_from_iterator(lines, trainer)
     return lambda others: [

@@ -7,6 +7,7 @@ from models.lstm import LSTMClassifier, LSTMLanguageModel
 from models.masked_lm import MaskedLM
 from models.mlp import MLP
 from models.resnet import CifarResNet, ResNet
+from models.transformer import Transformer
 from models.vgg import VGG16
 from models.wide_resnet import WideResNet
 
@@ -20,6 +21,7 @@ __all__ = [
     "MaskedLM",
     "ResNet",
     "SentenceClassifier",
+    "Transformer",
     "WideResNet",
     "imagenet_model",
 ]

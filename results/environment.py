@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("adamily", "torch", "numpy", "hydra-core", "omegaconf")
+PACKAGES = ("adamily", "torch", "numpy", "hydra-core", "omegaconf", "sacrebleu")
 
 
 def environment(device: torch.device) -> dict[str, Any]:

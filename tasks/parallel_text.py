@@ -1,0 +1,240 @@
+"""Sentences and their translations: read, cut into pieces of words, numbered, and kept on disk."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from tasks.corpora import READERS, Lines, Text, check_paired
+from tasks.sources import DataError
+
+# Numbers of the first words of every vocabulary. A translation begins with END, as in fairseq.
+PAD, END, UNKNOWN = 0, 1, 2
+SPECIAL = ["<pad>", "</s>", "<unk>"]
+
+# A piece that is not its word's last ends so, as subword-nmt writes it.
+GOES_ON = "@@"
+
+# To be raised when the same source would be prepared in another way.
+FORM = 1
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Sentences laid end to end on the device, each with END behind it.
+
+    Attributes:
+        words: numbers of all words, (words,).
+        lengths: words of each sentence, (sentences,), on the CPU.
+        starts: where each begins, (sentences,).
+    """
+
+    words: Tensor
+    lengths: Tensor
+    starts: Tensor
+
+    def padded(self, chosen: Tensor) -> Tensor:
+        """These sentences (chosen, longest), PAD behind each.
+
+        Args:
+            chosen: numbers of sentences, on the CPU.
+        """
+        device = self.words.device
+        lengths = self.lengths[chosen]
+        column = torch.arange(int(lengths.max()), device=device)
+        places = self.starts[chosen.to(device)][:, None] + column
+        words = self.words[places.clamp(max=len(self.words) - 1)].long()
+        return words.where(column < lengths.to(device)[:, None], PAD)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """One part of a corpus.
+
+    Attributes:
+        source, target: the sentences and their translations.
+        references: the translations as lines of whole words; for the training part, none.
+        plain: the translations as people write them; for the training part, none.
+    """
+
+    source: Sentences
+    target: Sentences
+    references: Lines
+    plain: Lines
+
+
+@dataclass(frozen=True)
+class ParallelText:
+    """A corpus: its parts, and the words of the target by their numbers."""
+
+    parts: dict[str, Pairs]
+    target_words: list[str]
+
+
+# -- kept on disk ----------------------------------------------------------------------------------
+
+
+def load(
+    corpus: str, data: str, source: Mapping[str, Any], folder: Path, device: torch.device
+) -> ParallelText:
+    """The corpus on the device.
+
+    Raises:
+        DataError: what `prepare` raises, or the file that keeps it is not what was asked for.
+    """
+    path = prepare(corpus, data, source, folder)
+    kept = torch.load(path, mmap=True)
+    if kept["made_from"] != settings(corpus, data, source):
+        raise DataError(
+            f"{path}: holds a vocabulary or sentences of another source: remove the file"
+        )
+    parts = {
+        part: Pairs(laid_out(source, device), laid_out(target, device), references, plain)
+        for part, ((source, target), (references, plain)) in kept["parts"].items()
+    }
+    return ParallelText(parts, kept["target_words"])
+
+
+def laid_out(numbers: tuple[Tensor, Tensor], device: torch.device) -> Sentences:
+    words, lengths = numbers
+    starts = lengths.cumsum(0) - lengths
+    return Sentences(words.to(device), lengths, starts.to(device))
+
+
+def prepare(corpus: str, data: str, source: Mapping[str, Any], folder: Path) -> Path:
+    """Make the file that keeps a corpus as numbers, unless it is there; return its path.
+
+    Raises:
+        DataError: an archive is missing or damaged, or does not hold what the source says.
+    """
+    made_from = settings(corpus, data, source)
+    digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+    path = folder / f"{corpus}-{data}-{digest[:12]}.pt"
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f".{path.name}.lock"):
+        if not path.exists():
+            made = number(READERS[corpus if data == "full" else data](source, folder), source, data)
+            part = path.with_suffix(".part")
+            with open(part, "wb") as file:
+                torch.save(made | {"made_from": made_from}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+    return path
+
+
+def settings(corpus: str, data: str, source: Mapping[str, Any]) -> dict[str, Any]:
+    """All that decides what the numbers are."""
+    said = {key: value for key, value in source.items() if key not in ("mirrors", "page")}
+    tools = {name: importlib.metadata.version(name) for name in ("sacremoses", "tokenizers")}
+    return {"corpus": corpus, "data": data, "form": FORM, "source": said, "tools": tools}
+
+
+def number(texts: Mapping[str, Text], source: Mapping[str, Any], data: str) -> dict[str, Any]:
+    """Cut words into pieces, choose the vocabularies on the training part, number everything.
+
+    Raises:
+        DataError: another number of sentences than the source says, or an empty one.
+    """
+    for part, text in texts.items():
+        check(part, text, source[part], data)
+    cut = cut_words(chain(texts["train"].source, texts["train"].target), source["merges"])
+    pieces = {part: (cut(text.source), cut(text.target)) for part, text in texts.items()}
+    sizes = source["source_words"], source["target_words"]
+    sides = pieces["train"]
+    if source["shared"]:
+        sides = (list(chain(*sides)),) * 2
+    words = [vocabulary(side, size) for side, size in zip(sides, sizes, strict=True)]
+    ranks = [{word: rank for rank, word in enumerate(known)} for known in words]
+    parts = {}
+    for part, text in texts.items():
+        numbers = [encode(lines, rank) for lines, rank in zip(pieces[part], ranks, strict=True)]
+        judged = part != "train"
+        references = [whole(line) for line in text.target] if judged else []
+        parts[part] = (numbers, (references, text.plain if judged else []))
+    return {"parts": parts, "target_words": words[1]}
+
+
+def check(part: str, text: Text, wanted: int, data: str) -> None:
+    where = f"data={data}: {part}"
+    check_paired(where, text.source, text.target)
+    if len(text.source) != wanted:
+        raise DataError(f"{where}: {len(text.source)} sentences, expected {wanted}")
+    for place, pair in enumerate(zip(text.source, text.target, strict=True), 1):
+        if not all(line.strip() for line in pair):
+            raise DataError(f"{where}: line {place} is empty: every sentence must have a word")
+
+
+# -- pieces of words -------------------------------------------------------------------------------
+
+
+def cut_words(lines: Iterable[str], merges: int | None) -> Callable[[Lines], Lines]:
+    """Learn byte pair encoding (Sennrich et al. 2016) on lines; what cuts others in the same way.
+
+    Args:
+        lines: of both languages.
+        merges: to learn; None: the lines are cut already.
+    """
+    if merges is None:
+        return lambda others: others
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    # A letter that was never seen is an unknown piece.
+    learnt = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN], end_of_word_suffix="</w>"))
+    learnt.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
+    lines = list(lines)
+    for size in (0, merges):
+        # The first pass learns the letters alone, since a size counts these as well.
+        letters = learnt.get_vocab_size()
+        trainer = trainers.BpeTrainer(
+            vocab_size=letters + size,
+            special_tokens=[SPECIAL[UNKNOWN]],
+            end_of_word_suffix="</w>",
+            show_progress=False,
+        )
+        learnt.train_from_iterator(lines, trainer)
+    return lambda others: [
+        " ".join(map(written, cut.tokens)) for cut in learnt.encode_batch(others)
+    ]
+
+
+def written(piece: str) -> str:
+    return piece.removesuffix("</w>") if piece.endswith("</w>") else piece + GOES_ON
+
+
+def whole(line: str) -> str:
+    """A line of pieces as one of words."""
+    return f"{line} ".replace(f"{GOES_ON} ", "").rstrip()
+
+
+def vocabulary(lines: Iterable[str], size: int) -> list[str]:
+    """The most frequent words after the special ones; equals in alphabetical order.
+
+    Where there are fewer, the last numbers stand for none. fairseq rounds its sizes up so, too.
+    """
+    counts = Counter(chain.from_iterable(map(str.split, lines)))
+    ranked = sorted(counts, key=lambda word: (-counts[word], word))
+    return SPECIAL + ranked[: size - len(SPECIAL)]
+
+
+def encode(lines: Iterable[str], rank: Mapping[str, int]) -> tuple[Tensor, Tensor]:
+    """Numbers of all words, one sentence after the other, and the sentences' lengths."""
+    words, lengths = array("i"), array("q")
+    for line in lines:
+        found = [rank.get(word, UNKNOWN) for word in line.split()]
+        words.extend([*found, END])
+        lengths.append(len(found) + 1)
+    return torch.frombuffer(words, dtype=torch.int32), torch.frombuffer(lengths, dtype=torch.int64)

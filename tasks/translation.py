@@ -1,0 +1,281 @@
+"""Translate sentences by an encoder-decoder."""
+
+import functools
+import logging
+import math
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tasks.beam_search import beam_search
+from tasks.bleu import sacrebleu, tokenised_bleu
+from tasks.parallel_text import END, PAD, UNKNOWN, Pairs, ParallelText, load, whole
+from tasks.sources import DataError
+from tasks.task import Task, build_model
+from tasks.token_batches import TokenBatches
+
+log = logging.getLogger("adamily")
+
+# Words of an evaluation batch. Fewer fit where a beam multiplies them.
+EVAL_TOKENS, DECODE_TOKENS = 8192, 2048
+
+
+class Piece(NamedTuple):
+    """Sentences of a batch that go through the model together.
+
+    Attributes:
+        sources: words (sentences, source steps).
+        before: the target word before each of its words, (sentences, target steps).
+        targets: the target words, (sentences, target steps).
+        lengths: target words of each sentence, (sentences,), on the CPU.
+    """
+
+    sources: Tensor
+    before: Tensor
+    targets: Tensor
+    lengths: Tensor
+
+    @property
+    def tokens(self) -> int:
+        return int(self.lengths.sum())
+
+    def parted(self, parts: int) -> list["Piece"]:
+        """Cut between sentences; where these are fewer than parts, each is one."""
+        cut = (tensor.tensor_split(min(parts, len(self.lengths))) for tensor in self)
+        return [Piece(*tensors) for tensors in zip(*cut, strict=True)]
+
+
+Batch = list[Piece]
+
+
+class Translation(Task):
+    """Label-smoothed cross-entropy of each target word, in batches of so many words.
+
+    Losses are means over target words in nats, END's among them and padding left out. The target's
+    share of the smoothing is as in torch and in fairseq up to 0.10: each word of the vocabulary
+    has label_smoothing / words of it, the right one too. `train/loss` and `valid/loss` are
+    smoothed; `valid/perplexity` is the exponential of the loss without smoothing.
+
+    `valid/bleu` and `test/bleu` are BLEU of words as Moses tokenises (those of IWSLT'14 in lower
+    case), `test/sacrebleu` is BLEU of detokenised text, with sacrebleu's own tokeniser; its
+    signature is logged. All are in points, from beam search.
+
+    A step trains on `batches` batches of words, which fairseq would give to as many GPUs and
+    backward passes: `accumulate` and processes cut between them first, and between sentences next.
+    An epoch leaves out the batches that are too few for another step, and others each time.
+
+    Args:
+        model: makes the network from `source_words`, `target_words` and `shared`; it is called
+            with sources and the target words before each, and decodes as `beam_search` says.
+        corpus: "iwslt14" or "wmt16".
+        data: "full" or "sample" (spelled numbers).
+        sources: where each of these comes from, and its sizes (`conf/task/sources/`).
+        steps: optimizer steps.
+        max_tokens: of a batch of words, padding included; the larger side counts.
+        batches: of words in a step.
+        label_smoothing: the share of the probability that is spread over all words.
+        beam: translations that are followed side by side.
+        length_penalty: see `beam_search`.
+        eval_every: steps between evaluations.
+        decode_every: evaluations between those that translate; the last one always does.
+        seed: of the initial weights and of the order of the sentences.
+        device: where model and sentences live.
+        root: the folder of all data sets.
+
+    Raises:
+        ValueError: `steps` or `eval_every` is null, or `label_smoothing` is not in [0, 1).
+    """
+
+    model: Any  # a module that decodes, too
+
+    def __init__(
+        self,
+        *,
+        model: Callable[..., nn.Module],
+        corpus: str,
+        data: str,
+        sources: Mapping[str, Any],
+        steps: int,
+        max_tokens: int,
+        batches: int,
+        label_smoothing: float,
+        beam: int,
+        length_penalty: float,
+        eval_every: int,
+        decode_every: int,
+        seed: int,
+        device: torch.device,
+        root: Path,
+    ):
+        for name, value in (("steps", steps), ("eval_every", eval_every)):
+            if value is None:
+                raise ValueError(f"task.{name}=null: must be a whole number above 0")
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"task.label_smoothing={label_smoothing}: must be in [0, 1)")
+        self.source = sources[data]
+        self.corpus = corpus
+        self.data = data
+        self.steps = steps
+        self.max_tokens = max_tokens
+        self.batches = batches
+        self.label_smoothing = label_smoothing
+        self.beam = beam
+        self.length_penalty = length_penalty
+        self.eval_every = min(eval_every, steps)
+        self.decode_every = decode_every
+        self.seed = seed
+        self.device = device
+        self.folder = Path(root) / corpus
+        sizes = {name: self.source[name] for name in ("source_words", "target_words", "shared")}
+        self.model = build_model(functools.partial(model, **sizes), seed, device)
+        self._done = 0  # steps
+        self._epoch, self._order = -1, []
+
+    def prepare(self) -> None:
+        _ = self.training  # reads the data, and refuses batches that they do not fit
+
+    @functools.cached_property
+    def text(self) -> ParallelText:
+        return load(self.corpus, self.data, self.source, self.folder, self.device)
+
+    @functools.cached_property
+    def training(self) -> TokenBatches:
+        """The training sentences in batches of words.
+
+        Raises:
+            DataError: a sentence does not fit into a batch, or an epoch has no whole step.
+        """
+        pairs = self.text.parts["train"]
+        try:
+            found = TokenBatches(pairs.source.lengths, pairs.target.lengths, self.max_tokens)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        if len(found) < self.batches:
+            raise DataError(
+                f"task.batches={self.batches}: must be at most {len(found)}, the batches of "
+                f"task.max_tokens={self.max_tokens} words in an epoch of data={self.data}"
+            )
+        return found
+
+    def batch(self, step: int) -> Batch:
+        epoch, index = divmod(step, len(self.training) // self.batches)
+        if epoch != self._epoch:
+            self._order, self._epoch = self.training.epoch(self.seed, epoch), epoch
+        chosen = self._order[index * self.batches : (index + 1) * self.batches]
+        return [piece(self.text.parts["train"], some) for some in chosen]
+
+    def split(self, batch: Batch, parts: int) -> list[tuple[Batch, float]]:
+        each = math.ceil(parts / len(batch))
+        pieces = [cut for whole_piece in batch for cut in whole_piece.parted(each)]
+        count = min(parts, len(pieces))
+        bounds = [len(pieces) * place // count for place in range(count + 1)]
+        cut = [pieces[first:last] for first, last in pairwise(bounds)]
+        total = tokens(batch)
+        return [(part, tokens(part) / total) for part in cut]
+
+    def loss(self, batch: Batch) -> Tensor:
+        losses = [summed(self.logits(piece), piece, self.label_smoothing) for piece in batch]
+        return torch.stack(losses).sum() / tokens(batch)
+
+    def logits(self, piece: Piece) -> Tensor:
+        return self.model(piece.sources, piece.before)
+
+    def after_step(self, step: int) -> None:
+        self._done = step + 1
+
+    def evaluate(self) -> dict[str, float]:
+        metrics = self.judge(self.text.parts["valid"])
+        if self._done % (self.eval_every * self.decode_every) == 0 or self._done == self.steps:
+            metrics |= self.translate_and_score()
+        return metrics
+
+    def judge(self, pairs: Pairs) -> dict[str, float]:
+        """The validation loss and perplexity."""
+        smoothed = torch.zeros((), dtype=torch.float64, device=self.device)
+        plain = torch.zeros_like(smoothed)
+        batches = TokenBatches(pairs.source.lengths, pairs.target.lengths, EVAL_TOKENS)
+        for chosen in batches.sorted():
+            some = piece(pairs, chosen)
+            logits = self.logits(some)
+            smoothed += summed(logits, some, self.label_smoothing)
+            plain += summed(logits, some, 0.0)
+        count = int(pairs.target.lengths.sum())
+        return {
+            "valid/loss": smoothed.item() / count,
+            "valid/perplexity": perplexity(plain.item() / count),
+        }
+
+    def translate_and_score(self) -> dict[str, float]:
+        scores = {}
+        for part in ("valid", "test"):
+            pairs = self.text.parts[part]
+            found = self.translate(pairs)
+            scores[f"{part}/bleu"] = tokenised_bleu(found, pairs.references)
+        language, lowercase = self.source["target"], self.source["lowercase"]
+        scores["test/sacrebleu"], signature = sacrebleu(found, pairs.plain, language, lowercase)
+        log.info("test/sacrebleu is %s", signature)
+        return scores
+
+    def translate(self, pairs: Pairs) -> list[str]:
+        """The translation of every sentence as a line of words."""
+        sources = pairs.source
+        batches = TokenBatches(sources.lengths, sources.lengths, DECODE_TOKENS)
+        lines = {}
+        for chosen in batches.sorted():
+            limits = longest_translation(sources.lengths[chosen]).to(self.device)
+            words = sources.padded(chosen)
+            found, _ = beam_search(self.model, words, limits, self.beam, self.length_penalty)
+            for number, line in zip(chosen.tolist(), found.tolist(), strict=True):
+                lines[number] = self.spell(line)
+        return [lines[number] for number in range(len(lines))]
+
+    def spell(self, numbers: list[int]) -> str:
+        """The words of a translation before its END, pieces put together."""
+        known = self.text.target_words
+        # A number of the vocabulary for which there is no word was never trained on.
+        words = (
+            known[n] if n < len(known) else known[UNKNOWN] for n in numbers[: numbers.index(END)]
+        )
+        return whole(" ".join(words))
+
+
+def piece(pairs: Pairs, chosen: Tensor) -> Piece:
+    """Some sentences of a part, by their numbers on the CPU."""
+    targets = pairs.target.padded(chosen)
+    before = targets.roll(1, 1)
+    before[:, 0] = END
+    before = before.where(targets != PAD, PAD)
+    return Piece(pairs.source.padded(chosen), before, targets, pairs.target.lengths[chosen])
+
+
+def tokens(batch: Batch) -> int:
+    return sum(some.tokens for some in batch)
+
+
+def summed(logits: Tensor, some: Piece, label_smoothing: float) -> Tensor:
+    """The sum of the losses of all target words."""
+    return F.cross_entropy(
+        logits.flatten(0, 1),
+        some.targets.flatten(),
+        ignore_index=PAD,
+        reduction="sum",
+        label_smoothing=label_smoothing,
+    )
+
+
+def longest_translation(lengths: Tensor) -> Tensor:
+    """How many words a translation may have, for sources with END.
+
+    As in fairseq's recipe for IWSLT'14 with --eval-bleu; its generate script has 200 for all.
+    """
+    return (1.2 * lengths).long() + 10
+
+
+def perplexity(loss: float) -> float:
+    """exp(loss), and infinity where that is no float."""
+    return math.exp(loss) if loss < 700 else math.inf

@@ -1,0 +1,80 @@
+"""Runs of translation: stopped in the middle of an epoch, and with batches cut in parts."""
+
+import signal
+
+import pytest
+from running import environment, folder, lines, outcome, typed, wait_until
+
+from results import checkpoint
+
+# Epochs of 13 steps, with two batches of words in each.
+SMALL = {
+    "task": "iwslt14",
+    "data": "sample",
+    "task.sources.sample.train": 160,
+    "task.sources.sample.valid": 12,
+    "task.sources.sample.test": 10,
+    "task.model.width": 8,
+    "task.model.layers": 1,
+    "task.model.heads": 2,
+    "task.model.feedforward": 8,
+    "task.max_tokens": 128,
+    "task.batches": 2,
+    "task.beam": 2,
+    "task.steps": 50,
+    "task.eval_every": 10,
+    "task.decode_every": 5,
+    "optim": "laprop",
+    "optim.lr": 0.003,
+    "logger": "none",
+    "train.device": "cpu",
+}
+
+
+@pytest.fixture
+def command(tmp_path):
+    """`command(where, accumulate=2)`: what is typed to train into a folder."""
+
+    def arguments(where, **changes):
+        paths = {"paths.data": tmp_path / "data", "paths.runs": tmp_path / where}
+        return typed(SMALL | paths | changes)
+
+    return arguments
+
+
+def saved_step(runs):
+    for path in runs.glob("*/*/*/checkpoint.pt"):
+        try:
+            return checkpoint.read(path)["step"]
+        except (checkpoint.Damaged, OSError):
+            pass
+    return 0
+
+
+def test_killed_in_the_middle_of_an_epoch(start, command, tmp_path):
+    changes = {"train.checkpoint_seconds": 0}
+    child = start("train", *command("runs", **changes))
+    wait_until(lambda: saved_step(tmp_path / "runs") >= 17 or not child.running, "step 17", pause=0)
+    assert child.kill() == -signal.SIGKILL, child.output
+    for where in ("runs", "undisturbed"):
+        child = start("train", *command(where, **changes))
+        assert child.wait() == 0, child.output
+    stopped, undisturbed = folder(tmp_path / "runs"), folder(tmp_path / "undisturbed")
+    # metrics.jsonl and the weights' hash, bit for bit.
+    assert outcome(stopped) == outcome(undisturbed)
+    [session] = environment(stopped)["resumed"]
+    assert session["at_step"] >= 17 and session["at_step"] % 13
+    assert "test/bleu" in lines(stopped)[-1] and "test/bleu" not in lines(stopped)[0]
+
+
+def test_parts_of_a_batch_change_no_loss(start, command, tmp_path):
+    """Without dropout, which draws other masks for other parts."""
+    for parts in (1, 2, 5):
+        dropout = {"task.model.dropout": 0.0, "accumulate": parts}
+        child = start("train", *command(f"parts-{parts}", **dropout))
+        assert child.wait() == 0, child.output
+    whole, *others = (lines(folder(tmp_path / f"parts-{parts}")) for parts in (1, 2, 5))
+    for other in others:
+        assert [line["train/loss"] for line in other] == pytest.approx(
+            [line["train/loss"] for line in whole], rel=1e-5
+        )

@@ -2,9 +2,9 @@
 
 Each file of `conf/optim/` that is about a class of `optim` becomes an `--optimizer` of that name.
 Its values are the defaults of the options, so that an optimizer is the same here and there. betas
-and eps are called `--adam-betas` and `--adam-eps`, as in recipes for fairseq's Adam; lr is fairseq's
-own `--lr`. All else is called as in the file, or `--no-…` where it switches off what the file
-switches on.
+and eps are called `--adam-betas` and `--adam-eps`, as in recipes for fairseq's Adam; lr is
+fairseq's own `--lr`. All else is called as in the file, or `--no-…` where it switches off what the
+file switches on.
 """
 
 import ast

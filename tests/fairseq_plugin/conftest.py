@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,16 +14,13 @@ from num2words import num2words
 ROOT = Path(__file__).parents[2]
 
 # fairseq's recipe for IWSLT'14 German-English, but for its length and the size of its batches.
-RECIPE = (
-    """
+RECIPE = shlex.split("""
     --source-lang de --target-lang en --arch transformer_iwslt_de_en
-    --share-decoder-input-output-embed --clip-norm 0.0 --lr 5e-4 --lr-scheduler inverse_sqrt
-    --warmup-updates 4 --dropout 0.3 --weight-decay 0.0001 --criterion
+    --share-decoder-input-output-embed --adam-betas '(0.9, 0.98)' --clip-norm 0.0 --lr 5e-4
+    --lr-scheduler inverse_sqrt --warmup-updates 4 --dropout 0.3 --weight-decay 0.0001 --criterion
     label_smoothed_cross_entropy --label-smoothing 0.1 --max-tokens 512 --update-freq 2 --cpu
     --num-workers 0 --disable-validation --log-format json --log-interval 1
-""".split()
-    + ["--adam-betas", "(0.9, 0.98)"]
-)
+""")
 
 SMALL = [
     f"--{side}-{size}"

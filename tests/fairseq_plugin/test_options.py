@@ -26,6 +26,9 @@ def make(*given, recipe=RECIPE):
     return build_optimizer(config(*given, recipe=recipe), [torch.nn.Parameter(torch.ones(3))])
 
 
+BARE = ["--arch", "transformer", "--lr", "0.25"]
+
+
 def tuples(value):
     return tuple(map(tuples, value)) if isinstance(value, list | tuple) else value
 
@@ -37,7 +40,7 @@ def test_every_class_of_optim_is_there():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_defaults_are_those_of_conf(name):
-    optimizer = make("--optimizer", name, recipe=["--arch", "transformer", "--lr", "0.25"])
+    optimizer = make("--optimizer", name, recipe=BARE)
     file = OmegaConf.to_container(FILES[name]) | {"lr": 0.25}
     assert type(optimizer.optimizer).__name__ == file.pop("_target_").removeprefix("optim.")
     del file["_partial_"]
@@ -119,7 +122,7 @@ def test_a_value_of_another_kind_and_an_option_of_another_optimizer(capsys):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_state_rate_and_overrides(name):
-    optimizer, other = make("--optimizer", name), make("--optimizer", name)
+    optimizer, other = (make("--optimizer", name, recipe=BARE) for _ in range(2))
     for each in optimizer.params:
         each.grad = torch.tensor([1.0, -2.0, 0.0])
     optimizer.set_lr(0.125)

@@ -106,9 +106,9 @@ def test_resuming_and_generating(data, tmp_path, name):
 
 
 @both
-def test_at_the_size_of_the_recipe(data, name):
+def test_at_the_size_of_the_recipe(data, tmp_path, name):
     recipe = [data, *RECIPE, "--user-dir", "fairseq_plugin", "--optimizer", name]
-    log = fairseq("train", *recipe, "--max-update", 3, "--no-save")
+    log = fairseq("train", *recipe, "--max-update", 3, "--no-save", "--save-dir", tmp_path)
     losses = [float(line["loss"]) for line in updates(log)]
     assert len(losses) == 3 and all(0 < loss < 20 for loss in losses)
 

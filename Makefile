@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+FAIRSEQ := .venv-fairseq
 ARGS ?=
 WORKERS ?= 2
 EXTRAS ?= $(RUN)
@@ -17,10 +18,10 @@ BENCH := $(RUN),bench
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test slow lint bench lock clean
+.PHONY: help install quickstart test slow fairseq test-fairseq lint bench lock clean
 
 help: ## list these targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 install: $(VENV)/.stamp-$(EXTRAS) ## install into .venv: EXTRAS=vision,track,text,atari,ray,slurm,bench,dev
 
@@ -32,6 +33,11 @@ test: $(VENV)/.stamp-$(TEST) ## every test that is not slow
 
 slow: $(VENV)/.stamp-$(SLOW) ## the slow tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) -m slow $(ARGS)
+
+fairseq: $(FAIRSEQ)/.stamp-fairseq ## fairseq, in an environment of its own: see README, "In fairseq"
+
+test-fairseq: fairseq ## the tests of the plug-in for fairseq, in that environment
+	OMP_NUM_THREADS=1 $(FAIRSEQ)/bin/python -m pytest --confcutdir=tests/fairseq_plugin tests/fairseq_plugin $(ARGS)
 
 lint: $(VENV)/.stamp-$(TEST) ## ruff's rules and format, pyright's types
 	$(VENV)/bin/ruff check .
@@ -63,13 +69,24 @@ $(VENV)/.stamp-%: pyproject.toml requirements.lock | $(VENV)/.stamp
 	  || { tail -n 20 $(VENV)/install.log >&2; exit 1; }
 	@for set in $(RUN) $(TEST) $(SLOW) $*; do case "$*" in "$$set"*) touch "$(VENV)/.stamp-$$set";; esac; done
 
+# The libraries that fairseq is compiled against come first: left to itself, pip would compile it in an environment with
+# another torch.
+$(FAIRSEQ)/.stamp-fairseq: fairseq_plugin/requirements.txt | $(FAIRSEQ)/.stamp
+	@echo "Installing fairseq into $(FAIRSEQ), which compiles it and needs g++: some minutes." \
+	  "Follow it in $(FAIRSEQ)/install.log."
+	@{ $(FAIRSEQ)/bin/python -m pip install --disable-pip-version-check --no-compile --progress-bar off -c $< \
+	    torch numpy cython setuptools wheel && \
+	  $(FAIRSEQ)/bin/python -m pip install --disable-pip-version-check --no-compile --progress-bar off -r $< \
+	    --no-build-isolation; } >$(FAIRSEQ)/install.log 2>&1 || { tail -n 20 $(FAIRSEQ)/install.log >&2; exit 1; }
+	@touch $@
+
 # Made last, so that an environment left half made is made again.
-$(VENV)/.stamp:
+$(VENV)/.stamp $(FAIRSEQ)/.stamp:
 	@$(PYTHON) -c "" 2>/dev/null || { echo "adamily needs Python 3.11 or newer, and there is no $(PYTHON):" \
 	  "install it, or name one that is there: make PYTHON=python3.12 …" >&2; exit 1; }
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "adamily needs Python 3.11 or newer," \
 	  "and $(PYTHON) is $$($(PYTHON) -V 2>&1): name another, as in make PYTHON=python3.12 …" >&2; exit 1; }
 	@$(PYTHON) -c "import venv, ensurepip" 2>/dev/null || { echo "$(PYTHON) comes without venv or ensurepip:" \
 	  "install them first (on Debian and Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(@D)
 	@touch $@

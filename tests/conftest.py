@@ -25,6 +25,9 @@ from results.study import Cell, Figure, Select, Study
 
 ROOT = Path(__file__).parents[1]
 
+# fairseq lives in an environment of its own: `make test-fairseq`.
+collect_ignore = ["fairseq_plugin"]
+
 CONFIG: dict[str, Any] = {
     "task": {
         "_target_": "tasks.Mnist",

@@ -1,6 +1,7 @@
 """Architectures. Imports torch (torchvision, transformers) and nothing of this project."""
 
 from models.awd_lstm import AWDLSTM
+from models.dqn import DQN
 from models.imagenet import imagenet_model
 from models.lstm import LSTMClassifier, LSTMLanguageModel
 from models.mlp import MLP
@@ -10,6 +11,7 @@ from models.wide_resnet import WideResNet
 
 __all__ = [
     "AWDLSTM",
+    "DQN",
     "MLP",
     "VGG16",
     "CifarResNet",

@@ -1,5 +1,6 @@
 """A task is data, a model, an objective and metrics. Imports models."""
 
+from tasks.atari import AtariDqn
 from tasks.cifar import Cifar
 from tasks.classification import Classification
 from tasks.gradients import PrescribedGradients
@@ -11,6 +12,7 @@ from tasks.task import Task
 from tasks.trials import ConvexExample, Quadratic, Rosenbrock
 
 __all__ = [
+    "AtariDqn",
     "Cifar",
     "Classification",
     "ConvexExample",

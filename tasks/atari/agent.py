@@ -203,7 +203,7 @@ class Agent(Task):
             for number, greedy in zip(going, values.argmax(1).tolist(), strict=True):
                 explores = randoms[number].random() < self.eval_epsilon
                 action = randoms[number].integers(self.actions) if explores else greedy
-                step = games[number].step(action)
+                step = games[number].step(int(action))
                 if step.game is not None:
                     ended[number] = step.game
         returns, lengths = zip(*(ended[number] for number in numbers), strict=True)

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,16 +49,18 @@ class Frames:
 
     def read(self, first: int, column: int, out: np.ndarray) -> None:
         """Copy the entries `column` of len(out) rows, from row `first` on."""
-        number, place = divmod(first, self.rows_per_file)
-        here = self._files[number][place : place + len(out), column]
-        out[: len(here)] = here
-        if len(here) < len(out):
-            out[len(here) :] = self._files[number + 1][: len(out) - len(here), column]
+        done = 0
+        while done < len(out):
+            number, place = divmod(first + done, self.rows_per_file)
+            here = self._files[number][place : place + len(out) - done, column]
+            out[done : done + len(here)] = here
+            done += len(here)
 
     def flush(self) -> None:
         """Make all rows survive a loss of power."""
         for number in range(self._flushed // self.rows_per_file, self._count(self.written)):
-            self._files[number].base.flush()  # pyright: ignore[reportOptionalMemberAccess]
+            mapped: Any = self._files[number].base
+            mapped.flush()
         self._flushed = self.written
         if self.folder.exists():
             descriptor = os.open(self.folder, os.O_RDONLY)

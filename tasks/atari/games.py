@@ -112,7 +112,7 @@ class Game:
         import cv2
 
         self.stack[:-1] = 0 if anew else self.stack[1:]
-        brighter = np.maximum(*self._screens)
+        brighter = np.maximum(self._screens[0], self._screens[1])
         cv2.resize(brighter, (SIDE, SIDE), dst=self.stack[-1], interpolation=cv2.INTER_AREA)
 
     def state_dict(self) -> dict[str, Any]:

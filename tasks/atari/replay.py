@@ -142,26 +142,31 @@ class Replay:
         returns = (weights * self._following(self._rewards, slots)).sum(1, dtype=np.float32)
         discounts = np.where(counts[:, -1], np.float32(self.gamma**self.n_step), np.float32(0))
         actions = self._following(self._actions, slots)[:, 0]
+        frames = torch.from_numpy(self._frames_around(slots))
         return Transitions(
-            self.states(slots),
+            frames[:, :STACK],
             torch.from_numpy(actions.astype(np.int64)),
             torch.from_numpy(returns),
-            self.states(slots + self.n_step * self.environments),
+            frames[:, self.n_step :],
             torch.from_numpy(discounts),
         )
 
-    def states(self, slots: np.ndarray) -> Tensor:
-        """The states (slots, 4, height, width) that these steps began with."""
+    def _frames_around(self, slots: np.ndarray) -> np.ndarray:
+        """Frames (slots, 4 + n, height, width): each slot's state and those up to its next state.
+
+        Both states are in one episode, or the second one is of no meaning.
+        """
         rows, columns = np.divmod(slots, self.environments)
         before = rows[:, None] - np.arange(1, STACK)
         ended = self._ends[before % self.rows, columns[:, None]] != GOES_ON
         # Frames to leave out: those up to the last end.
         missing = np.where(ended.any(1), STACK - 1 - ended.argmax(1), 0)
-        out = np.zeros((len(slots), STACK, *self.shape), np.uint8)
+        out = np.empty((len(slots), STACK + self.n_step, *self.shape), np.uint8)
         each = zip(rows.tolist(), columns.tolist(), missing.tolist(), out, strict=True)
-        for row, column, skip, stack in each:
-            self._frames.read(row - STACK + 1 + skip, column, stack[skip:])
-        return torch.from_numpy(out)
+        for row, column, skip, around in each:
+            around[:skip] = 0
+            self._frames.read(row - STACK + 1 + skip, column, around[skip:])
+        return out
 
     def _following(self, values: np.ndarray, slots: np.ndarray) -> np.ndarray:
         """The values (slots, n) of each slot's n steps."""

@@ -83,7 +83,7 @@ def test_a_game_goes_on_from_what_was_saved(name):
 
 
 def test_seeds_decide_how_long_games_wait():
-    firsts = {Game("pong", seed, 1000, True).stack.tobytes() for seed in [0, 0, *range(1, 8)]}
+    firsts = {Game("seaquest", seed, 1000, True).stack.tobytes() for seed in [0, 0, *range(1, 8)]}
     assert 5 < len(firsts) <= 8
     assert NO_OPS == 30
 
@@ -104,9 +104,11 @@ def test_a_lost_life_ends_the_agents_episode_and_not_the_game():
     assert ends.count(ENDED) == 5 and ends.count(GOES_ON) == len(ends) - 5
     assert games == [(sum(lives), len(ends))]
     judged = Game("breakout", seed=0, max_frames=18_000, life_ends=False)
-    steps = [judged.step(n % 2) for n in range(len(ends) - 1)]
-    assert [step.end for step in steps] == [GOES_ON] * len(steps)
-    assert sum(step.life is not None for step in steps) == 4
+    steps = [judged.step(0)]
+    while steps[-1].game is None:
+        steps.append(judged.step(len(steps) % 2))
+    assert [step.end for step in steps] == [GOES_ON] * (len(steps) - 1) + [ENDED]
+    assert sum(step.life is not None for step in steps) == 5
 
 
 def test_a_game_that_takes_too_long_is_cut_off():
@@ -208,14 +210,14 @@ def test_actions_and_batches_keep_their_ratio(environments):
 
 
 def test_rewards_are_clipped_and_scores_are_not():
-    task = make(game="space_invaders", learning_starts=400, capacity=400, max_frames=1200)
+    task = make(game="space_invaders", learning_starts=396, capacity=400, max_frames=500)
     task.batch(0)
     assert set(task.replay._rewards.ravel().tolist()) == {0.0, 1.0}
     assert task.returns and min(task.returns) >= 5 and not set(task.returns) <= {0.0, 1.0}
     metrics = task.evaluate()
     assert metrics["train/return"] == np.mean(task.returns)
     assert metrics["train/return_per_life"] == np.mean(task.life_returns)
-    assert metrics["agent/steps"] == 400
+    assert metrics["agent/steps"] == 396
 
 
 def test_an_evaluation_repeats_and_leaves_the_training_alone():

@@ -5,6 +5,7 @@ from models.dqn import DQN
 from models.imagenet import imagenet_model
 from models.lstm import LSTMClassifier, LSTMLanguageModel
 from models.mlp import MLP
+from models.rainbow import Rainbow
 from models.resnet import CifarResNet, ResNet
 from models.vgg import VGG16
 from models.wide_resnet import WideResNet
@@ -17,6 +18,7 @@ __all__ = [
     "CifarResNet",
     "LSTMClassifier",
     "LSTMLanguageModel",
+    "Rainbow",
     "ResNet",
     "WideResNet",
     "imagenet_model",

@@ -1,4 +1,4 @@
-"""Distributional targets against a plain reference, and returns over several steps by hand."""
+"""Distributional targets against a plain reference and by hand."""
 
 import math
 
@@ -9,7 +9,6 @@ from tasks.atari.categorical import (
     divergence,
     double_q_target,
     project,
-    several_steps,
     values,
 )
 
@@ -83,38 +82,3 @@ def test_the_divergence_is_zero_at_the_target_and_its_gradient_that_of_cross_ent
     loss.sum().backward()
     torch.testing.assert_close(logits.grad, logits.detach().softmax(1) - target)
     assert divergence(target, target.clamp(min=1e-30).log()).tolist() == pytest.approx([0, 0])
-
-
-# -- several steps ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("terminated", "truncated", "returns", "steps", "factor"),
-    [
-        ([0, 0, 0], [0, 0, 0], 1 + 0.5 * 2 + 0.25 * 4, 3, 0.125),
-        ([1, 0, 0], [0, 0, 0], 1, 1, 0),
-        ([0, 1, 0], [0, 0, 0], 1 + 0.5 * 2, 2, 0),
-        ([0, 0, 1], [0, 0, 0], 1 + 0.5 * 2 + 0.25 * 4, 3, 0),
-        # Cut off: the value of the observation after the last step still follows.
-        ([0, 0, 0], [0, 1, 0], 1 + 0.5 * 2, 2, 0.25),
-        ([0, 0, 0], [0, 0, 1], 1 + 0.5 * 2 + 0.25 * 4, 3, 0.125),
-        # The next episode's end is none of this one's.
-        ([0, 1, 0], [1, 0, 0], 1, 1, 0.5),
-        ([1, 0, 0], [0, 0, 1], 1, 1, 0),
-        # Where a step is both, it is terminal.
-        ([0, 1, 0], [0, 1, 0], 1 + 0.5 * 2, 2, 0),
-    ],
-)
-def test_returns_over_three_steps(terminated, truncated, returns, steps, factor):
-    rewards = torch.tensor([[1.0, 2.0, 4.0]])
-    ends = (torch.tensor([kind], dtype=torch.bool) for kind in (terminated, truncated))
-    found = several_steps(rewards, *ends, discount=0.5)
-    assert [tensor.item() for tensor in found] == [returns, steps, factor]
-
-
-def test_one_step_is_q_learning():
-    never = torch.zeros(2, 1, dtype=torch.bool)
-    ends = torch.tensor([[False], [True]])
-    returns, steps, factor = several_steps(torch.tensor([[3.0], [5.0]]), ends, never, 0.99)
-    assert returns.tolist() == [3, 5] and steps.tolist() == [1, 1]
-    torch.testing.assert_close(factor, torch.tensor([0.99, 0.0]))

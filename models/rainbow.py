@@ -1,10 +1,13 @@
 """Rainbow's network: convolutions, noisy layers, and a distribution of returns for each action."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from models.dqn import trunk
 
 
 class NoisyLinear(nn.Module):
@@ -59,27 +62,37 @@ class Rainbow(nn.Module):
 
     Args:
         actions: number of actions.
+        padding: "valid" (none, as Mnih et al.) or "same".
         atoms: number of returns that each action's distribution gives probabilities to.
-        hidden: units of a stream's hidden layer.
         duelling: whether there is a stream for the state's value and one for the actions'
             advantages over their mean (Wang et al. 2016); else, one for the actions.
         sigma: σ₀ of the noisy layers.
+        channels: of the three convolutions.
+        hidden: units of a stream's hidden layer.
+
+    Raises:
+        ValueError: an unknown padding, or fewer than two atoms.
     """
 
-    def __init__(self, actions: int, atoms: int, hidden: int, duelling: bool, sigma: float):
+    def __init__(
+        self,
+        actions: int,
+        padding: str,
+        *,
+        atoms: int,
+        duelling: bool,
+        sigma: float,
+        channels: Sequence[int] = (32, 64, 64),
+        hidden: int = 512,
+    ):
         super().__init__()
+        if atoms < 2:
+            raise ValueError(f"atoms={atoms}: must be 2 or more")
         self.atoms = atoms
-        self.features = nn.Sequential(
-            nn.Conv2d(4, 32, 8, 4),
-            nn.ReLU(),
-            nn.Conv2d(32, 64, 4, 2),
-            nn.ReLU(),
-            nn.Conv2d(64, 64, 3),
-            nn.ReLU(),
-            nn.Flatten(),
-        )
-        self.advantage = stream(hidden, actions * atoms, sigma)
-        self.value = stream(hidden, atoms, sigma) if duelling else None
+        convolutions, features = trunk(padding, channels)
+        self.features = nn.Sequential(*convolutions)
+        self.advantage = stream(features, hidden, actions * atoms, sigma)
+        self.value = stream(features, hidden, atoms, sigma) if duelling else None
 
     def draw_noise(self, generator: torch.Generator) -> None:
         for layer in self.modules():
@@ -88,14 +101,14 @@ class Rainbow(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Bytes (batch, 4, 84, 84) → log-probabilities (batch, actions, atoms)."""
-        features = self.features(frames / 255)
+        features = self.features(frames.to(torch.get_default_dtype()) / 255)
         logits = self.advantage(features).unflatten(1, (-1, self.atoms))
         if self.value is not None:
             logits = logits - logits.mean(1, keepdim=True) + self.value(features)[:, None]
         return logits.log_softmax(2)
 
 
-def stream(hidden: int, outputs: int, sigma: float) -> nn.Sequential:
+def stream(features: int, hidden: int, outputs: int, sigma: float) -> nn.Sequential:
     return nn.Sequential(
-        NoisyLinear(64 * 7 * 7, hidden, sigma), nn.ReLU(), NoisyLinear(hidden, outputs, sigma)
+        NoisyLinear(features, hidden, sigma), nn.ReLU(), NoisyLinear(hidden, outputs, sigma)
     )

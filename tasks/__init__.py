@@ -1,6 +1,6 @@
 """A task is data, a model, an objective and metrics. Imports models."""
 
-from tasks.atari import AtariDqn
+from tasks.atari import AtariDqn, AtariRainbow
 from tasks.cifar import Cifar
 from tasks.classification import Classification
 from tasks.gradients import PrescribedGradients
@@ -13,6 +13,7 @@ from tasks.trials import ConvexExample, Quadratic, Rosenbrock
 
 __all__ = [
     "AtariDqn",
+    "AtariRainbow",
     "Cifar",
     "Classification",
     "ConvexExample",

@@ -161,10 +161,14 @@ class Agent(Task):
                 self.returns.append(step.game[0])
                 self.lengths.append(step.game[1])
 
-    def batch(self, step: int) -> Transitions:
-        """Act until this step's batch is due, and draw it."""
+    def act_until(self, step: int) -> None:
+        """Act until the batch of this step is due."""
         while self.acted < self.learning_starts + step * self.train_every:
             self.act()
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """Act until this step's batch is due, and draw it."""
+        self.act_until(step)
         random = np.random.default_rng(derive(self.seed, "replay", step))
         drawn = self.replay.transitions(self.replay.draw(random, self.batch_size))
         return Transitions(*(tensor.to(self.device) for tensor in drawn))

@@ -52,6 +52,7 @@ class Game:
         actions: how many there are.
         stack: (4, 84, 84) bytes, the state that the next action is chosen on: the newest frame is
             the last one, and zeros stand for what lies before the episode.
+        episode_steps: steps of the agent's episode so far.
     """
 
     def __init__(self, name: str, seed: int, max_frames: int, life_ends: bool):
@@ -62,6 +63,7 @@ class Game:
         self.actions = len(self._actions)
         self._screens = np.zeros((2, *self._ale.getScreenDims()), np.uint8)
         self.stack = np.zeros((STACK, SIDE, SIDE), np.uint8)
+        self.episode_steps = 0
         self._played = 0
         self._start()
 
@@ -80,6 +82,7 @@ class Game:
         self._score += reward
         self._life_score += reward
         self._steps += 1
+        self.episode_steps = 0 if stops else self.episode_steps + 1
         cut_off = over and not ale.game_over(with_truncation=False)
         end = CUT_OFF if cut_off else ENDED if stops else GOES_ON
         life = self._life_score if over or lost else None
@@ -121,6 +124,7 @@ class Game:
             # Bytes are nothing that torch.load would read as data alone.
             "system": torch.frombuffer(bytearray(system), dtype=torch.uint8),
             "stack": torch.tensor(self.stack),
+            "episode_steps": self.episode_steps,
             "played": self._played,
             "lives": self._lives,
             "score": self._score,
@@ -134,6 +138,7 @@ class Game:
         system = state["system"].numpy().tobytes()
         self._ale.restoreSystemState(ale_py.ALEState(system))
         self.stack[:] = state["stack"].numpy()
+        self.episode_steps = state["episode_steps"]
         self._played, self._lives, self._steps = state["played"], state["lives"], state["steps"]
         self._score, self._life_score = state["score"], state["life_score"]
 

@@ -31,9 +31,7 @@ class PrioritisedReplay(Replay):
         **others: those of `Replay`.
     """
 
-    def __init__(
-        self, *, replace: str, seed: int, capacity: int, environments: int, **others: Any
-    ):
+    def __init__(self, *, replace: str, seed: int, capacity: int, environments: int, **others: Any):
         reach = REACH if replace == "random" else 1
         super().__init__(capacity=reach * capacity, environments=environments, **others)
         self.replace = replace
@@ -70,7 +68,7 @@ class PrioritisedReplay(Replay):
     def prioritise(self, slots: np.ndarray, priorities: np.ndarray) -> None:
         """Set the priorities of slots that were drawn since the last step was added."""
         self._set(slots, priorities)
-        self.largest = max(self.largest, priorities.max())
+        self.largest = max(self.largest, float(priorities.max()))
 
     def _slots(self, row: int) -> np.ndarray:
         """The slots of a row; none where there is no such row yet."""

@@ -11,7 +11,7 @@ from models.rainbow import NoisyLinear
 
 def rainbow(actions=3, duelling=True, hidden=8):
     torch.manual_seed(0)
-    return Rainbow(actions, atoms=5, hidden=hidden, duelling=duelling, sigma=0.5)
+    return Rainbow(actions, "valid", atoms=5, hidden=hidden, duelling=duelling, sigma=0.5)
 
 
 def draw(seed):
@@ -27,7 +27,7 @@ def frames(count):
 @pytest.mark.parametrize(("duelling", "parameters"), [(True, 6_764_190), (False, 3_499_576)])
 def test_the_sizes(duelling, parameters):
     with torch.device("meta"):
-        model = Rainbow(4, atoms=51, hidden=512, duelling=duelling, sigma=0.5)
+        model = Rainbow(4, "valid", atoms=51, duelling=duelling, sigma=0.5)
     assert sum(p.numel() for p in model.parameters()) == parameters
 
 
@@ -115,3 +115,8 @@ def test_layers_have_noise_of_their_own():
     layers = [layer for layer in model.modules() if isinstance(layer, NoisyLinear)]
     heads = {tuple(layer.noise_in[:20].tolist()) for layer in layers}
     assert len(layers) == len(heads) == 4
+
+
+def test_fewer_than_two_atoms_are_refused():
+    with pytest.raises(ValueError, match="atoms=1: must be 2 or more"):
+        Rainbow(4, "valid", atoms=1, duelling=True, sigma=0.5)

@@ -1,4 +1,4 @@
-"""A run that plays games goes on with the emulators and the memory that it had when it was killed."""
+"""A run that plays games goes on with the emulators and the memory it had when it was killed."""
 
 import signal
 
@@ -32,6 +32,15 @@ TASK = {
     "train.device": "cpu",
 }
 
+# Noise and priorities go on, too; random replacement keeps 300 steps of the memory's frames.
+RAINBOW = TASK | {
+    "task": "atari_rainbow",
+    "task.model.atoms": 5,
+    "task.replace": "random",
+    "task.final_epsilon": 0.1,
+    "task.random_after": 20,
+}
+
 
 def saved_step(runs):
     for path in runs.glob("*/*/*/checkpoint.pt"):
@@ -42,12 +51,16 @@ def saved_step(runs):
     return 0
 
 
-@pytest.mark.parametrize("seconds", [0, 0.3], ids=["every step", "now and then"])
-def test_killed_in_the_middle(start, tmp_path, seconds):
+@pytest.mark.parametrize(
+    ("task", "seconds"),
+    [(TASK, 0), (TASK, 0.3), (RAINBOW, 0)],
+    ids=["every step", "now and then", "rainbow"],
+)
+def test_killed_in_the_middle(start, tmp_path, task, seconds):
     # Between two checkpoints, the process goes on writing frames that the next one must overwrite.
     runs = tmp_path / "runs"
-    command = ["train", *typed(TASK), f"train.checkpoint_seconds={seconds}"]
-    command = [part.replace("task.model", "+task.model") for part in command]
+    command = ["train", *typed(task), f"train.checkpoint_seconds={seconds}"]
+    command = [part.replace("task.model", "++task.model") for part in command]
 
     def train(where):
         return start(*command, f"paths.runs={where}")

@@ -14,8 +14,8 @@ from scripts.config import names
 from scripts.session import Session
 from scripts.studies import find, plan
 
-# Those that need no data run in tests/test_claims.py.
-DATA = ("mnist", "cifar", "imagenet", "ptb", "imdb")
+# Those that need neither data nor games run in tests/test_claims.py.
+DATA = ("mnist", "cifar", "imagenet", "ptb", "imdb", "atari")
 
 
 def needs_data(study):

@@ -51,7 +51,7 @@ def make(folder=None, **changes):
         "root": None,
     }
     task = AtariRainbow(**settings | changes)
-    task.folder = folder
+    task.files = folder
     return task
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import shutil
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -14,6 +15,9 @@ CURRENT = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 # Whole and newer than the others, in the moment before it is renamed.
 PENDING = "checkpoint.pending.pt"
+
+# A folder for what is too large to be written anew each time, which the state refers to.
+FILES = "files"
 
 CHUNK_BYTES = 1 << 20
 
@@ -112,8 +116,9 @@ def is_whole(path: Path) -> bool:
 
 
 def remove(folder: Path) -> None:
-    """Remove every checkpoint, and what a killed process left of one that it was writing."""
+    """Remove every checkpoint with its files, and what a killed process left half written."""
     for name in (PENDING, CURRENT, PREVIOUS):
         (folder / name).unlink(missing_ok=True)
     for rest in folder.glob(f".{PENDING}.*.tmp"):
         rest.unlink(missing_ok=True)
+    shutil.rmtree(folder / FILES, ignore_errors=True)

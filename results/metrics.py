@@ -47,6 +47,17 @@ METRICS = {
     "valid/bleu": Metric("validation BLEU (tokenised)", "max"),
     "test/bleu": Metric("test BLEU (tokenised)", "max"),
     "test/sacrebleu": Metric("test sacreBLEU", "max"),
+    # Games: mean score and length, in actions, of the last 100 games in training, and mean score of
+    # the last 100 lives.
+    "train/return": Metric("score (mean of 100 games)", "max"),
+    "train/length": Metric("actions in a game (mean of 100)"),
+    "train/return_per_life": Metric("score in a life (mean of 100)", "max"),
+    # The same, one value for each of an evaluation's games; and the mean value of the best action.
+    "test/return": Metric("score (evaluation)", "max"),
+    "test/length": Metric("actions in a game (evaluation)"),
+    "test/max_q": Metric("mean value of the best action"),
+    # Actions since the start of the run.
+    "agent/steps": Metric("actions"),
     # The learning rate of the step just taken (first parameter group).
     "lr": Metric("learning rate"),
     # Mean over all parameters of |θ_after - θ_before| for the step just taken, without decoupled
@@ -85,6 +96,7 @@ METRICS = {
 LIVE_METRICS = {
     "train/recent_loss": Metric("training loss (recent steps)", "min", log=True),
     "perf/steps_per_second": Metric("steps per second", "max"),
+    "perf/frames_per_second": Metric("frames per second", "max"),
 }
 
 

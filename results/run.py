@@ -8,6 +8,7 @@ A run's folder is `<runs>/<task>/<optim>/<id>/`, and the id is a hash of what de
     metrics.jsonl      one JSON object a line, `step` in each
     summary.json       how it ended; absent while it has not
     checkpoint.pt      while it has not ended, with checkpoint.previous.pt in reserve
+    files/             until then, what the checkpoints of some tasks refer to
     log.txt            warnings, and the traceback of a failure
 
 so that whoever asks for the same run again finds it finished, or goes on where it stopped.
@@ -174,8 +175,12 @@ class Run:
             if file.write(line.encode()) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
 
-    def save_checkpoint(self, state: dict[str, Any]) -> None:
-        """Save `state` to go on from; a full disk is worth a warning, not the run."""
+    def save_checkpoint(self, state: dict[str, Any]) -> bool:
+        """Save `state` to go on from; a full disk is worth a warning, not the run.
+
+        Returns:
+            Whether it was saved.
+        """
         try:
             state = {**state, "metrics_bytes": self._sync_metrics()}
             checkpoint.save(self.folder, state)
@@ -188,6 +193,8 @@ class Run:
                     error,
                 )
             self._checkpoint_failed = True
+            return False
+        return True
 
     def end(self, status: Status, summary: dict[str, Any]) -> dict[str, Any]:
         """Write summary.json, which makes the run ended, and drop its checkpoints."""

@@ -35,6 +35,10 @@ def is_not_negative(value: Any) -> bool:
     return is_number(value) and value >= 0
 
 
+def is_share(value: Any) -> bool:
+    return is_number(value) and 0 <= value <= 1
+
+
 def are_numbers(value: Any) -> bool:
     return isinstance(value, list) and len(value) > 0 and all(map(is_number, value))
 
@@ -68,6 +72,7 @@ def or_null(rule: Callable[[Any], bool], text: str) -> tuple[Callable[[Any], boo
 
 POSITIVE = (is_positive, "a number above 0")
 COUNT = (is_count, "a whole number above 0")
+SHARE = (is_share, "a number from 0 to 1")
 FLAG = (is_flag, "true or false")
 PATH = (is_path, "the path of a folder")
 
@@ -104,6 +109,24 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "task.scale": (is_positive, "a number above 0"),
     "task.zeros": (is_seed, "a whole number, 0 or above"),
     "task.burn_in": (is_seed, "a whole number, 0 or above"),
+    "task.agent_steps": COUNT,
+    "task.learning_starts": COUNT,
+    "task.train_every": COUNT,
+    "task.environments": COUNT,
+    "task.capacity": COUNT,
+    "task.n_step": COUNT,
+    "task.gamma": SHARE,
+    "task.target_every": COUNT,
+    "task.v_max": POSITIVE,
+    "task.priority_exponent": (is_not_negative, "a number, 0 or above"),
+    "task.importance_exponent": SHARE,
+    "task.same_noise": FLAG,
+    "task.random_after": or_null(*COUNT),
+    "task.epsilon_steps": COUNT,
+    "task.final_epsilon": SHARE,
+    "task.eval_epsilon": SHARE,
+    "task.max_frames": COUNT,
+    "task.eval_episodes": (is_seed, "a whole number, 0 or above"),
     "train.device": (is_device, "auto, cpu, cuda or cuda:N"),
     "train.compile": FLAG,
     "train.deterministic": FLAG,

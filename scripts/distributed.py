@@ -149,8 +149,9 @@ class Follower(Run):
     def record(self, step: int, metrics: dict[str, float]) -> None:
         """Nothing: the first process records the same."""
 
-    def save_checkpoint(self, state: dict[str, Any]) -> None:
+    def save_checkpoint(self, state: dict[str, Any]) -> bool:
         """Nothing: the first process saves what all have gathered."""
+        return False
 
     def end(self, status: str, summary: dict[str, Any]) -> dict[str, Any]:
         """Say what went wrong, which may have done so here alone."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from optim import Observer
+from results.checkpoint import FILES
 from results.environment import environment
 from results.metrics import METRICS, finite_or_none, improves
 from results.run import Run
@@ -201,8 +202,15 @@ class Session:
             "threads": torch.get_num_threads(),
         }
 
+    def save(self, run: Run) -> None:
+        """Write a checkpoint of the run."""
+        state = self.state_dict()
+        if distributed.from_first(lambda: run.save_checkpoint(state)):
+            self.task.after_checkpoint()
+
     def restore(self, run: Run) -> None:
         """Go on from the run's checkpoint, if it has one."""
+        self.task.files = run.folder / FILES / str(distributed.rank())
         here = environment(self.device)
         here |= {"processes": distributed.size(), "devices": distributed.gather(here["device"])}
         state = distributed.from_first(lambda: run.begin(here))

@@ -89,10 +89,10 @@ def train(
         if ticking:
             if losses.any_not_finite():
                 break
-            live = {
-                "train/recent_loss": losses.recent(),
-                "perf/steps_per_second": (session.step - ticked_step) / (now - ticked),
-            }
+            rate = (session.step - ticked_step) / (now - ticked)
+            live = {"train/recent_loss": losses.recent(), "perf/steps_per_second": rate}
+            if task.frames_per_step:
+                live["perf/frames_per_second"] = rate * task.frames_per_step
             with session.not_training():
                 loggers.log(live, session.step)
                 progress.update(session.step, live | session.shown())
@@ -100,7 +100,7 @@ def train(
             interrupt.heed_sweep()
         if saving or signum:
             with session.not_training():
-                run.save_checkpoint(session.state_dict())
+                session.save(run)
             checkpointed = now
             if signum and session.step < task.steps:
                 interrupt.stop(signum)

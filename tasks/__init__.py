@@ -1,5 +1,6 @@
 """A task is data, a model, an objective and metrics. Imports models."""
 
+from tasks.atari import AtariDqn, AtariRainbow
 from tasks.cifar import Cifar
 from tasks.classification import Classification
 from tasks.glue import Glue
@@ -14,6 +15,8 @@ from tasks.translation import Translation
 from tasks.trials import ConvexExample, Quadratic, Rosenbrock
 
 __all__ = [
+    "AtariDqn",
+    "AtariRainbow",
     "Cifar",
     "Classification",
     "ConvexExample",

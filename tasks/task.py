@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -21,12 +22,17 @@ class Task(ABC):
         steps: optimizer steps in the budget.
         eval_every: steps between two evaluations; the last step is always evaluated.
         done: whether the rest of the budget would change nothing; asked after each evaluation.
+        files: a folder for what `state_dict` refers to, which goes when the run has ended; None
+            where a task is used without a run.
+        frames_per_step: frames of a game that are played for a step.
     """
 
     model: nn.Module
     steps: int
     eval_every: int
     done: bool = False
+    files: Path | None = None
+    frames_per_step: int = 0
 
     def prepare(self) -> None:
         """Fetch and check the data, where that is not done yet.
@@ -73,6 +79,9 @@ class Task(ABC):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
+
+    def after_checkpoint(self) -> None:
+        """Called when a checkpoint holds the last `state_dict`; the one before is kept as well."""
 
 
 Model = TypeVar("Model", bound=nn.Module)

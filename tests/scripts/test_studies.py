@@ -14,8 +14,9 @@ from scripts.config import names
 from scripts.session import Session
 from scripts.studies import find, plan
 
-# Those that need no data run in tests/test_claims.py.
-DATA = ("mnist", "cifar", "imagenet", "ptb", "imdb", "glue", "roberta_pretrain", "iwslt", "wmt")
+# Those that need neither data nor games run in tests/test_claims.py.
+FAMILIES = "mnist cifar imagenet ptb imdb glue roberta_pretrain iwslt wmt atari"
+DATA = tuple(FAMILIES.split())
 
 
 def needs_data(study):

@@ -1,0 +1,257 @@
+"""What agents have in common that learn from replayed transitions of an Atari game."""
+
+import functools
+import logging
+from abc import abstractmethod
+from collections import deque
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.atari.games import SIDE, SKIP, Game, count_actions
+from tasks.atari.replay import Replay, Transitions
+from tasks.seeds import derive
+from tasks.task import Task
+
+log = logging.getLogger("adamily")
+
+RECENT = 100  # games, or lives, that a moving mean is over
+
+
+class Agent(Task):
+    """An agent that plays in several games by turns with learning from what it remembers.
+
+    `batch` lets the agent act until it has made `train_every` steps more than at the batch before,
+    whatever the number of games, and draws from the replay memory. So it follows from (seed, step)
+    and from the network as it was in all steps before: unlike that of other tasks, it cannot be
+    asked for twice.
+
+    A step of the agent is one action, which lasts for four frames of the game. Rewards are clipped
+    to ±1 and a lost life ends an episode, for learning; the metrics count whole games and full
+    scores. In training, `train/return`, `train/length` and `train/return_per_life` are means over
+    the last 100 games, or lives. `test/return` and `test/length` have a value for each of
+    `eval_episodes` games, which wait and explore the same in every evaluation.
+
+    Args:
+        game: as in ale_py, such as space_invaders.
+        agent_steps: the budget, in actions.
+        learning_starts: actions before the first batch.
+        train_every: actions from one batch to the next.
+        environments: games that are played side by side.
+        batch_size: transitions in a batch.
+        capacity: transitions that are remembered.
+        n_step: over which rewards are summed.
+        gamma: the discount of a step.
+        max_frames: after which a game is cut off.
+        steps: optimizer steps instead of `agent_steps`; None leaves it to them.
+        eval_every: optimizer steps between evaluations.
+        eval_episodes: games in an evaluation.
+        eval_epsilon: the probability of a random action in them.
+        seed: of all that is drawn.
+        device: where the network lives.
+
+    Attributes:
+        actions: how many the game has.
+        acted: actions so far, in all games together.
+
+    Raises:
+        ValueError: there is no such game, or the numbers do not fit together.
+    """
+
+    def __init__(
+        self,
+        *,
+        game: str,
+        agent_steps: int,
+        learning_starts: int,
+        train_every: int,
+        environments: int,
+        batch_size: int,
+        capacity: int,
+        n_step: int,
+        gamma: float,
+        max_frames: int,
+        steps: int | None,
+        eval_every: int,
+        eval_episodes: int,
+        eval_epsilon: float,
+        seed: int,
+        device: torch.device,
+    ):
+        self.actions = count_actions(game)
+        check_memory(capacity, environments, n_step, learning_starts)
+        if max_frames <= SKIP * n_step:
+            raise ValueError(
+                f"task.max_frames={max_frames}: {n_step} steps take {SKIP * n_step} frames, and a "
+                f"game must last longer"
+            )
+        budget = (agent_steps - learning_starts) // train_every
+        if steps is None and budget < 1:
+            raise ValueError(
+                f"task.agent_steps={agent_steps}: must leave steps to train on after "
+                f"task.learning_starts={learning_starts}"
+            )
+        self.game = game
+        self.learning_starts = learning_starts
+        self.train_every = train_every
+        self.environments = environments
+        self.batch_size = batch_size
+        self.capacity = capacity
+        self.n_step = n_step
+        self.gamma = gamma
+        self.max_frames = max_frames
+        self.steps = steps if steps is not None else budget
+        self.eval_every = eval_every
+        self.eval_episodes = eval_episodes
+        self.eval_epsilon = eval_epsilon
+        self.frames_per_step = train_every * SKIP
+        self.seed = seed
+        self.device = device
+        self.acted = 0
+        self.returns: deque[float] = deque(maxlen=RECENT)
+        self.lengths: deque[int] = deque(maxlen=RECENT)
+        self.life_returns: deque[float] = deque(maxlen=RECENT)
+
+    @abstractmethod
+    def choose(self, states: Tensor, random: np.random.Generator) -> np.ndarray:
+        """The actions (states,) to explore with; states (states, 4, 84, 84) are on the device."""
+
+    @abstractmethod
+    def values(self, states: Tensor) -> Tensor:
+        """The values (states, actions) that the network gives to the actions in these states."""
+
+    # -- acting and drawing ------------------------------------------------------------------------
+
+    @functools.cached_property
+    def games(self) -> list[Game]:
+        """The games that are played to learn from."""
+        seeds = [derive(self.seed, "game", number) for number in range(self.environments)]
+        return [Game(self.game, seed, self.max_frames, life_ends=True) for seed in seeds]
+
+    @functools.cached_property
+    def replay(self) -> Replay:
+        """The memory, which lies in the run's folder where there is one."""
+        return Replay(
+            capacity=self.capacity,
+            environments=self.environments,
+            n_step=self.n_step,
+            gamma=self.gamma,
+            shape=(SIDE, SIDE),
+            folder=self.files,
+        )
+
+    def act(self) -> None:
+        """Take a step in every game, and remember it."""
+        stacks = np.stack([game.stack for game in self.games])
+        random = np.random.default_rng(derive(self.seed, "exploration", self.acted))
+        if self.acted < self.learning_starts:
+            actions = random.integers(self.actions, size=len(stacks))
+        else:
+            with torch.no_grad():
+                actions = self.choose(torch.from_numpy(stacks).to(self.device), random)
+        steps = [game.step(a) for game, a in zip(self.games, actions.tolist(), strict=True)]
+        rewards = np.clip([step.reward for step in steps], -1, 1)
+        self.replay.add(stacks[:, -1], actions, rewards, np.array([step.end for step in steps]))
+        self.acted += len(steps)
+        self.life_returns.extend(step.life for step in steps if step.life is not None)
+        for step in steps:
+            if step.game is not None:
+                self.returns.append(step.game[0])
+                self.lengths.append(step.game[1])
+
+    def act_until(self, step: int) -> None:
+        """Act until the batch of this step is due."""
+        while self.acted < self.learning_starts + step * self.train_every:
+            self.act()
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """Act until this step's batch is due, and draw it."""
+        self.act_until(step)
+        random = np.random.default_rng(derive(self.seed, "replay", step))
+        drawn = self.replay.transitions(self.replay.draw(random, self.batch_size))
+        return Transitions(*(tensor.to(self.device) for tensor in drawn))
+
+    # -- evaluation --------------------------------------------------------------------------------
+
+    def evaluate(self) -> dict[str, float | Tensor]:
+        metrics: dict[str, float | Tensor] = {"agent/steps": self.acted}
+        recent = {
+            "train/return": self.returns,
+            "train/length": self.lengths,
+            "train/return_per_life": self.life_returns,
+        }
+        metrics |= {name: float(np.mean(values)) for name, values in recent.items() if values}
+        if not self.returns:
+            log.warning(
+                "No game of %s has ended in %d steps of the agent: this evaluation goes without "
+                "train/return.",
+                self.game,
+                self.acted,
+            )
+        return metrics | (self.play() if self.eval_episodes else {})
+
+    def play(self) -> dict[str, float | Tensor]:
+        """Play the evaluation's games to their ends, side by side."""
+        numbers = range(self.eval_episodes)
+        seeds = [derive(self.seed, "evaluation", number) for number in numbers]
+        games = [Game(self.game, seed, self.max_frames, life_ends=False) for seed in seeds]
+        randoms = [np.random.default_rng(derive(seed, "exploration")) for seed in seeds]
+        ended: dict[int, tuple[float, int]] = {}
+        best: list[Tensor] = []
+        while going := [number for number in numbers if number not in ended]:
+            stacks = torch.from_numpy(np.stack([games[number].stack for number in going]))
+            values = self.values(stacks.to(self.device))
+            best.append(values.amax(1).float().cpu())
+            for number, greedy in zip(going, values.argmax(1).tolist(), strict=True):
+                explores = randoms[number].random() < self.eval_epsilon
+                action = randoms[number].integers(self.actions) if explores else greedy
+                step = games[number].step(int(action))
+                if step.game is not None:
+                    ended[number] = step.game
+        returns, lengths = zip(*(ended[number] for number in numbers), strict=True)
+        return {
+            "test/return": torch.tensor(returns),
+            "test/length": torch.tensor(lengths, dtype=torch.float),
+            "test/max_q": torch.cat(best).mean().item(),
+        }
+
+    # -- saving ------------------------------------------------------------------------------------
+
+    def after_checkpoint(self) -> None:
+        self.replay.saved()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "acted": self.acted,
+            "games": [game.state_dict() for game in self.games],
+            "replay": self.replay.state_dict(),
+            "returns": list(self.returns),
+            "lengths": list(self.lengths),
+            "life_returns": list(self.life_returns),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.acted = state["acted"]
+        for game, saved in zip(self.games, state["games"], strict=True):
+            game.load_state_dict(saved)
+        self.replay.load_state_dict(state["replay"])
+        self.returns.extend(state["returns"])
+        self.lengths.extend(state["lengths"])
+        self.life_returns.extend(state["life_returns"])
+
+
+def check_memory(capacity: int, environments: int, n_step: int, learning_starts: int) -> None:
+    """Raise ValueError where there would be nothing to draw at the first batch, or ever."""
+    if capacity % environments:
+        raise ValueError(
+            f"task.capacity={capacity}: must be a multiple of task.environments={environments}"
+        )
+    needed = environments * (n_step + 4)
+    for name, value in (("capacity", capacity), ("learning_starts", learning_starts)):
+        if value < needed:
+            raise ValueError(
+                f"task.{name}={value}: must be {needed} or more for task.environments="
+                f"{environments} and task.n_step={n_step}"
+            )

@@ -1,0 +1,124 @@
+"""Frames on disk, each written once, in files that are mapped into memory."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.sources import DataError
+
+
+class Frames:
+    """Rows of bytes that are appended one after the other and read anywhere.
+
+    They lie in files of `rows_per_file` rows, which the system keeps in memory as far as there is
+    room. A row is never overwritten, so that a checkpoint is only a number of rows: whatever a
+    killed process has written after them is written again, the same. A file goes when nobody needs
+    its rows any more (`forget`).
+
+    Args:
+        folder: of the files; it need not exist.
+        shape: of a row.
+        rows_per_file: of all files but the last.
+
+    Attributes:
+        written: rows appended so far.
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, ...], rows_per_file: int):
+        self.folder = folder
+        self.shape = shape
+        self.rows_per_file = rows_per_file
+        self.written = 0
+        self._flushed = 0
+        self._files: dict[int, np.ndarray] = {}
+
+    def append(self, row: np.ndarray) -> None:
+        """Write a row of this shape behind the others.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        number, place = divmod(self.written, self.rows_per_file)
+        if number not in self._files:
+            self._files[number] = self._create(number)
+        self._files[number][place] = row
+        self.written += 1
+
+    def read(self, first: int, column: int, out: np.ndarray) -> None:
+        """Copy the entries `column` of len(out) rows, from row `first` on."""
+        done = 0
+        while done < len(out):
+            number, place = divmod(first + done, self.rows_per_file)
+            here = self._files[number][place : place + len(out) - done, column]
+            out[done : done + len(here)] = here
+            done += len(here)
+
+    def flush(self) -> None:
+        """Make all rows survive a loss of power."""
+        for number in range(self._flushed // self.rows_per_file, self._count(self.written)):
+            mapped: Any = self._files[number].base
+            mapped.flush()
+        self._flushed = self.written
+        if self.folder.exists():
+            descriptor = os.open(self.folder, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+
+    def forget(self, before: int) -> None:
+        """Remove the files of which all rows come before this one."""
+        for number in [n for n in self._files if (n + 1) * self.rows_per_file <= before]:
+            del self._files[number]
+            self._path(number).unlink()
+
+    def resume(self, first: int, written: int) -> None:
+        """Go on behind that many rows, of which those from `first` on are to be read.
+
+        Raises:
+            DataError: a file of them is not there.
+        """
+        self._files = {}
+        for number in range(first // self.rows_per_file, self._count(written)):
+            path = self._path(number)
+            if not path.exists() or path.stat().st_size != self._bytes():
+                raise DataError(f"{path} is missing or incomplete: remove {path.parents[2]}")
+            self._files[number] = self._map(path)
+        self.written = self._flushed = written
+
+    def check_room(self, rows: int) -> None:
+        """Raise DataError where the disk cannot hold so many rows beside what else is on it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # A file that is being filled, and one that the reserve of the checkpoint needs.
+        needed = (self._count(rows) + 2) * self._bytes()
+        ours = sum(path.stat().st_size for path in self.folder.iterdir())
+        free = shutil.disk_usage(self.folder).free + ours
+        if needed > free:
+            raise DataError(
+                f"the replay memory needs {needed / 1e9:.1f} GB on the disk of {self.folder}, "
+                f"which has {free / 1e9:.1f} GB free: set task.capacity lower, or paths.runs to "
+                f"another disk"
+            )
+
+    def _count(self, rows: int) -> int:
+        """Files that so many rows are in."""
+        return -(-rows // self.rows_per_file)
+
+    def _bytes(self) -> int:
+        return self.rows_per_file * int(np.prod(self.shape))
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"frames-{number:06}"
+
+    def _create(self, number: int) -> np.ndarray:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self._path(number), "wb") as file:
+            # Else a full disk would kill the process when it touches the memory.
+            os.posix_fallocate(file.fileno(), 0, self._bytes())
+        return self._map(self._path(number))
+
+    def _map(self, path: Path) -> np.ndarray:
+        # Indexing a plain array is several times faster than indexing a memmap.
+        shape = (self.rows_per_file, *self.shape)
+        return np.asarray(np.memmap(path, dtype=np.uint8, mode="r+", shape=shape))

@@ -1,0 +1,183 @@
+"""Atari games as Mnih et al. (2015) present them to an agent."""
+
+import functools
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from tasks.atari.replay import CUT_OFF, ENDED, GOES_ON, STACK
+from tasks.seeds import derive
+
+SIDE = 84  # of a frame, in pixels
+SKIP = 4  # frames of the game that an action is held
+NO_OPS = 30  # the most frames that a game waits at its start
+
+# Only for several players: the emulator ends the process that loads them.
+NOT_ALONE = ("combat", "joust", "maze_craze", "warlords")
+
+
+class Step(NamedTuple):
+    """What an action has led to.
+
+    Attributes:
+        reward: the change of the score.
+        end: GOES_ON, ENDED or CUT_OFF, for the agent.
+        life: the score of a life that was lost, or of a game that ended; else None.
+        game: the score and the steps of a game that ended; else None.
+    """
+
+    reward: float
+    end: int
+    life: float | None = None
+    game: tuple[float, int] | None = None
+
+
+class Game:
+    """One emulator, which begins anew after each game.
+
+    No sticky actions, and the actions that the game uses. A frame is the maximum of the last two
+    screens, of which the emulator flickers, in grey and of 84×84 pixels. Departures from Mnih et
+    al.: the maximum is taken of grey values, not of colours, and pixels are averaged over areas
+    (both as in gymnasium's preprocessing), where theirs are interpolated.
+
+    Args:
+        name: as `names` has it.
+        seed: of the emulator and of how long each game waits.
+        max_frames: after which a game is cut off.
+        life_ends: whether the loss of a life ends the agent's episode, though the game goes on.
+
+    Attributes:
+        actions: how many there are.
+        stack: (4, 84, 84) bytes, the state that the next action is chosen on: the newest frame is
+            the last one, and zeros stand for what lies before the episode.
+        episode_steps: steps of the agent's episode so far.
+    """
+
+    def __init__(self, name: str, seed: int, max_frames: int, life_ends: bool):
+        self.seed = seed
+        self.life_ends = life_ends
+        self._ale = emulator(name, derive(seed, "emulator") % 2**31, max_frames)
+        self._actions = self._ale.getMinimalActionSet()
+        self.actions = len(self._actions)
+        self._screens = np.zeros((2, *self._ale.getScreenDims()), np.uint8)
+        self.stack = np.zeros((STACK, SIDE, SIDE), np.uint8)
+        self.episode_steps = 0
+        self._played = 0
+        self._start()
+
+    def step(self, action: int) -> Step:
+        """Hold an action for four frames; where that ends the game, begin the next one."""
+        ale, lives, reward = self._ale, self._lives, 0.0
+        for frame in range(SKIP):
+            reward += ale.act(self._actions[action])
+            over, lost = ale.game_over(), ale.lives() < lives
+            stops = over or (lost and self.life_ends)
+            if stops or frame >= SKIP - 2:
+                ale.getScreenGrayscale(self._screens[frame % 2])
+            if stops:
+                self._screens[:] = self._screens[frame % 2]  # the other one may be an old one
+                break
+        self._score += reward
+        self._life_score += reward
+        self._steps += 1
+        self.episode_steps = 0 if stops else self.episode_steps + 1
+        cut_off = over and not ale.game_over(with_truncation=False)
+        end = CUT_OFF if cut_off else ENDED if stops else GOES_ON
+        life = self._life_score if over or lost else None
+        game = (self._score, self._steps) if over else None
+        if over:
+            self._start()
+        else:
+            self._lives = ale.lives()
+            if lost:
+                self._life_score = 0.0
+            self._see(anew=stops)
+        return Step(reward, end, life, game)
+
+    def _start(self) -> None:
+        """Begin a game, and wait for up to 30 frames."""
+        waits = np.random.default_rng(derive(self.seed, "no-ops", self._played))
+        self._played += 1
+        self._ale.reset_game()
+        for _ in range(waits.integers(NO_OPS + 1)):
+            self._ale.act(0)
+            if self._ale.game_over():
+                self._ale.reset_game()
+        self._lives = self._ale.lives()
+        self._score, self._life_score, self._steps = 0.0, 0.0, 0
+        self._screens[:] = self._ale.getScreenGrayscale()
+        self._see(anew=True)
+
+    def _see(self, anew: bool) -> None:
+        """Put the newest frame behind the others, or behind zeros."""
+        import cv2
+
+        self.stack[:-1] = 0 if anew else self.stack[1:]
+        brighter = np.maximum(self._screens[0], self._screens[1])
+        cv2.resize(brighter, (SIDE, SIDE), dst=self.stack[-1], interpolation=cv2.INTER_AREA)
+
+    def state_dict(self) -> dict[str, Any]:
+        system = self._ale.cloneSystemState().serialize()
+        return {
+            # Bytes are nothing that torch.load would read as data alone.
+            "system": torch.frombuffer(bytearray(system), dtype=torch.uint8),
+            "stack": torch.tensor(self.stack),
+            "episode_steps": self.episode_steps,
+            "played": self._played,
+            "lives": self._lives,
+            "score": self._score,
+            "life_score": self._life_score,
+            "steps": self._steps,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        import ale_py
+
+        system = state["system"].numpy().tobytes()
+        self._ale.restoreSystemState(ale_py.ALEState(system))
+        self.stack[:] = state["stack"].numpy()
+        self.episode_steps = state["episode_steps"]
+        self._played, self._lives, self._steps = state["played"], state["lives"], state["steps"]
+        self._score, self._life_score = state["score"], state["life_score"]
+
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    """The games that one can play alone, as `task.game` has them."""
+    from ale_py import roms
+
+    return tuple(sorted(set(roms.get_all_rom_ids()) - set(NOT_ALONE)))
+
+
+@functools.cache
+def count_actions(name: str) -> int:
+    """How many actions a game uses.
+
+    Raises:
+        ValueError: there is no such game, or nothing to play games with.
+    """
+    return len(emulator(name, 0, 0).getMinimalActionSet())
+
+
+def emulator(name: str, seed: int, max_frames: int) -> Any:
+    """An emulator with the game in it; 0 frames: games are never cut off."""
+    try:
+        import ale_py
+        from ale_py import roms
+    except ModuleNotFoundError as error:
+        raise ValueError("the games are not installed: pip install 'adamily[atari]'") from error
+    if name not in names():
+        raise ValueError(
+            f"task.game={name}: there is no such game; choose one of {', '.join(names())}"
+        )
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+    ale = ale_py.ALEInterface()
+    ale.setInt("random_seed", seed)
+    ale.setInt("max_num_frames_per_episode", max_frames)
+    ale.setFloat("repeat_action_probability", 0.0)
+    path: Path | None = roms.get_rom_path(name)
+    assert path is not None
+    ale.loadROM(path)
+    return ale

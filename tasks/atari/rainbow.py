@@ -1,0 +1,134 @@
+"""Rainbow: deep Q-learning with six extensions, Hessel et al. (2018)."""
+
+import functools
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.atari import categorical
+from tasks.atari.dqn import AtariDqn
+from tasks.atari.games import SIDE
+from tasks.atari.prioritised import REPLACEMENTS, PrioritisedReplay
+from tasks.seeds import derive
+
+# Added to each divergence, so that no step is never drawn again (Schaul et al. 2016).
+LEAST_PRIORITY = 1e-6
+
+# States, actions, returns, next states, discounts, importance weights, slots in the memory.
+Batch = tuple[Tensor, ...]
+
+
+class AtariRainbow(AtariDqn):
+    """Deep Q-learning with distributions of returns, noisy layers and prioritised replay.
+
+    Targets are those of double Q-learning over n steps, and the loss is the divergence between
+    distributions. The noise is drawn anew before each batch's actions and once more before its
+    loss. Evaluation is without noise.
+
+    Args:
+        v_max: the atoms of the distributions lie from -v_max to v_max.
+        priority_exponent: ω; a step's priority is its last divergence to this power.
+        importance_exponent: β at the start, from where it rises to 1 at the end of the budget.
+        replace: what makes room in a full memory, the "oldest" step or a "random" one.
+        same_noise: whether the target network has the noise of the network in each loss, and not
+            one of its own.
+        random_after: steps of an episode after which all actions are random until it ends; None:
+            never.
+        **others: those of `AtariDqn`.
+
+    Raises:
+        ValueError: an unknown `replace`.
+    """
+
+    model: Any  # modules with methods more than modules have
+    target: Any
+
+    def __init__(
+        self,
+        *,
+        v_max: float,
+        priority_exponent: float,
+        importance_exponent: float,
+        replace: str,
+        same_noise: bool,
+        random_after: int | None,
+        **others: Any,
+    ):
+        if replace not in REPLACEMENTS:
+            raise ValueError(f"task.replace={replace}: must be one of {', '.join(REPLACEMENTS)}")
+        super().__init__(**others)
+        self.priority_exponent = priority_exponent
+        self.importance_exponent = importance_exponent
+        self.replace = replace
+        self.same_noise = same_noise
+        self.random_after = random_after
+        self.support = torch.linspace(-v_max, v_max, self.model.atoms, device=self.device)
+        # Of the pieces of the last batch: slots and divergences.
+        self._divergences: list[tuple[Tensor, Tensor]] = []
+
+    @functools.cached_property
+    def replay(self) -> PrioritisedReplay:
+        return PrioritisedReplay(
+            replace=self.replace,
+            seed=derive(self.seed, "replacement"),
+            capacity=self.capacity,
+            environments=self.environments,
+            n_step=self.n_step,
+            gamma=self.gamma,
+            shape=(SIDE, SIDE),
+            folder=self.files,
+        )
+
+    # -- acting ------------------------------------------------------------------------------------
+
+    def values(self, states: Tensor) -> Tensor:
+        return categorical.values(self.model(states), self.support)
+
+    def choose(self, states: Tensor, random: np.random.Generator) -> np.ndarray:
+        actions = super().choose(states, random)
+        if self.random_after is None:
+            return actions
+        stuck = [game.episode_steps >= self.random_after for game in self.games]
+        return np.where(stuck, random.integers(self.actions, size=len(actions)), actions)
+
+    # -- learning ----------------------------------------------------------------------------------
+
+    def noise(self, step: int, purpose: str) -> torch.Generator:
+        return torch.Generator().manual_seed(derive(self.seed, "noise", purpose, step))
+
+    def batch(self, step: int) -> Batch:
+        """Act until this step's batch is due, and draw it in proportion to priorities."""
+        self.model.draw_noise(self.noise(step, "acting"))
+        self.act_until(step)
+        self.model.draw_noise(self.noise(step, "network"))
+        self.target.draw_noise(self.noise(step, "network" if self.same_noise else "target"))
+        self._divergences = []
+        random = np.random.default_rng(derive(self.seed, "replay", step))
+        slots = self.replay.draw(random, self.batch_size)
+        start = self.importance_exponent
+        weights = self.replay.weights(slots, beta=start + (1 - start) * step / self.steps)
+        drawn = (*self.replay.transitions(slots), torch.from_numpy(weights).float())
+        return *(tensor.to(self.device) for tensor in drawn), torch.from_numpy(slots)
+
+    def loss(self, batch: Batch) -> Tensor:
+        states, actions, returns, next_states, discounts, weights, slots = batch
+        with torch.no_grad():
+            following = categorical.double_q_target(
+                self.model(next_states), self.target(next_states), self.support
+            )
+            targets = categorical.project(following, returns, discounts, self.support)
+        taken = self.model(states)[torch.arange(len(actions), device=self.device), actions]
+        divergences = categorical.divergence(targets, taken)
+        self._divergences.append((slots, divergences.detach()))
+        return (weights * divergences).mean()
+
+    def after_step(self, step: int) -> None:
+        super().after_step(step)
+        slots, divergences = map(torch.cat, zip(*self._divergences, strict=True))
+        # Where they are not finite, the run is about to end as diverged.
+        if divergences.isfinite().all():
+            # Rounding may leave a divergence below 0.
+            found = divergences.double().clamp(min=0).cpu().numpy() + LEAST_PRIORITY
+            self.replay.prioritise(slots.numpy(), found**self.priority_exponent)

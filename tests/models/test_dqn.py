@@ -1,0 +1,28 @@
+import pytest
+import torch
+
+from models import DQN
+
+
+def count(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_sizes():
+    assert count(DQN(4)) == 1_686_180
+    assert count(DQN(4, padding="same")) == 4_045_476  # the paper: nearly 4 million
+    assert count(DQN(18)) - count(DQN(4)) == 14 * 513
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_bytes_are_seen_as_fractions(padding):
+    model = DQN(3, padding, channels=(2, 3, 4), hidden=5)
+    frames = torch.randint(0, 256, (2, 4, 84, 84), dtype=torch.uint8)
+    values = model(frames)
+    assert values.shape == (2, 3)
+    torch.testing.assert_close(values, torch.nn.Sequential.forward(model, frames / 255))
+
+
+def test_an_unknown_padding():
+    with pytest.raises(ValueError, match="padding=full: must be one of valid, same"):
+        DQN(4, padding="full")

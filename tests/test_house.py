@@ -93,7 +93,10 @@ SLOW = ("torch", "torchvision", "hydra", "matplotlib", "plotly", "wandb", "track
         ("results.study", SLOW),
         ("results.figures", ("torch", "matplotlib", "plotly", "wandb")),
         ("results.report", ("matplotlib", "plotly", "wandb", "hydra")),
-        ("tasks", ("torchvision", "hydra", "matplotlib", "plotly", "wandb")),
+        (
+            "tasks",
+            ("torchvision", "gymnasium", "ale_py", "cv2", "hydra", "matplotlib", "plotly", "wandb"),
+        ),
         ("scripts.train", ("torchvision", "matplotlib", "plotly", "wandb", "trackio", "ray")),
     ],
 )

@@ -1,4 +1,4 @@
-"""A run that plays games goes on with the emulators and the memory that it had when it was killed."""
+"""A run that plays games goes on with the emulators and the memory that it had."""
 
 import signal
 
@@ -47,7 +47,6 @@ def test_killed_in_the_middle(start, tmp_path, seconds):
     # Between two checkpoints, the process goes on writing frames that the next one must overwrite.
     runs = tmp_path / "runs"
     command = ["train", *typed(TASK), f"train.checkpoint_seconds={seconds}"]
-    command = [part.replace("task.model", "+task.model") for part in command]
 
     def train(where):
         return start(*command, f"paths.runs={where}")
@@ -72,8 +71,8 @@ def test_killed_in_the_middle(start, tmp_path, seconds):
 
 
 def test_lost_frames_are_missed(start, tmp_path):
-    command = [part.replace("task.model", "+task.model") for part in typed(TASK)]
-    command = ["train", *command, "train.checkpoint_seconds=0", f"paths.runs={tmp_path / 'runs'}"]
+    command = ["train", *typed(TASK), "train.checkpoint_seconds=0"]
+    command.append(f"paths.runs={tmp_path / 'runs'}")
     child = start(*command)
     wait_until(lambda: saved_step(tmp_path / "runs") >= 20 or not child.running, "a step", pause=0)
     child.kill()

@@ -123,7 +123,7 @@ def plain_steps(session: Session) -> Iterator[None]:
 
 
 def wrapped_game() -> Any:
-    """One game as CleanRL wraps it: frames skipped, grey, scaled, stacked; a lost life is an end."""
+    """One game as CleanRL wraps it: frames skipped, grey, scaled, stacked; lost lives are ends."""
     import ale_py
     import gymnasium
     from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation

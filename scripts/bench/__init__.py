@@ -1,4 +1,4 @@
-"""Measure: `python -m scripts.bench loop`, `step` or `train`."""
+"""Measure: `python -m scripts.bench loop`, `step`, `train` or `atari`."""
 
 import sys
 from importlib.util import find_spec
@@ -12,6 +12,7 @@ Measure how fast this machine trains.
   python -m scripts.bench loop [device=auto|cpu|cuda|cuda:N] [rounds=30]
   python -m scripts.bench step [device=cpu|auto|cuda|cuda:N] [rounds=30]
   python -m scripts.bench train [device=auto|cpu|cuda|cuda:N] [rounds=10]
+  python -m scripts.bench atari [device=auto|cpu|cuda|cuda:N] [rounds=10]
 
 loop  the training loop's cost over a bare loop, and the time to its first step, on mnist_fc2 with
       the sample data
@@ -21,6 +22,8 @@ step  the time of a step of every optimizer in every way to run it, beside torch
 train the training loop's step beside a bare one on a batch that stays on the device, images trained
       on in a second beside torchvision's transforms in a DataLoader, and the memory that images
       take, with the sample data; takes minutes, and writes results/bench/train.<device>.md
+atari optimizer steps and environment steps a second of atari_dqn, with one game and with eight,
+      beside a loop in the structure of CleanRL's dqn_atari, and the time to draw a batch
 
 Examples:
   python -m scripts.bench loop
@@ -34,6 +37,7 @@ DEFAULTS = {
     "loop": {"device": "auto", "rounds": "30"},
     "step": {"device": "cpu", "rounds": "30"},
     "train": {"device": "auto", "rounds": "10"},
+    "atari": {"device": "auto", "rounds": "10"},
 }
 
 
@@ -53,6 +57,8 @@ def measure(arguments: list[str]) -> None:
     what, device, rounds = parse(arguments)
     if what == "train" and not find_spec("torchvision"):
         raise BadInput("train: torchvision is not installed: pip install 'adamily[vision]'")
+    if what == "atari" and not find_spec("ale_py"):
+        raise BadInput("atari: the games are not installed: pip install 'adamily[atari]'")
     # Imported here, so that help and refusals need not wait for PyTorch.
     from scripts.devices import available
 
@@ -68,8 +74,12 @@ def measure(arguments: list[str]) -> None:
         from scripts.bench.step import report
 
         report(found, rounds)
-    else:
+    elif what == "train":
         from scripts.bench.train import report
+
+        report(found, rounds)
+    else:
+        from scripts.bench.atari import report
 
         report(found, rounds)
 

@@ -76,6 +76,24 @@ def test_training_needs_torchvision(capsys, monkeypatch):
     assert done.code == 2 and "pip install 'adamily[vision]'" in done.err
 
 
+def test_atari_needs_the_games(capsys, monkeypatch):
+    monkeypatch.setattr(bench, "find_spec", lambda package: None)
+    done = run_here(capsys, "bench", "atari")
+    assert done.code == 2 and "pip install 'adamily[atari]'" in done.err
+
+
+def test_atari_names_the_rates_of_both_loops(capsys, monkeypatch):
+    pytest.importorskip("ale_py")
+    from scripts.bench import atari
+
+    monkeypatch.setattr(atari, "STEPS", 2)
+    monkeypatch.setattr(atari, "MEMORY", 1200)
+    done = run_here(capsys, "bench", "atari", "device=cpu", "rounds=2")
+    assert done.code == 0, done
+    for games in (1, 8):
+        assert re.search(rf"{games} game\(s\): \d.* drawn in \d+\.\d\d ms", done.out)
+
+
 # -- steps -----------------------------------------------------------------------------------------
 
 

@@ -85,8 +85,8 @@ def test_killed_in_the_middle(start, tmp_path, task, seconds):
 
 
 def test_lost_frames_are_missed(start, tmp_path):
-    command = [part.replace("task.model", "+task.model") for part in typed(TASK)]
-    command = ["train", *command, "train.checkpoint_seconds=0", f"paths.runs={tmp_path / 'runs'}"]
+    command = ["train", *typed(TASK), "train.checkpoint_seconds=0"]
+    command.append(f"paths.runs={tmp_path / 'runs'}")
     child = start(*command)
     wait_until(lambda: saved_step(tmp_path / "runs") >= 20 or not child.running, "a step", pause=0)
     child.kill()

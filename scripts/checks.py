@@ -94,7 +94,6 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "task.bptt": COUNT,
     "task.layers": COUNT,
     "task.max_words": COUNT,
-    "task.max_tokens": COUNT,
     "task.valid_blocks": COUNT,
     "task.eval_train": FLAG,
     "task.max_tokens": COUNT,

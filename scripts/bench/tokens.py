@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Iterator
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import IterableDataset
 
 from models.transformers_import import transformers
 from results.loggers import Loggers, RunInfo
@@ -84,18 +85,16 @@ def race(
     return ours, theirs, tokens / rounds
 
 
-class Batches(Dataset[dict[str, Tensor]]):
-    """The batches that a session is to train on next, as the Trainer wants them."""
+class Batches(IterableDataset[dict[str, Tensor]]):
+    """The batches that a session is to train on next, in their order, as the Trainer wants them."""
 
     def __init__(self, session: Session, steps: int):
-        self.session, self.steps = session, steps
+        self.session, self.steps = session, range(session.step, session.step + steps)
 
-    def __len__(self) -> int:
-        return self.steps
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        batch: Batch = self.session.task.batch(self.session.step + index)
-        return dict(zip(("tokens", "types", "lengths", "labels"), batch, strict=True))
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        for step in self.steps:
+            batch: Batch = self.session.task.batch(step)
+            yield dict(zip(("tokens", "types", "lengths", "labels"), batch, strict=True))
 
 
 class WithLoss(nn.Module):
@@ -118,6 +117,8 @@ def trainer_steps(session: Session, steps: int, folder: Path) -> float:
     began = 0.0
 
     class Clock(library.TrainerCallback):
+        """Notes when the first step begins."""
+
         def on_step_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
             nonlocal began
             if state.global_step == 0:

@@ -20,8 +20,9 @@ step  the time of a step of every optimizer in every way to run it, beside torch
       optimizers of other packages (pip install 'adamily[bench]'); takes tens of minutes, most of
       them to compile the others', and writes results/bench/step.<device>.md and .csv
 train the training loop's step beside a bare one on a batch that stays on the device, images trained
-      on in a second beside torchvision's transforms in a DataLoader, and the memory that images
-      take, with the sample data; takes minutes, and writes results/bench/train.<device>.md
+      on in a second beside torchvision's transforms in a DataLoader, the memory that images take,
+      and tokens trained on in a second beside transformers' Trainer, with the sample data; takes
+      minutes, and writes results/bench/train.<device>.md
 atari optimizer steps and environment steps a second of atari_dqn, with one game and with eight,
       beside a loop in the structure of CleanRL's dqn_atari, and the time to draw a batch
 

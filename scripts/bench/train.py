@@ -14,6 +14,7 @@ from torch import Tensor
 
 from results.environment import environment, version
 from results.files import write_text
+from scripts.bench import tokens
 from scripts.bench.loading import WORKERS, epoch, loader
 from scripts.bench.loop import ENDLESS, bare_steps, by_turns
 from scripts.bench.page import header, markdown, page_path
@@ -81,7 +82,7 @@ def report(device: torch.device, rounds: int) -> None:
     busy = f"{os.getloadavg()[0]:.1f} processes on {about['cores']} cores at the start"
     more = {"load": busy, "torchvision": version("torchvision")}
     parts = [header("Training", "train", about, rounds, more)]
-    for measure in (loops, loading, memory):
+    for measure in (loops, loading, memory, tokens.report):
         parts.append(measure(device, rounds))
         print(parts[-1], flush=True)
     path = page_path(Path("results/bench"), "train", about)

@@ -6,12 +6,12 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from running import ROOT, run_here
+from running import ROOT, run_here, spelled
 
 import optim
 from optim.executors import BATCH
 from scripts import bench
-from scripts.bench import contenders, loading, loop, memory, page, race, sets, step, train
+from scripts.bench import contenders, loading, loop, memory, page, race, sets, step, tokens, train
 from scripts.config import compose
 from scripts.session import Session
 
@@ -215,8 +215,11 @@ SMALL = ["task=mnist_fc2", "task.model.widths=[784,4,10]", "task.batch_size=2000
 
 
 @pytest.fixture
-def small(monkeypatch, sample_root):
-    """A network that takes a moment, on two batches an epoch."""
+def small(monkeypatch, sample_root, glue_source, tmp_path):
+    """Networks that take a moment; of images, on two batches an epoch."""
+    of_glue = [f"task.sources.full={spelled(glue_source)}", f"paths.data={tmp_path}"]
+    monkeypatch.setattr(tokens, "TASK", ["task=glue", "data=full", "optim=adamw", *of_glue])
+    monkeypatch.setattr(tokens, "WORK", {"cpu": (2, ["task.batch_size=4", "task.max_tokens=24"])})
     monkeypatch.setattr(train, "DATA", [*train.DATA, f"paths.data={sample_root}", *SMALL[1:]])
     monkeypatch.setattr(train, "LOOPS", {"cpu": {"mnist_fc2": train.Work(2)}})
     monkeypatch.setattr(train, "LOADED", ["mnist_fc2"])
@@ -224,12 +227,13 @@ def small(monkeypatch, sample_root):
 
 def cells(text):
     """The rows of all tables on a page, their titles and rules apart."""
-    lines = [line for line in text.splitlines() if line.startswith("| mnist") or "| cifar" in line]
+    named = ("| mnist", "| cifar", "| glue")
+    lines = [line for line in text.splitlines() if line.startswith(named)]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 @with_torchvision
-def test_train_writes_three_tables(small, capsys, tmp_path):
+def test_train_writes_its_tables(small, capsys, tmp_path):
     done = run_here(capsys, "bench", "train", "device=cpu", "rounds=2")
     assert done.code == 0, done
     (page,) = tmp_path.glob("results/bench/train.*.md")
@@ -242,16 +246,35 @@ def test_train_writes_three_tables(small, capsys, tmp_path):
         "## The training loop",
         "## Images trained on in a second",
         "## Memory of the data",
+        "## Tokens trained on in a second",
     ):
         assert said in text
-    looped, loaded, held = cells(text)
+    looped, loaded, held, *raced = cells(text)
     assert looped[:2] == ["mnist_fc2", "2"] and len(looped) == 5
     assert loaded[:2] == ["mnist_fc2", "2000"] and len(loaded) == 7
     assert all(float(number) > 0 for number in [*looped[2:4], *loaded[2:6]])
     for ratio in (looped[-1], loaded[-1]):
         assert re.fullmatch(r"\d+\.\d+ \(\d+\.\d+ to \d+\.\d+\)", ratio)
     assert held[:6] == ["mnist_fc2", "5000", "784", "uint8", "3.92", "1"]
-    assert cells(done.out) == [looped, loaded, held]
+    assert cells(done.out) == [looped, loaded, held, *raced]
+    if find_spec("accelerate"):
+        [[task, steps, ours, theirs, ratio]] = raced
+        assert (task, steps) == ("glue task.batch_size=4 task.max_tokens=24", "2")
+        assert float(ours) > 0 and float(theirs) > 0 and float(ratio.split()[0]) > 0
+    else:
+        assert "pip install 'adamily[text,bench]'" in text
+
+
+def test_the_trainer_takes_the_steps_of_the_loop(small, tmp_path):
+    """The same batches and losses, and so the same weights."""
+    pytest.importorskip("accelerate")
+    config = compose([*tokens.TASK, "task.batch_size=4", "task.max_tokens=24", *loop.ENDLESS])
+    ours, theirs = Session(config, CPU), Session(config, CPU)
+    loop.bare_steps(ours, 3, ours.task.batch)
+    assert tokens.trainer_steps(theirs, 3, tmp_path) > 0
+    assert (ours.step, theirs.step) == (3, 3)
+    for one, other in zip(ours.parameters, theirs.parameters, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_the_bare_loop_repeats_a_resident_batch(sample_root):

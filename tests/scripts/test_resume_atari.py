@@ -1,4 +1,4 @@
-"""A run that plays games goes on with the emulators and the memory it had when it was killed."""
+"""A run that plays games goes on with the emulators and the memory that it had."""
 
 import signal
 
@@ -60,7 +60,6 @@ def test_killed_in_the_middle(start, tmp_path, task, seconds):
     # Between two checkpoints, the process goes on writing frames that the next one must overwrite.
     runs = tmp_path / "runs"
     command = ["train", *typed(task), f"train.checkpoint_seconds={seconds}"]
-    command = [part.replace("task.model", "++task.model") for part in command]
 
     def train(where):
         return start(*command, f"paths.runs={where}")

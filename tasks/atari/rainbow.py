@@ -78,7 +78,7 @@ class AtariRainbow(AtariDqn):
             n_step=self.n_step,
             gamma=self.gamma,
             shape=(SIDE, SIDE),
-            folder=self.files,
+            folder=self.checkpoint_folder,
         )
 
     # -- acting ------------------------------------------------------------------------------------

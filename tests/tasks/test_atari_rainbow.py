@@ -51,7 +51,7 @@ def make(folder=None, **changes):
         "root": None,
     }
     task = AtariRainbow(**settings | changes)
-    task.files = folder
+    task.checkpoint_folder = folder
     return task
 
 

@@ -1,6 +1,7 @@
 """GLUE: an encoder that others have trained learns one of eight tasks on English sentences."""
 
 import functools
+import re
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -256,15 +257,19 @@ def load(
                 f"{files[0]}: {len(found[part])} examples to {part} on, expected {wanted}"
             )
     tokenizer = read_tokenizer(encoder, vocabulary)
+    return {
+        part: encode(examples, tokenizer, max_tokens, device) for part, examples in found.items()
+    }
+
+
+def encode(examples: Examples, tokenizer: Any, max_tokens: int, device: torch.device) -> Encoded:
+    """Examples as tokens; where one has more than `max_tokens`, its longer text loses its end."""
     tokenizer.enable_truncation(max_tokens)
-    return {part: encode(examples, tokenizer, device) for part, examples in found.items()}
-
-
-def encode(examples: Examples, tokenizer: Any, device: torch.device) -> Encoded:
     tokens, types, lengths = array("i"), array("i"), array("q")
     waiting = iter(examples)
     while some := list(islice(waiting, ENCODED_AT_ONCE)):
-        for encoding in tokenizer.encode_batch(list(map(as_asked, some))):
+        asked = [as_asked(example, max_tokens) for example in some]
+        for encoding in tokenizer.encode_batch(asked):
             tokens.extend(encoding.ids)
             types.extend(encoding.type_ids)
             lengths.append(len(encoding.ids))
@@ -278,7 +283,16 @@ def encode(examples: Examples, tokenizer: Any, device: torch.device) -> Encoded:
     )
 
 
-def as_asked(example: Example) -> str | Sequence[str]:
-    """A text, or a pair of texts, as the library tokenizers takes them."""
-    first, *second = example.texts
-    return example.texts if second else first
+def as_asked(example: Example, max_tokens: int) -> str | Sequence[str]:
+    """A text, or a pair of texts, as the library tokenizers takes them.
+
+    Words that cannot be among the tokens are left out: where it cuts both texts of a pair, the
+    library keeps every combination of what it has cut off, which for long ones fills the memory.
+    """
+    first, *second = (first_words(text, max_tokens) for text in example.texts)
+    return (first, *second) if second else first
+
+
+def first_words(text: str, count: int) -> str:
+    behind = next(islice(re.finditer(r"\S+", text), count, None), None)
+    return text[: behind.start()] if behind else text

@@ -41,7 +41,7 @@ def test_two_steps_of_a_row_in_every_column(
     rows = list(study.rows)
     for index, column in enumerate(dict.fromkeys(planned.cell.column for planned in runs)):
         # Other rows in other columns, so that most of them are tried.
-        wanted = {(rows[index], column), (rows[-1 - index], column)}
+        wanted = {(rows[place % len(rows)], column) for place in (index, -1 - index)}
         first = {(p.cell.row, p.cell.column): p for p in reversed(runs)}
         for planned in (first[key] for key in sorted(wanted)):
             walk(two_steps(planned.config, movie_reviews, glue_source))

@@ -98,6 +98,19 @@ def test_tokens_and_labels_are_those_of_the_file(tiny, tmp_path):
         assert labels.item() == ["entailment", "not_entailment"].index(label)
 
 
+def test_long_texts_are_cut_as_the_tokenizer_cuts_them(glue_source, tmp_path):
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tmp_path / "glue" / "tokenizer.json"))
+    tokenizer.enable_truncation(16)
+    texts = ["the  film was seen", "by nobody at all " * 20, "good  " * 9]
+    pairs = [(a, b) for a in texts for b in texts]
+    examples = [sentences.Example(some, 0.0) for some in [*pairs, *((text,) for text in texts)]]
+    found = glue.encode(examples, tokenizer, 16, CPU)
+    wanted = [tokenizer.encode(*example.texts).ids for example in examples]
+    assert [t.tolist() for t in found.tokens.split(found.lengths.tolist())] == wanted
+
+
 def test_scores_are_shares_of_five(tiny):
     assert tiny(name="stsb").parts["train"].labels.unique().tolist() == pytest.approx([0, 0.85])
 

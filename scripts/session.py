@@ -210,7 +210,7 @@ class Session:
 
     def restore(self, run: Run) -> None:
         """Go on from the run's checkpoint, if it has one."""
-        self.task.files = run.folder / FILES / str(distributed.rank())
+        self.task.scratch = run.folder / FILES / str(distributed.rank())
         here = environment(self.device)
         here |= {"processes": distributed.size(), "devices": distributed.gather(here["device"])}
         state = distributed.from_first(lambda: run.begin(here))

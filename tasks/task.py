@@ -22,7 +22,7 @@ class Task(ABC):
         steps: optimizer steps in the budget.
         eval_every: steps between two evaluations; the last step is always evaluated.
         done: whether the rest of the budget would change nothing; asked after each evaluation.
-        files: a folder for what `state_dict` refers to; it goes when the run has ended. None: the run
+        scratch: a folder for what `state_dict` refers to, which goes when the run has ended. None: it
             has none.
         frames_per_step: frames of a game that are played for a step.
     """
@@ -31,7 +31,7 @@ class Task(ABC):
     steps: int
     eval_every: int
     done: bool = False
-    files: Path | None = None
+    scratch: Path | None = None
     frames_per_step: int = 0
 
     def prepare(self) -> None:

@@ -139,7 +139,7 @@ class Agent(Task):
             n_step=self.n_step,
             gamma=self.gamma,
             shape=(SIDE, SIDE),
-            folder=self.files,
+            folder=self.scratch,
         )
 
     def act(self) -> None:

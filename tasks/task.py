@@ -22,8 +22,8 @@ class Task(ABC):
         steps: optimizer steps in the budget.
         eval_every: steps between two evaluations; the last step is always evaluated.
         done: whether the rest of the budget would change nothing; asked after each evaluation.
-        scratch: a folder for what `state_dict` refers to, which goes when the run has ended. None: it
-            has none.
+        scratch: a folder for what `state_dict` refers to, which goes when the run has ended; None
+            where there is no run.
         frames_per_step: frames of a game that are played for a step.
     """
 

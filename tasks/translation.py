@@ -57,8 +57,8 @@ class Translation(Task):
     """Label-smoothed cross-entropy of each target word, in batches of so many words.
 
     Losses are means over target words in nats, END's among them and padding left out. Smoothing is
-    torch's: each word of the vocabulary has label_smoothing / words of it, the right one too. (Newer
-    fairseq divides by words - 1 and gives the right one none of it.) `train/loss` and `valid/loss`
+    torch's: each word of the vocabulary has label_smoothing / words of it, the right one too, while
+    newer fairseq divides by words - 1 and gives the right one none. `train/loss` and `valid/loss`
     are smoothed; `valid/perplexity` is the exponential of the loss without smoothing.
 
     `valid/bleu` and `test/bleu` are BLEU of words as Moses tokenises (those of IWSLT'14 in lower

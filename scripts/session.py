@@ -129,7 +129,8 @@ class Session:
         try:
             yield
         finally:
-            self._paused += time.monotonic() - began
+            # An evaluation begins a new interval, of which only the rest of the block is a part.
+            self._paused += time.monotonic() - max(began, self._interval_began)
 
     def start_interval(self) -> None:
         self._interval_began, self._interval_step, self._paused = time.monotonic(), self.step, 0.0

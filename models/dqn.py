@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-# Frames that the network sees, and their sides.
-STACK = 4
-SIDE = 84
+STACK = 4  # frames that the network sees
+SIDE = 84  # of a frame, in pixels: Mnih et al. (2015), methods
 
 # Of the convolutions: Mnih et al. (2015), methods.
 KERNELS, STRIDES = (8, 4, 3), (4, 2, 1)
@@ -24,39 +23,49 @@ class DQN(nn.Sequential):
     Args:
         actions: number of outputs.
         padding: "valid" (none, as Mnih et al.) or "same".
+        side: of a frame, in pixels.
         channels: of the three convolutions.
         hidden: units of the first linear layer.
 
     Raises:
-        ValueError: an unknown padding.
+        ValueError: an unknown padding, or frames that are too small for the convolutions.
     """
 
     def __init__(
         self,
         actions: int,
         padding: str = "valid",
+        side: int = SIDE,
         channels: Sequence[int] = (32, 64, 64),
         hidden: int = 512,
     ):
-        convolutions, features = trunk(padding, channels)
+        convolutions, features = trunk(padding, side, channels)
         super().__init__(
             *convolutions, nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, actions)
         )
 
     def forward(self, input: Tensor) -> Tensor:
-        """Frames (batch, 4, 84, 84) of bytes → values (batch, actions)."""
-        return super().forward(input.to(torch.get_default_dtype()) / 255)
+        """Frames (batch, 4, side, side) of bytes → values (batch, actions)."""
+        return super().forward(brightness(input))
 
 
-def trunk(padding: str, channels: Sequence[int] = (32, 64, 64)) -> tuple[list[nn.Module], int]:
+def brightness(frames: Tensor) -> Tensor:
+    """Bytes → numbers from 0 to 1, in the memory format that convolutions are fastest on."""
+    dtype = torch.get_default_dtype()
+    return frames.to(dtype, memory_format=torch.channels_last) / 255
+
+
+def trunk(padding: str, side: int, channels: Sequence[int]) -> tuple[list[nn.Module], int]:
     """The convolutions with their ReLUs, flattened, and how many features they give."""
     if padding not in PADDINGS:
         raise ValueError(f"padding={padding}: must be one of {', '.join(PADDINGS)}")
     layers: list[nn.Module] = []
-    inputs, side = STACK, SIDE
+    inputs, given = STACK, side
     for outputs, kernel, stride, pad in zip(
         channels, KERNELS, STRIDES, PADDINGS[padding], strict=True
     ):
         layers += [nn.Conv2d(inputs, outputs, kernel, stride, pad), nn.ReLU()]
         inputs, side = outputs, (side + 2 * pad - kernel) // stride + 1
+    if side < 1:
+        raise ValueError(f"side={given}: frames are too small for the three convolutions")
     return [*layers, nn.Flatten()], inputs * side * side

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.dqn import trunk
+from models.dqn import SIDE, brightness, trunk
 
 
 class NoisyLinear(nn.Module):
@@ -55,7 +55,7 @@ class NoisyLinear(nn.Module):
 
 
 class Rainbow(nn.Module):
-    """Log-probabilities of returns from four 84×84 frames: Hessel et al. (2018).
+    """Log-probabilities of returns from the last four frames: Hessel et al. (2018).
 
     The convolutions are those of Mnih et al. (2015); each stream has one hidden noisy layer. With 4
     actions there are 6,764,190 parameters, and 3,499,576 without the second stream.
@@ -67,11 +67,12 @@ class Rainbow(nn.Module):
         duelling: whether there is a stream for the state's value and one for the actions'
             advantages over their mean (Wang et al. 2016); else, one for the actions.
         sigma: σ₀ of the noisy layers.
+        side: of a frame, in pixels.
         channels: of the three convolutions.
         hidden: units of a stream's hidden layer.
 
     Raises:
-        ValueError: an unknown padding, or fewer than two atoms.
+        ValueError: an unknown padding, frames that are too small, or fewer than two atoms.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Rainbow(nn.Module):
         atoms: int,
         duelling: bool,
         sigma: float,
+        side: int = SIDE,
         channels: Sequence[int] = (32, 64, 64),
         hidden: int = 512,
     ):
@@ -89,7 +91,7 @@ class Rainbow(nn.Module):
         if atoms < 2:
             raise ValueError(f"atoms={atoms}: must be 2 or more")
         self.atoms = atoms
-        convolutions, features = trunk(padding, channels)
+        convolutions, features = trunk(padding, side, channels)
         self.features = nn.Sequential(*convolutions)
         self.advantage = stream(features, hidden, actions * atoms, sigma)
         self.value = stream(features, hidden, atoms, sigma) if duelling else None
@@ -100,8 +102,8 @@ class Rainbow(nn.Module):
                 layer.draw_noise(generator)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Bytes (batch, 4, 84, 84) → log-probabilities (batch, actions, atoms)."""
-        features = self.features(frames.to(torch.get_default_dtype()) / 255)
+        """Bytes (batch, 4, side, side) → log-probabilities (batch, actions, atoms)."""
+        features = self.features(brightness(frames))
         logits = self.advantage(features).unflatten(1, (-1, self.atoms))
         if self.value is not None:
             logits = logits - logits.mean(1, keepdim=True) + self.value(features)[:, None]

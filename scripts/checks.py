@@ -108,6 +108,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "task.scale": (is_positive, "a number above 0"),
     "task.zeros": (is_seed, "a whole number, 0 or above"),
     "task.burn_in": (is_seed, "a whole number, 0 or above"),
+    "task.side": COUNT,
     "task.agent_steps": COUNT,
     "task.learning_starts": COUNT,
     "task.train_every": COUNT,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.atari.games import SIDE, SKIP, Game, count_actions
+from tasks.atari.games import SKIP, Game, count_actions
 from tasks.atari.replay import Replay, Transitions
 from tasks.seeds import derive
 from tasks.task import Task
@@ -36,6 +36,7 @@ class Agent(Task):
 
     Args:
         game: as in ale_py, such as space_invaders.
+        side: of a frame, in pixels.
         agent_steps: the budget, in actions.
         learning_starts: actions before the first batch.
         train_every: actions from one batch to the next.
@@ -64,6 +65,7 @@ class Agent(Task):
         self,
         *,
         game: str,
+        side: int,
         agent_steps: int,
         learning_starts: int,
         train_every: int,
@@ -94,6 +96,7 @@ class Agent(Task):
                 f"task.learning_starts={learning_starts}"
             )
         self.game = game
+        self.side = side
         self.learning_starts = learning_starts
         self.train_every = train_every
         self.environments = environments
@@ -116,7 +119,7 @@ class Agent(Task):
 
     @abstractmethod
     def choose(self, states: Tensor, random: np.random.Generator) -> np.ndarray:
-        """The actions (states,) to explore with; states (states, 4, 84, 84) are on the device."""
+        """The actions (states,) to explore with; states are (states, 4, side, side)."""
 
     @abstractmethod
     def values(self, states: Tensor) -> Tensor:
@@ -124,11 +127,14 @@ class Agent(Task):
 
     # -- acting and drawing ------------------------------------------------------------------------
 
+    def new_game(self, seed: int, life_ends: bool) -> Game:
+        return Game(self.game, self.side, seed, self.max_frames, life_ends)
+
     @functools.cached_property
     def games(self) -> list[Game]:
         """The games that are played to learn from."""
         seeds = [derive(self.seed, "game", number) for number in range(self.environments)]
-        return [Game(self.game, seed, self.max_frames, life_ends=True) for seed in seeds]
+        return [self.new_game(seed, life_ends=True) for seed in seeds]
 
     @functools.cached_property
     def replay(self) -> Replay:
@@ -138,7 +144,7 @@ class Agent(Task):
             environments=self.environments,
             n_step=self.n_step,
             gamma=self.gamma,
-            shape=(SIDE, SIDE),
+            shape=(self.side, self.side),
             folder=self.checkpoint_folder,
         )
 
@@ -196,7 +202,7 @@ class Agent(Task):
         """Play the evaluation's games to their ends, side by side."""
         numbers = range(self.eval_episodes)
         seeds = [derive(self.seed, "evaluation", number) for number in numbers]
-        games = [Game(self.game, seed, self.max_frames, life_ends=False) for seed in seeds]
+        games = [self.new_game(seed, life_ends=False) for seed in seeds]
         randoms = [np.random.default_rng(derive(seed, "exploration")) for seed in seeds]
         ended: dict[int, tuple[float, int]] = {}
         best: list[Tensor] = []

@@ -18,7 +18,7 @@ class AtariDqn(Agent):
     """Deep Q-learning with a target network and ε-greedy exploration.
 
     Args:
-        model: makes the network from the number of actions and the padding.
+        model: makes the network from the number of actions, the padding and the side of a frame.
         padding: of its convolutions, "valid" or "same".
         target_every: optimizer steps after which the target network becomes the network's copy.
         final_epsilon: the probability of a random action once it has fallen from 1.
@@ -46,7 +46,7 @@ class AtariDqn(Agent):
         self.epsilon_steps = epsilon_steps
 
         def make() -> nn.Module:
-            return model(actions=self.actions, padding=padding)
+            return model(actions=self.actions, padding=padding, side=self.side)
 
         self.model = build_model(make, seed, device)
         self.target = build_model(make, seed, device).requires_grad_(False)

@@ -10,7 +10,6 @@ import torch
 from tasks.atari.replay import CUT_OFF, ENDED, GOES_ON, STACK
 from tasks.seeds import derive
 
-SIDE = 84  # of a frame, in pixels
 SKIP = 4  # frames of the game that an action is held
 NO_OPS = 30  # the most frames that a game waits at its start
 
@@ -38,31 +37,32 @@ class Game:
     """One emulator, which begins anew after each game.
 
     No sticky actions, and the actions that the game uses. A frame is the maximum of the last two
-    screens, of which the emulator flickers, in grey and of 84×84 pixels. Departures from Mnih et
-    al.: the maximum is taken of grey values, not of colours, and pixels are averaged over areas
+    screens, of which the emulator flickers, in grey and reduced to a square. Departures from Mnih
+    et al.: the maximum is taken of grey values, not of colours, and pixels are averaged over areas
     (both as in gymnasium's preprocessing), where theirs are interpolated.
 
     Args:
         name: as `names` has it.
+        side: of a frame, in pixels.
         seed: of the emulator and of how long each game waits.
         max_frames: after which a game is cut off.
         life_ends: whether the loss of a life ends the agent's episode, though the game goes on.
 
     Attributes:
         actions: how many there are.
-        stack: (4, 84, 84) bytes, the state that the next action is chosen on: the newest frame is
-            the last one, and zeros stand for what lies before the episode.
+        stack: (4, side, side) bytes, the state that the next action is chosen on: the newest frame
+            is the last one, and zeros stand for what lies before the episode.
         episode_steps: steps of the agent's episode so far.
     """
 
-    def __init__(self, name: str, seed: int, max_frames: int, life_ends: bool):
+    def __init__(self, name: str, side: int, seed: int, max_frames: int, life_ends: bool):
         self.seed = seed
         self.life_ends = life_ends
         self._ale = emulator(name, derive(seed, "emulator") % 2**31, max_frames)
         self._actions = self._ale.getMinimalActionSet()
         self.actions = len(self._actions)
         self._screens = np.zeros((2, *self._ale.getScreenDims()), np.uint8)
-        self.stack = np.zeros((STACK, SIDE, SIDE), np.uint8)
+        self.stack = np.zeros((STACK, side, side), np.uint8)
         self.episode_steps = 0
         self._played = 0
         self._start()
@@ -116,7 +116,8 @@ class Game:
 
         self.stack[:-1] = 0 if anew else self.stack[1:]
         brighter = np.maximum(self._screens[0], self._screens[1])
-        cv2.resize(brighter, (SIDE, SIDE), dst=self.stack[-1], interpolation=cv2.INTER_AREA)
+        newest = self.stack[-1]
+        cv2.resize(brighter, newest.shape, dst=newest, interpolation=cv2.INTER_AREA)
 
     def state_dict(self) -> dict[str, Any]:
         system = self._ale.cloneSystemState().serialize()

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from tasks.atari import categorical
 from tasks.atari.dqn import AtariDqn
-from tasks.atari.games import SIDE
 from tasks.atari.prioritised import REPLACEMENTS, PrioritisedReplay
 from tasks.seeds import derive
 
@@ -77,7 +76,7 @@ class AtariRainbow(AtariDqn):
             environments=self.environments,
             n_step=self.n_step,
             gamma=self.gamma,
-            shape=(SIDE, SIDE),
+            shape=(self.side, self.side),
             folder=self.checkpoint_folder,
         )
 

@@ -23,10 +23,11 @@ class Transitions(NamedTuple):
     """What happened in n steps from each of some states.
 
     Attributes:
-        states: (batch, 4, 84, 84) bytes.
+        states: (batch, 4, side, side) bytes.
         actions: (batch,), the first of the n.
         returns: (batch,), the discounted sum of the rewards, up to the end of the episode.
-        next_states: (batch, 4, 84, 84) bytes, n steps later; of no meaning behind an episode's end.
+        next_states: (batch, 4, side, side) bytes, n steps later; of no meaning behind an episode's
+            end.
         discounts: (batch,), what the value of the next state counts: γ^n, and 0 behind the end.
     """
 

@@ -14,10 +14,11 @@ def test_sizes():
     assert count(DQN(18)) - count(DQN(4)) == 14 * 513
 
 
+@pytest.mark.parametrize("side", [36, 42, 84])
 @pytest.mark.parametrize("padding", ["valid", "same"])
-def test_bytes_are_seen_as_fractions(padding):
-    model = DQN(3, padding, channels=(2, 3, 4), hidden=5)
-    frames = torch.randint(0, 256, (2, 4, 84, 84), dtype=torch.uint8)
+def test_bytes_are_seen_as_fractions(padding, side):
+    model = DQN(3, padding, side, channels=(2, 3, 4), hidden=5)
+    frames = torch.randint(0, 256, (2, 4, side, side), dtype=torch.uint8)
     values = model(frames)
     assert values.shape == (2, 3)
     torch.testing.assert_close(values, torch.nn.Sequential.forward(model, frames / 255))
@@ -26,3 +27,8 @@ def test_bytes_are_seen_as_fractions(padding):
 def test_an_unknown_padding():
     with pytest.raises(ValueError, match="padding=full: must be one of valid, same"):
         DQN(4, padding="full")
+
+
+def test_frames_that_are_too_small():
+    with pytest.raises(ValueError, match="side=35: frames are too small for the three convolu"):
+        DQN(4, side=35)

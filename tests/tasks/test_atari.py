@@ -15,6 +15,7 @@ pytest.importorskip("ale_py")
 
 SMALL = {
     "game": "breakout",
+    "side": 84,
     "agent_steps": 400,
     "learning_starts": 40,
     "train_every": 4,
@@ -39,7 +40,7 @@ SMALL = {
 class Tiny(nn.Linear):
     """The mean of the newest frame, through a linear layer."""
 
-    def __init__(self, actions, padding):
+    def __init__(self, actions, padding, side):
         super().__init__(1, actions)
 
     def forward(self, input):
@@ -70,12 +71,12 @@ def same(one, other):
 @pytest.mark.parametrize("name", ["breakout", "pong", "qbert", "seaquest"])
 def test_a_game_goes_on_from_what_was_saved(name):
     actions = np.random.default_rng(0).integers(100, size=800).tolist()
-    game = Game(name, seed=3, max_frames=2000, life_ends=True)
+    game = Game(name, side=84, seed=3, max_frames=2000, life_ends=True)
     play(game, actions[:300])
     state = game.state_dict()
     wanted = play(game, actions[300:])
     assert any(step.game for step, _ in wanted)
-    other = Game(name, seed=3, max_frames=2000, life_ends=True)
+    other = Game(name, side=84, seed=3, max_frames=2000, life_ends=True)
     play(other, actions[:17])
     other.load_state_dict(state)
     assert same(play(other, actions[300:]), wanted)
@@ -83,13 +84,14 @@ def test_a_game_goes_on_from_what_was_saved(name):
 
 
 def test_seeds_decide_how_long_games_wait():
-    firsts = {Game("seaquest", seed, 1000, True).stack.tobytes() for seed in [0, 0, *range(1, 8)]}
+    seeds = [0, 0, *range(1, 8)]
+    firsts = {Game("seaquest", 84, seed, 1000, True).stack.tobytes() for seed in seeds}
     assert 5 < len(firsts) <= 8
     assert NO_OPS == 30
 
 
 def test_a_lost_life_ends_the_agents_episode_and_not_the_game():
-    training = Game("breakout", seed=0, max_frames=18_000, life_ends=True)
+    training = Game("breakout", side=84, seed=0, max_frames=18_000, life_ends=True)
     ends, lives, games = [], [], []
     while not games:
         step = training.step(len(ends) % 2)  # waits, and serves: the ball is lost soon
@@ -103,7 +105,7 @@ def test_a_lost_life_ends_the_agents_episode_and_not_the_game():
         games += [step.game] if step.game else []
     assert ends.count(ENDED) == 5 and ends.count(GOES_ON) == len(ends) - 5
     assert games == [(sum(lives), len(ends))]
-    judged = Game("breakout", seed=0, max_frames=18_000, life_ends=False)
+    judged = Game("breakout", side=84, seed=0, max_frames=18_000, life_ends=False)
     steps = [judged.step(0)]
     while steps[-1].game is None:
         steps.append(judged.step(len(steps) % 2))
@@ -112,7 +114,7 @@ def test_a_lost_life_ends_the_agents_episode_and_not_the_game():
 
 
 def test_a_game_that_takes_too_long_is_cut_off():
-    game = Game("pong", seed=0, max_frames=100, life_ends=True)
+    game = Game("pong", side=84, seed=0, max_frames=100, life_ends=True)
     steps = [game.step(0) for _ in range(60)]
     cut = [number for number, step in enumerate(steps) if step.end == CUT_OFF]
     assert cut and all(step.end != ENDED for step in steps)
@@ -122,9 +124,9 @@ def test_a_game_that_takes_too_long_is_cut_off():
 
 
 def test_frames_are_grey_and_flickering_sprites_are_in_them():
-    game = Game("space_invaders", seed=0, max_frames=1000, life_ends=True)
+    game = Game("space_invaders", side=42, seed=0, max_frames=1000, life_ends=True)
     game.step(0)
-    assert game.stack.shape == (4, 84, 84) and game.stack.dtype == np.uint8
+    assert game.stack.shape == (4, 42, 42) and game.stack.dtype == np.uint8
     brighter = game._screens.max(0).astype(float)
     assert abs(brighter.mean() - game.stack[-1].mean()) < 1
 
@@ -207,6 +209,10 @@ def test_actions_and_batches_keep_their_ratio(environments):
         assert 0 <= task.acted - (40 + 4 * step) < environments
         assert states.shape == next_states.shape == (8, 4, 84, 84)
     assert task.replay.written * environments == task.acted
+
+
+def test_frames_of_another_size():
+    assert make(side=42).batch(0).states.shape == (8, 4, 42, 42)
 
 
 def test_rewards_are_clipped_and_scores_are_not():

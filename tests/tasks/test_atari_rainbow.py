@@ -20,6 +20,7 @@ pytest.importorskip("ale_py")
 def make(folder=None, **changes):
     settings = {
         "game": "breakout",
+        "side": 84,
         "model": functools.partial(
             Rainbow, atoms=11, duelling=True, sigma=0.5, channels=(4, 4, 4), hidden=8
         ),

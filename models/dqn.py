@@ -51,8 +51,7 @@ class DQN(nn.Sequential):
 
 def brightness(frames: Tensor) -> Tensor:
     """Bytes → numbers from 0 to 1, in the memory format that convolutions are fastest on."""
-    dtype = torch.get_default_dtype()
-    return frames.to(dtype, memory_format=torch.channels_last) / 255
+    return frames.contiguous(memory_format=torch.channels_last) / 255
 
 
 def trunk(padding: str, side: int, channels: Sequence[int]) -> tuple[list[nn.Module], int]:

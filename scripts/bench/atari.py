@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from models import DQN
 from results.loggers import Loggers, RunInfo
 from results.run import Run
 from scripts.bench.loop import ENDLESS, loop_steps
@@ -86,7 +87,8 @@ def draw_seconds(task: Any) -> float:
 def plain_steps(session: Session) -> Iterator[None]:
     """Optimizer steps on one game in gymnasium's wrappers, from a memory of stacked frames.
 
-    Network, optimizer, batch size and loss are those of the session, whose games stand still.
+    Network, optimizer, batch size and loss are those of the session, whose games stand still. Only
+    the frames reach the network in PyTorch's default layout, as they do there.
     """
     task, model, optimizer, device = (
         session.task,
@@ -95,6 +97,10 @@ def plain_steps(session: Session) -> Iterator[None]:
         session.device,
     )
     target = copy.deepcopy(model)
+
+    def values(network: DQN, states: torch.Tensor) -> torch.Tensor:
+        return torch.nn.Sequential.forward(network, states / 255)
+
     random = np.random.default_rng(0)
     env = wrapped_game()
     memory = Stacked(MEMORY, env.observation_space.shape)
@@ -104,7 +110,8 @@ def plain_steps(session: Session) -> Iterator[None]:
             action = int(random.integers(task.actions))
         else:
             with torch.no_grad():
-                action = int(model(torch.as_tensor(np.array(seen)[None], device=device)).argmax())
+                state = torch.as_tensor(np.array(seen)[None], device=device)
+                action = int(values(model, state).argmax())
         after, reward, ended, cut_off, _ = env.step(action)
         memory.add(np.array(seen), np.array(after), action, np.sign(float(reward)), ended)
         seen = env.reset()[0] if ended or cut_off else after
@@ -113,9 +120,9 @@ def plain_steps(session: Session) -> Iterator[None]:
                 random, task.batch_size, device
             )
             with torch.no_grad():
-                targets = rewards + task.gamma * goes_on * target(following).amax(1)
-            values = model(states).gather(1, actions[:, None]).squeeze(1)
-            loss = F.smooth_l1_loss(values, targets)
+                targets = rewards + task.gamma * goes_on * values(target, following).amax(1)
+            taken = values(model, states).gather(1, actions[:, None]).squeeze(1)
+            loss = F.smooth_l1_loss(taken, targets)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

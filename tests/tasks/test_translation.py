@@ -135,6 +135,13 @@ def test_the_recipe_of_iwslt(tmp_path):
     assert texts["test"].plain[1] == "It's test 1, en."
 
 
+def test_words_as_moses_separates_them():
+    text = corpora.tokenised([["Ist's gut?"], ["He said: 'Yes, U.S. laws'"]], ("de", "en"))
+    assert text.source == ["ist &apos; s gut ?"]
+    assert text.target == ["he said : &apos; yes , u.s. laws&apos;"]
+    assert text.plain == ["He said: 'Yes, U.S. laws'"]
+
+
 def test_words_come_back_from_numbers(tmp_path):
     text = read(tmp_path)
     valid = text.parts["valid"]
@@ -169,6 +176,14 @@ def test_files_that_do_not_fit_together(tmp_path, name, text, says):
 def test_another_number_of_sentences(tmp_path):
     with pytest.raises(DataError, match=r"data=full: train: 88 sentences, expected 160239"):
         read(tmp_path, train=160239)
+
+
+def test_nearly_as_many_sentences(tmp_path, caplog):
+    """Where another tokeniser was used for the number that is expected."""
+    read(tmp_path / "near", train=87, tolerance=0.02)
+    assert "train: 88 sentences, expected 87: near enough" in caplog.text
+    with pytest.raises(DataError, match=r"train: 88 sentences, expected 86"):
+        read(tmp_path / "far", train=86, tolerance=0.02)
 
 
 def test_no_sentence_at_all(make):

@@ -59,13 +59,14 @@ class Transformer(nn.Module):
         target_words: of the target's.
         width: of every layer's output.
         layers: of the encoder and of the decoder, so many each.
-        heads: of attention; a divisor of `width`.
+        heads: of attention, which divide half of `width`.
         feedforward: hidden units of the feed-forward sublayers.
         dropout: probability.
         shared: whether the encoder's embedding is tied, too; there is one vocabulary then.
 
     Raises:
-        ValueError: `heads` does not divide `width`, or a shared vocabulary has two sizes.
+        ValueError: a size is too small, `heads` does not divide half of `width`, or a shared
+            vocabulary has two sizes.
     """
 
     encoder: Any  # a list of EncoderLayer, and the decoder's of DecoderLayer
@@ -84,8 +85,13 @@ class Transformer(nn.Module):
         shared: bool,
     ):
         super().__init__()
-        if width % (2 * heads):
-            raise ValueError(f"width={width}, heads={heads}: width must be a multiple of 2 × heads")
+        for name, value in (("layers", layers), ("heads", heads), ("feedforward", feedforward)):
+            if value < 1:
+                raise ValueError(f"{name}={value}: must be 1 or more")
+        if width < 4 or width % (2 * heads):
+            raise ValueError(
+                f"width={width}, heads={heads}: width must be a multiple of 2 × heads, 4 or more"
+            )
         if shared and source_words != target_words:
             raise ValueError(
                 f"source_words={source_words}, target_words={target_words}: a shared vocabulary "

@@ -98,6 +98,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "task.eval_train": FLAG,
     "task.max_tokens": COUNT,
     "task.batches": COUNT,
+    "task.label_smoothing": SHARE,
     "task.beam": COUNT,
     "task.length_penalty": (is_not_negative, "a number, 0 or above"),
     "task.decode_every": COUNT,

@@ -194,19 +194,25 @@ def shares(task: Task, batch: Any, parts: int) -> list[tuple[Any, float]]:
     that batch norm sees the same ones whatever the number of processes.
 
     Raises:
-        ValueError: the batch cannot be cut, or not into so many.
+        ValueError: the batch cannot be cut, or batch norm would see an example twice.
     """
     whole = [(batch, 1.0)] if parts == 1 else task.split(batch, parts)
     if size() == 1:
         return whole
     taken = []
     for part, weight in whole:
-        cut = task.split(part, size())
-        if len(cut) < size():
-            raise ValueError(f"{size()} processes cannot share a batch of {len(cut)} examples")
-        share, of_part = cut[rank()]
+        share, of_part = own_share(task.model, task.split(part, size()))
         taken.append((share, weight * of_part * size()))
     return taken
+
+
+def own_share(model: nn.Module, cut: list[tuple[Any, float]]) -> tuple[Any, float]:
+    """What this process takes of a part, and its weight in it."""
+    if len(cut) < size() and any(isinstance(m, _BatchNorm) for m in model.modules()):
+        raise ValueError(f"{size()} processes cannot share a batch of {len(cut)} examples")
+    if rank() < len(cut):
+        return cut[rank()]
+    return cut[0][0], 0.0  # nothing is left, and DDP waits for a gradient of every process
 
 
 # -- batch norm over the whole batch ---------------------------------------------------------------

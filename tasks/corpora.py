@@ -40,7 +40,7 @@ class Text:
 def read_iwslt14(source: Mapping[str, Any], folder: Path) -> dict[str, Text]:
     """German talks and their English translation, as fairseq's recipe prepares them.
 
-    Moses tokenises, pairs of unequal length go, all is lower-cased; every 23rd pair validates.
+    Words are separated, pairs of unequal length go, all is lower-cased; every 23rd pair validates.
     """
     [archive] = fetch(source, folder)
     languages = source["source"], source["target"]
@@ -141,7 +141,11 @@ def segments(lines: Iterable[str]) -> Lines:
 
 
 def tokenised(sides: Sequence[Lines], languages: Sequence[str]) -> Text:
-    """Words as Moses' tokenizer separates them, lower-cased."""
+    """Words as Moses' tokenizer separates them, lower-cased.
+
+    Unlike Moses' own script, sacremoses leaves an apostrophe or the dot of an abbreviation on its
+    word where it ends a sentence.
+    """
     from sacremoses import MosesTokenizer
 
     cut = []

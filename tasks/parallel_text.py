@@ -3,7 +3,9 @@
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
+import pickle
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -13,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from tasks.corpora import READERS, Lines, Text, check_paired
-from tasks.sources import DataError
+from tasks.sources import DataError, writing
+
+log = logging.getLogger("adamily")
 
 # Numbers of the first words of every vocabulary. A translation begins with END, as in fairseq.
 PAD, END, UNKNOWN = 0, 1, 2
@@ -91,10 +94,13 @@ def load(
     """The corpus on the device.
 
     Raises:
-        DataError: what `prepare` raises, or the file that keeps it is not what was asked for.
+        DataError: what `prepare` raises, or its file cannot be read or is of another source.
     """
     path = prepare(corpus, data, source, folder)
-    kept = torch.load(path, mmap=True)
+    try:
+        kept = torch.load(path, mmap=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise DataError(f"{path}: cannot be read: remove the file") from error
     if kept["made_from"] != settings(corpus, data, source):
         raise DataError(
             f"{path}: holds a vocabulary or sentences of another source: remove the file"
@@ -123,8 +129,7 @@ def prepare(corpus: str, data: str, source: Mapping[str, Any], folder: Path) -> 
     path = folder / f"{corpus}-{data}-{digest[:12]}.pt"
     if path.exists():
         return path
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f".{path.name}.lock"):
+    with writing(folder, f".{path.name}.lock"):
         if not path.exists():
             made = number(READERS[corpus if data == "full" else data](source, folder), source, data)
             part = path.with_suffix(".part")
@@ -147,10 +152,10 @@ def number(texts: Mapping[str, Text], source: Mapping[str, Any], data: str) -> d
     """Cut words into pieces, choose the vocabularies on the training part, number everything.
 
     Raises:
-        DataError: another number of sentences than the source says, or an empty one.
+        DataError: another number of sentences than the source says, none, or an empty one.
     """
     for part, text in texts.items():
-        check(part, text, source[part], data)
+        check(f"data={data}: {part}", text, source[part], source.get("tolerance", 0.0))
     cut = cut_words(chain(texts["train"].source, texts["train"].target), source["merges"])
     pieces = {part: (cut(text.source), cut(text.target)) for part, text in texts.items()}
     sizes = source["source_words"], source["target_words"]
@@ -168,11 +173,16 @@ def number(texts: Mapping[str, Text], source: Mapping[str, Any], data: str) -> d
     return {"parts": parts, "target_words": words[1]}
 
 
-def check(part: str, text: Text, wanted: int, data: str) -> None:
-    where = f"data={data}: {part}"
+def check(where: str, text: Text, wanted: int, tolerance: float) -> None:
+    """Raise DataError unless there are about as many pairs as wanted, and words on both sides."""
     check_paired(where, text.source, text.target)
+    said = f"{where}: {len(text.source)} sentences, expected {wanted}"
+    if abs(len(text.source) - wanted) > tolerance * wanted:
+        raise DataError(said)
     if len(text.source) != wanted:
-        raise DataError(f"{where}: {len(text.source)} sentences, expected {wanted}")
+        log.warning("%s: near enough, since tokenisers differ", said)
+    if not text.source:
+        raise DataError(f"{where}: 0 sentences: must be at least one")
     for place, pair in enumerate(zip(text.source, text.target, strict=True), 1):
         if not all(line.strip() for line in pair):
             raise DataError(f"{where}: line {place} is empty: every sentence must have a word")

@@ -6,6 +6,7 @@ one for each file, pinned, and fetched without what they depend on), or `page` (
 them). Where no SHA-256 was ever published, `md5` stands in its place.
 """
 
+import contextlib
 import hashlib
 import http.client
 import logging
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +41,27 @@ def fetch(source: Mapping[str, Any], folder: Path) -> list[Path]:
     files = {folder / name: digest for name, digest in pinned(source).items()}
     if all(path.exists() and hash_of(path, digest) == digest for path, digest in files.items()):
         return list(files)  # without a lock: the folder may be shared and read-only
+    with writing(folder, ".lock"):
+        for path, digest in files.items():
+            if not is_intact(path, digest):
+                fetch_file(source, path.name, digest, folder)
+    return list(files)
+
+
+@contextlib.contextmanager
+def writing(folder: Path, lock: str) -> Iterator[None]:
+    """In the block, files are put into the folder by this process alone, by a lock of that name.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            for path, digest in files.items():
-                if not is_intact(path, digest):
-                    fetch_file(source, path.name, digest, folder)
+        with FileLock(folder / lock):
+            yield
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"paths.data: cannot write to {folder}: {reason}") from error
-    return list(files)
 
 
 def pinned(source: Mapping[str, Any]) -> dict[str, str]:

@@ -54,12 +54,11 @@ class TokenBatches:
 
 def cut(lengths: list[int], max_tokens: int) -> list[int]:
     """How many sentences are in each batch, of sentences in this order."""
-    sizes, first = [], 0
-    longest = 0
+    sizes, first, longest = [], 0, 0
     for place, length in enumerate(lengths):
         longest = max(longest, length)
-        count = place - first
-        if (count + 1) * longest > max_tokens:
+        while (place - first + 1) * longest > max_tokens:
+            count = place - first
             count = count // MULTIPLE * MULTIPLE or count
             sizes.append(count)
             first += count

@@ -88,7 +88,7 @@ class Translation(Task):
         root: the folder of all data sets.
 
     Raises:
-        ValueError: `steps` or `eval_every` is null, or `label_smoothing` is not in [0, 1).
+        ValueError: `steps` or `eval_every` is null.
     """
 
     model: Any  # a module that decodes, too
@@ -115,8 +115,6 @@ class Translation(Task):
         for name, value in (("steps", steps), ("eval_every", eval_every)):
             if value is None:
                 raise ValueError(f"task.{name}=null: must be a whole number above 0")
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"task.label_smoothing={label_smoothing}: must be in [0, 1)")
         self.source = sources[data]
         self.corpus = corpus
         self.data = data
@@ -190,7 +188,9 @@ class Translation(Task):
 
     def evaluate(self) -> dict[str, float]:
         metrics = self.judge(self.text.parts["valid"])
-        if self._done % (self.eval_every * self.decode_every) == 0 or self._done == self.steps:
+        wanted = self._done % (self.eval_every * self.decode_every) == 0
+        # A loss that is not finite ends the run, and no word is likeliest where all are NaN.
+        if math.isfinite(metrics["valid/loss"]) and (wanted or self._done == self.steps):
             metrics |= self.translate_and_score()
         return metrics
 

@@ -182,7 +182,18 @@ def test_one_vocabulary_is_one_table():
     assert model.source_embedding is model.target_embedding
     with pytest.raises(ValueError, match=r"source_words=30, target_words=20: a shared vocabulary"):
         small(shared=True)
-    with pytest.raises(
-        ValueError, match=r"width=12, heads=4: width must be a multiple of 2 × heads"
-    ):
-        small(width=12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"width": 12}, r"width=12, heads=4: width must be a multiple of 2 × heads, 4 or more"),
+        ({"width": 2, "heads": 1}, r"width=2, heads=1: width must be .* 4 or more"),
+        ({"heads": 0}, r"heads=0: must be 1 or more"),
+        ({"layers": 0}, r"layers=0: must be 1 or more"),
+        ({"feedforward": 0}, r"feedforward=0: must be 1 or more"),
+    ],
+)
+def test_sizes_that_cannot_be(changes, says):
+    with pytest.raises(ValueError, match=says):
+        small(**changes)

@@ -23,6 +23,7 @@ from running import (
     summary,
     wait_until,
 )
+from torch import nn
 
 from results import checkpoint
 from results.run import Run
@@ -304,6 +305,18 @@ def test_a_task_without_a_batch_says_so(as_first_of, tmp_path):
     as_first_of(2)
     with pytest.raises(ValueError, match=r"no batch to cut into 2: it takes .* one process"):
         distributed.shares(task, task.batch(0), 1)
+
+
+def test_a_process_for_which_nothing_is_left(as_first_of, monkeypatch):
+    as_first_of(3)
+    cut = [("first", 0.5), ("second", 0.5)]
+    shares = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        shares.append(distributed.own_share(nn.Linear(1, 1), cut))
+        with pytest.raises(ValueError, match=r"3 processes cannot share a batch of 2 examples"):
+            distributed.own_share(nn.BatchNorm1d(1), cut)
+    assert shares == [*cut, ("first", 0.0)]
 
 
 def test_each_process_needs_its_own_gpu(as_first_of, monkeypatch):

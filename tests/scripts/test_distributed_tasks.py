@@ -1,4 +1,4 @@
-"""Convolutional and recurrent tasks give the same losses by one process and by two."""
+"""Tasks of every architecture give the same losses by one process and by two."""
 
 import pytest
 from running import environment, folder, lines, outcome, spelled, typed, wait_until
@@ -35,6 +35,22 @@ KINDS = {
         "task.model.units": 6,
         "task.batch_size": 9,
     },
+    # A step has two batches of words, of few sentences each.
+    "iwslt14": {
+        "data": "sample",
+        "task.sources.sample.train": 160,
+        "task.sources.sample.valid": 12,
+        "task.sources.sample.test": 10,
+        "task.model.width": 8,
+        "task.model.layers": 1,
+        "task.model.heads": 2,
+        "task.model.feedforward": 8,
+        "task.model.dropout": 0.0,
+        "task.max_tokens": 128,
+        "task.batches": 2,
+        "task.beam": 2,
+        "task.decode_every": 2,
+    },
 }
 
 
@@ -58,6 +74,15 @@ def test_two_processes_change_no_loss(train_by, command, tmp_path, task):
     one, two = (folder(tmp_path / str(count)) for count in (1, 2))
     assert lines(two) == [pytest.approx(line, rel=1e-5) for line in lines(one)]
     assert two.relative_to(tmp_path / "2") == one.relative_to(tmp_path / "1")
+
+
+def test_parts_of_a_batch_in_two_processes_change_no_loss(train_by, command, tmp_path):
+    """Some parts are of one sentence, of which the second process has nothing; of 50, all are."""
+    train_by(1, *command("iwslt14"), f"paths.runs={tmp_path}/1")
+    whole = [pytest.approx(line, rel=1e-5) for line in lines(folder(tmp_path / "1"))]
+    for parts in (3, 50):
+        train_by(2, *command("iwslt14", accumulate=parts), f"paths.runs={tmp_path}/{parts}")
+        assert lines(folder(tmp_path / str(parts))) == whole
 
 
 def test_hidden_states_go_on_in_the_processes_that_hold_them(

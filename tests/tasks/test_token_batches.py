@@ -72,6 +72,7 @@ def test_the_order_follows_from_seed_and_epoch_alone(made):
         ([1] * 20, 10, [8, 8, 4]),  # a multiple of 8 where there are so many
         ([1] * 9 + [4], 36, [8, 2]),
         ([4, 1, 1, 1], 8, [2, 2]),  # the longest need not be last
+        ([1] * 15 + [9], 36, [8, 7, 1]),  # what a multiple of 8 leaves may be too many as well
     ],
 )
 def test_where_sentences_are_cut(lengths, most, sizes):

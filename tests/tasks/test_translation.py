@@ -135,6 +135,13 @@ def test_the_recipe_of_iwslt(tmp_path):
     assert texts["test"].plain[1] == "It's test 1, en."
 
 
+def test_words_as_moses_separates_them():
+    text = corpora.tokenised([["Ist's gut?"], ["He said: 'Yes, U.S. laws'"]], ("de", "en"))
+    assert text.source == ["ist &apos; s gut ?"]
+    assert text.target == ["he said : &apos; yes , u.s. laws&apos;"]
+    assert text.plain == ["He said: 'Yes, U.S. laws'"]
+
+
 def test_words_come_back_from_numbers(tmp_path):
     text = read(tmp_path)
     valid = text.parts["valid"]
@@ -169,6 +176,19 @@ def test_files_that_do_not_fit_together(tmp_path, name, text, says):
 def test_another_number_of_sentences(tmp_path):
     with pytest.raises(DataError, match=r"data=full: train: 88 sentences, expected 160239"):
         read(tmp_path, train=160239)
+
+
+def test_nearly_as_many_sentences(tmp_path, caplog):
+    """Where another tokeniser was used for the number that is expected."""
+    read(tmp_path / "near", train=87, tolerance=0.02)
+    assert "train: 88 sentences, expected 87: near enough" in caplog.text
+    with pytest.raises(DataError, match=r"train: 88 sentences, expected 86"):
+        read(tmp_path / "far", train=86, tolerance=0.02)
+
+
+def test_no_sentence_at_all(make):
+    with pytest.raises(DataError, match=r"data=sample: test: 0 sentences: must be at least one"):
+        make(sources={"sample": SOURCES["iwslt14"]["sample"] | SIZES | {"test": 0}}).prepare()
 
 
 def test_another_archive(tmp_path):
@@ -300,6 +320,23 @@ def test_a_file_of_another_vocabulary(make, root, tmp_path):
         parallel_text.load("iwslt14", "sample", make().source, tmp_path, torch.device("cpu"))
 
 
+def test_a_file_that_cannot_be_read(make, tmp_path):
+    path = parallel_text.prepare("iwslt14", "sample", make().source, tmp_path)
+    whole_file = path.read_bytes()
+    for content in (whole_file[:-700], b"no such format", b""):
+        path.write_bytes(content)
+        with pytest.raises(
+            DataError, match=r"iwslt14-sample-.*\.pt: cannot be read: remove the file"
+        ):
+            parallel_text.load("iwslt14", "sample", make().source, tmp_path, torch.device("cpu"))
+
+
+def test_a_folder_that_cannot_be_written(make, tmp_path):
+    (tmp_path / "iwslt14").write_text("not a folder")
+    with pytest.raises(DataError, match=r"paths\.data: cannot write to .*iwslt14: File exists"):
+        make(root=tmp_path).prepare()
+
+
 # -- batches and the loss --------------------------------------------------------------------------
 
 
@@ -387,7 +424,6 @@ def test_batches_that_the_data_do_not_fit(make, changes, says):
     [
         ({"steps": None}, r"task\.steps=null: must be a whole number above 0"),
         ({"eval_every": None}, r"task\.eval_every=null: must be a whole number above 0"),
-        ({"label_smoothing": 1.0}, r"task\.label_smoothing=1\.0: must be in \[0, 1\)"),
     ],
 )
 def test_settings_that_cannot_be(make, changes, says):
@@ -428,6 +464,17 @@ def test_some_evaluations_translate_and_the_last_does(make, monkeypatch):
     assert translating == [False, True, False, True]
     assert len(said) == 2
     assert said[0][1].startswith("nrefs:1|case:lc|eff:no|tok:13a|smooth:exp|version:")
+
+
+@torch.no_grad()
+def test_a_model_that_has_diverged_translates_nothing(make):
+    task = make(steps=1)
+    for parameter in task.model.parameters():
+        parameter.fill_(math.nan)
+    task.after_step(0)
+    metrics = task.evaluate()
+    assert metrics.keys() == {"valid/loss", "valid/perplexity"}
+    assert math.isnan(metrics["valid/loss"]) and metrics["valid/perplexity"] == math.inf
 
 
 @torch.no_grad()

@@ -51,8 +51,8 @@ class Transformer(nn.Module):
     """Post-norm layers, fixed sinusoidal positions, output embedding tied to the decoder's input.
 
     Dropout falls on the sum of word and position and on what each sublayer adds, as fairseq's does
-    with attention and activation dropout at 0. First weights are those of fairseq 0.9, of the
-    papers' time: later versions leave the feed-forward layers at torch's own.
+    with attention and activation dropout at 0. First weights are those of fairseq's earlier
+    versions: 0.12 leaves the feed-forward layers at torch's own.
 
     Args:
         source_words: size of the source vocabulary.

@@ -62,6 +62,10 @@ def is_path(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
 
+def are_paths(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(map(is_path, value))
+
+
 def one_of(allowed: tuple[str, ...]) -> tuple[Callable[[Any], bool], str]:
     return allowed.__contains__, "one of " + ", ".join(allowed)
 
@@ -95,6 +99,8 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "task.layers": COUNT,
     "task.max_words": COUNT,
     "task.valid_blocks": COUNT,
+    "task.files": or_null(are_paths, "a list of paths, as in task.files=[text.txt]"),
+    "task.mask_probability": SHARE,
     "task.eval_train": FLAG,
     "task.max_tokens": COUNT,
     "task.batches": COUNT,

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -92,9 +93,10 @@ def make_blocks(
     if held and len(lengths) < most:
         close()
     ends = torch.tensor(lengths[:most], dtype=torch.long)
+    # Through NumPy, which takes an array as it is: torch makes a list of a billion numbers first.
     return Blocks(
-        tokens=torch.tensor(tokens, dtype=torch.int32).to(device),
-        begins=torch.tensor(begins, dtype=torch.bool).to(device),
+        tokens=torch.from_numpy(np.asarray(tokens)).to(device),
+        begins=torch.from_numpy(np.asarray(begins)).bool().to(device),
         lengths=ends,
         starts=(ends.cumsum(0) - ends).to(device),
     )
@@ -115,10 +117,12 @@ def parted(documents: Iterable[str], valid: bool) -> Iterator[str]:
 
 
 def learn_tokenizer(documents: Iterable[str], words: int) -> Any:
-    """A byte-level BPE of so many tokens, RoBERTa's kind, learned on documents.
+    """A byte-level BPE, RoBERTa's kind, learned on documents.
 
-    Raises:
-        DataError: the documents have too few different pairs for so many tokens.
+    Args:
+        documents: texts.
+        words: tokens it is to have; it has fewer where the documents give fewer, and never fewer
+            than bytes and special tokens.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -142,7 +146,8 @@ def read_files(paths: Sequence[Path]) -> list[str]:
     """Text files; an empty line ends a document.
 
     Raises:
-        DataError: a file is not there, is no text, or has nothing in it.
+        DataError: a file is not there, is no text, or has nothing in it, or there is one document
+            alone.
     """
     documents = []
     for path in paths:
@@ -154,6 +159,11 @@ def read_files(paths: Sequence[Path]) -> list[str]:
         if not found:
             raise DataError(f"task.files: {path}: there is no text in it")
         documents += found
+    if len(documents) < 2:
+        raise DataError(
+            f"task.files: {paths[0]} is one document, and there must be one to train and one to "
+            "validate on: an empty line ends a document"
+        )
     return documents
 
 

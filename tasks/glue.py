@@ -92,7 +92,7 @@ class Glue(Task):
 
     Raises:
         ValueError: there is no such task, a batch holds more examples than there are to train on,
-            or examples may have more tokens than the encoder has positions.
+            or `max_tokens` is more than the encoder's positions, or too few for a token of a text.
     """
 
     model: Any  # a module with an encoder and with positions
@@ -122,6 +122,12 @@ class Glue(Task):
             raise ValueError(
                 f"task.batch_size={batch_size}: must be at most the {self.source['train']} "
                 f"training examples of task.name={name} with data={data}"
+            )
+        # Up to two special tokens for each text, and one of its own. With fewer, nothing is cut.
+        least = 3 * len(sentences.LAYOUTS[name].texts)
+        if max_tokens < least:
+            raise ValueError(
+                f"task.max_tokens={max_tokens}: must be at least {least} with task.name={name}"
             )
         self.max_tokens = max_tokens
         self.batch_size = batch_size

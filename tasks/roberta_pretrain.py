@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tasks.corpus import (
+    END,
     MASK,
     PADDING,
     SPECIAL,
+    START,
     Blocks,
     learn_tokenizer,
     make_blocks,
@@ -22,7 +24,7 @@ from tasks.corpus import (
     read_files,
     read_news,
 )
-from tasks.pretrained import check_vocabulary, read_tokenizer
+from tasks.pretrained import read_tokenizer
 from tasks.ptb import perplexity
 from tasks.seeds import derive
 from tasks.sources import DataError, fetch
@@ -30,6 +32,7 @@ from tasks.task import Task, build_model
 
 EVAL_BATCH = 16
 NOT_ASKED = -100
+LEAST_TOKENS = 3  # of a block
 
 # Tokens, some of them masked (batch, longest); the tokens to find, NOT_ASKED elsewhere, likewise;
 # lengths of the blocks (batch,).
@@ -42,8 +45,9 @@ class RobertaPretrain(Task):
     Liu et al. (2019) with fairseq's `--mask-whole-words`, as Ziyin, Wang & Ueda (LaProp, appendix
     C.5) had it: a share of all words is chosen; of these, 80% become <mask>, 10% other tokens, and
     10% stay. Departures from fairseq: each word is chosen by itself, so that a block's number of
-    chosen words varies; losses are in nats. Masks are fixed by (seed, step), and those of the
-    evaluation by nothing.
+    chosen words varies; special tokens are not chosen, where fairseq counts each as a word, and
+    what a line begins with as a part of it; losses are in nats. Masks are fixed by (seed, step),
+    and those of the evaluation by nothing.
 
     `valid/loss` is the mean over chosen tokens, and `valid/perplexity` its exponential: of tokens
     that are masked, with both sides known, so that it does not compare with a language model's.
@@ -70,8 +74,8 @@ class RobertaPretrain(Task):
         root: the folder of all data sets.
 
     Raises:
-        ValueError: a block has more tokens than the network has positions, or `mask_probability` is
-            not in (0, 1).
+        ValueError: a block has more tokens than the network has positions, or too few for a word,
+            or `mask_probability` is not in (0, 1).
     """
 
     model: Any  # a module with positions
@@ -97,6 +101,11 @@ class RobertaPretrain(Task):
         if not 0 < mask_probability < 1:
             raise ValueError(f"task.mask_probability={mask_probability}: must be between 0 and 1")
         self.mask_probability = mask_probability
+        if max_tokens < LEAST_TOKENS:
+            raise ValueError(
+                f"task.max_tokens={max_tokens}: must be at least {LEAST_TOKENS}, for a token "
+                f"between {START} and {END}"
+            )
         self.max_tokens = max_tokens
         self.valid_blocks = valid_blocks
         self.paths = [Path(path) for path in files or ()]
@@ -134,7 +143,13 @@ class RobertaPretrain(Task):
         if self.data == "full":
             return read_tokenizer(fetch(self.source, self.folder), self.words)
         learned = learn_tokenizer(parted(self.documents(), valid=False), self.words)
-        check_vocabulary(learned, self.words, self.paths[0] if self.paths else self.folder)
+        found = learned.get_vocab_size()
+        if found != self.words:
+            raise DataError(
+                f"task.sources.{self.data}.words={self.words}: the tokenizer learned on the text "
+                f"has {found} tokens; it can have at least one for each byte and special token, "
+                "and at most one for each piece of the text"
+            )
         return learned
 
     @functools.cached_property
@@ -145,12 +160,10 @@ class RobertaPretrain(Task):
         for part, number in most.items():
             some = parted(self.documents(), valid=part == "valid")
             found[part] = make_blocks(some, self.tokenizer, self.max_tokens, number, self.device)
-        least = min(self.batch_size, most["train"])
-        if len(found["train"].lengths) < least or not len(found["valid"].lengths):
+        if (number := len(found["train"].lengths)) < self.batch_size:
             raise DataError(
-                f"task.batch_size={self.batch_size}: the text has {len(found['train'].lengths)} "
-                f"blocks of {self.max_tokens} tokens to train on and "
-                f"{len(found['valid'].lengths)} to validate on, fewer than one batch"
+                f"task.batch_size={self.batch_size}: must be at most {number}, the blocks of up to "
+                f"{self.max_tokens} tokens that the text has to train on"
             )
         return found
 
@@ -173,9 +186,12 @@ class RobertaPretrain(Task):
         draw = torch.Generator().manual_seed(seed)
         words = int(word[-1, -1]) + 1
         chance, fate = torch.rand(2, words, generator=draw).to(self.device)[:, word]
-        others = torch.randint(len(SPECIAL), self.words, tokens.shape, generator=draw)
-        special = torch.tensor(list(map(self.tokenizer.token_to_id, SPECIAL)), device=self.device)
-        asked = (chance < self.mask_probability) & ~torch.isin(tokens, special)
+        special = sorted(map(self.tokenizer.token_to_id, SPECIAL))
+        others = torch.randint(self.words - len(special), tokens.shape, generator=draw)
+        for number in special:  # RoBERTa's <mask> has the last one
+            others += others >= number
+        no_words = torch.tensor(special, device=self.device)
+        asked = (chance < self.mask_probability) & ~torch.isin(tokens, no_words)
         masked = tokens.where(~asked | (fate >= 0.8), self.tokenizer.token_to_id(MASK))
         masked = masked.where(~asked | (fate < 0.8) | (fate >= 0.9), others.to(self.device))
         return masked, tokens.where(asked, NOT_ASKED), lengths

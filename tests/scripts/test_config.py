@@ -1,5 +1,6 @@
 """Bad input: one clear sentence, exit code 2, and no run begun."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -356,6 +357,13 @@ def test_the_last_of_two_values_holds():
 def test_a_bad_value_is_refused_wherever_a_config_is_composed():
     with pytest.raises(BadInput, match=r"optim.lr=0: must be a number above 0"):
         compose(["data=sample", "optim.lr=0"])
+
+
+@pytest.mark.parametrize("bad", ["files=text.txt", "files=[]", "mask_probability=much"])
+def test_a_value_of_another_kind_is_refused_by_its_key(bad):
+    allowed = "a list of paths" if bad.startswith("files") else "a number from 0 to 1"
+    with pytest.raises(BadInput, match=rf"^task\.{re.escape(bad)}: must be {allowed}"):
+        compose(["data=sample", "task=roberta_pretrain", f"task.{bad}"])
 
 
 def test_multirun_may_be_asked_for_at_the_end(capsys, tiny, runs):

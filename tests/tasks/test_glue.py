@@ -111,6 +111,13 @@ def test_long_texts_are_cut_as_the_tokenizer_cuts_them(glue_source, tmp_path):
     assert [t.tolist() for t in found.tokens.split(found.lengths.tolist())] == wanted
 
 
+@pytest.mark.parametrize(("name", "least"), [("sst2", 3), ("rte", 6)])
+def test_the_fewest_tokens_hold_one_of_each_text(tiny, name, least):
+    found = tiny(name=name, max_tokens=least).parts["train"]
+    assert found.lengths.max() == least
+    assert all((tokens > 4).sum() for tokens in found.tokens.split(found.lengths.tolist()))
+
+
 def test_scores_are_shares_of_five(tiny):
     assert tiny(name="stsb").parts["train"].labels.unique().tolist() == pytest.approx([0, 0.85])
 
@@ -237,6 +244,8 @@ def test_it_learns(tiny):
         ({"name": "wnli"}, "task.name=wnli: must be one of mnli, qqp, qnli, sst2"),
         ({"batch_size": 61}, "task.batch_size=61: must be at most the 60 training examples of"),
         ({"max_tokens": 33}, "task.max_tokens=33: must be at most 32, the positions of"),
+        ({"max_tokens": 2}, "task.max_tokens=2: must be at least 3 with task.name=sst2"),
+        ({"name": "rte", "max_tokens": 5}, "task.max_tokens=5: must be at least 6 with"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(tiny, changes, said):

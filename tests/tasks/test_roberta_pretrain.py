@@ -1,5 +1,6 @@
 """Masked words: whole ones, as often as asked, fixed by seed and step; blocks of full lines."""
 
+import tracemalloc
 from functools import partial
 from pathlib import Path
 
@@ -105,6 +106,37 @@ def test_whole_words_are_masked_as_often_as_asked(tiny):
     assert other / asked_of == pytest.approx(0.1, abs=0.03)
 
 
+def test_other_tokens_are_any_but_special_ones(tiny, text_files):
+    """RoBERTa's <mask> is its last token, and number 4 a word."""
+    made = tiny(mask_probability=0.9)
+    words = made.tokenizer.get_vocab()
+    places = {END: 2, MASK: 269, made.tokenizer.id_to_token(269): 4}
+
+    class Roberta:
+        def token_to_id(self, token):
+            return places.get(token, words[token])
+
+    blocks, chosen = made.blocks["train"], torch.arange(8)
+    made.tokenizer = Roberta()
+    plain = blocks.padded(chosen, 1)[0]
+    seen = set()
+    for seed in range(200):
+        tokens = made.masked(blocks, chosen, seed)[0]
+        seen |= set(tokens[(tokens != plain) & (tokens != 269)].tolist())
+    assert seen == set(range(4, 269))
+
+
+def test_blocks_of_a_long_text_need_few_bytes_a_token(tiny):
+    """Wikipedia's are more than a billion; in a list of numbers, each takes 8 to 40."""
+    tokenizer = tiny().tokenizer
+    text = "\n".join(["the film was seen by nobody at all"] * 20_000)
+    tracemalloc.start()
+    blocks = make_blocks([text], tokenizer, 32, 10**6, CPU)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 18 * len(blocks.tokens)
+
+
 @torch.no_grad
 def test_padding_changes_no_logits(tiny):
     made = tiny()
@@ -167,6 +199,8 @@ def test_full_is_of_bert_bases_size(tmp_path, tiny):
 def test_settings_that_cannot_be_are_refused(tiny):
     with pytest.raises(ValueError, match=r"task\.max_tokens=33: must be at most 32, the positions"):
         tiny(max_tokens=33)
+    with pytest.raises(ValueError, match=r"task\.max_tokens=2: must be at least 3, for a token"):
+        tiny(max_tokens=2)
     with pytest.raises(ValueError, match=r"task\.mask_probability=1\.0: must be between 0 and 1"):
         tiny(mask_probability=1.0)
 
@@ -174,7 +208,7 @@ def test_settings_that_cannot_be_are_refused(tiny):
 def test_a_text_shorter_than_a_batch_is_refused(tiny, tmp_path):
     (tmp_path / "short.txt").write_text("the film was seen by nobody\n\nat all\n")
     made = tiny(files=[tmp_path / "short.txt"], words=262)
-    with pytest.raises(DataError, match=r"has 1 blocks of 32 tokens to train on .* than one batch"):
+    with pytest.raises(DataError, match=r"task\.batch_size=8: must be at most 1, the blocks of up"):
         made.batch(0)
 
 
@@ -184,12 +218,17 @@ def test_files_without_text_are_refused(tmp_path):
         read_files([tmp_path / "empty.txt"])
     with pytest.raises(DataError, match=r"none\.txt cannot be read"):
         read_files([tmp_path / "none.txt"])
+    (tmp_path / "one.txt").write_text("the film\nwas seen\n\n")
+    with pytest.raises(DataError, match=r"one\.txt is one document, .* an empty line ends a docu"):
+        read_files([tmp_path / "one.txt"])
+    assert len(read_files([tmp_path / "one.txt"] * 2)) == 2
 
 
 def test_more_tokens_than_the_text_gives_are_refused(tiny):
-    with pytest.raises(DataError, match=r"the tokenizer knows \d+ tokens, and .* has 5000"):
-        tiny(words=5000).batch(0)
-    assert learn_tokenizer(["a b"], 262).get_vocab_size() <= 262
+    for words in (5000, 260):
+        with pytest.raises(DataError, match=rf"words={words}: the tokenizer learned on the text"):
+            tiny(words=words).batch(0)
+    assert learn_tokenizer(["a b"], 1).get_vocab_size() == 261
 
 
 def test_a_data_set_that_is_not_there_is_refused_offline(tiny, tmp_path, monkeypatch):

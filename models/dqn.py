@@ -28,7 +28,7 @@ class DQN(nn.Sequential):
         hidden: units of the first linear layer.
 
     Raises:
-        ValueError: an unknown padding.
+        ValueError: an unknown padding, or not three channels.
     """
 
     def __init__(
@@ -52,6 +52,8 @@ def trunk(padding: str, channels: Sequence[int] = (32, 64, 64)) -> tuple[list[nn
     """The convolutions with their ReLUs, flattened, and how many features they give."""
     if padding not in PADDINGS:
         raise ValueError(f"padding={padding}: must be one of {', '.join(PADDINGS)}")
+    if len(channels) != len(KERNELS):
+        raise ValueError(f"channels={list(channels)}: must be {len(KERNELS)} numbers")
     layers: list[nn.Module] = []
     inputs, side = STACK, SIDE
     for outputs, kernel, stride, pad in zip(

@@ -71,7 +71,7 @@ class Rainbow(nn.Module):
         hidden: units of a stream's hidden layer.
 
     Raises:
-        ValueError: an unknown padding, or fewer than two atoms.
+        ValueError: an unknown padding, not three channels, or fewer than two atoms.
     """
 
     def __init__(

@@ -26,3 +26,8 @@ def test_bytes_are_seen_as_fractions(padding):
 def test_an_unknown_padding():
     with pytest.raises(ValueError, match="padding=full: must be one of valid, same"):
         DQN(4, padding="full")
+
+
+def test_another_number_of_channels():
+    with pytest.raises(ValueError, match=r"channels=\[2, 2\]: must be 3 numbers"):
+        DQN(4, channels=[2, 2])

@@ -163,6 +163,17 @@ def test_games_by_name():
     assert "video_chess" in said and "combat" not in said
 
 
+def test_a_game_without_a_choice(monkeypatch):
+    class Emulator:
+        def getMinimalActionSet(self):
+            return [0]
+
+    # None of ale_py's is one.
+    monkeypatch.setattr("tasks.atari.games.emulator", lambda *_: Emulator())
+    with pytest.raises(ValueError, match=r"task.game=still: it has 1 action\(s\), and needs 2"):
+        count_actions("still")
+
+
 # -- learning --------------------------------------------------------------------------------------
 
 

@@ -128,7 +128,8 @@ class Agent(Task):
 
     def prepare(self) -> None:
         """Raise DataError where the replay memory will not fit, before anything is played."""
-        _ = self.replay  # its constructor looks
+        if self.checkpoint_folder is not None:
+            _ = self.replay  # its constructor looks
 
     # -- acting and drawing ------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tasks.atari.games import NO_OPS, Game, count_actions, names
 from tasks.atari.replay import CUT_OFF, ENDED, GOES_ON, Transitions
 from tasks.atari.video import Video
 from tasks.seeds import derive
+from tasks.sources import DataError
 
 pytest.importorskip("ale_py")
 
@@ -164,12 +166,8 @@ def test_games_by_name():
 
 
 def test_a_game_without_a_choice(monkeypatch):
-    class Emulator:
-        def getMinimalActionSet(self):
-            return [0]
-
-    # None of ale_py's is one.
-    monkeypatch.setattr("tasks.atari.games.emulator", lambda *_: Emulator())
+    still = SimpleNamespace(getMinimalActionSet=lambda: [0])  # none of ale_py's is one
+    monkeypatch.setattr("tasks.atari.games.emulator", lambda *_: still)
     with pytest.raises(ValueError, match=r"task.game=still: it has 1 action\(s\), and needs 2"):
         count_actions("still")
 
@@ -312,6 +310,16 @@ def test_an_evaluation_before_any_game_has_ended(heard):
     task.batch(0)
     assert task.evaluate() == {"agent/steps": 40}
     assert "No game of breakout has ended in 40 steps of the agent" in heard.text
+
+
+def test_room_is_looked_for_before_anything_is_played(tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.atari.frames.Frames.room", lambda self: 0)
+    task = make()
+    task.prepare()  # without a run, as for `scripts.data prepare`, there is nothing to keep
+    task.checkpoint_folder = tmp_path / "run" / "files"
+    with pytest.raises(DataError, match=r"which has 0\.0 GB free"):
+        task.prepare()
+    assert list(tmp_path.iterdir()) == [] and "games" not in vars(task)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ class DQN(nn.Sequential):
         hidden: units of the first linear layer.
 
     Raises:
-        ValueError: an unknown padding, or frames that are too small for the convolutions.
+        ValueError: an unknown padding, not three channels, or frames that are too small for the
+            convolutions.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ def trunk(padding: str, side: int, channels: Sequence[int]) -> tuple[list[nn.Mod
     """The convolutions with their ReLUs, flattened, and how many features they give."""
     if padding not in PADDINGS:
         raise ValueError(f"padding={padding}: must be one of {', '.join(PADDINGS)}")
+    if len(channels) != len(KERNELS):
+        raise ValueError(f"channels={list(channels)}: must be {len(KERNELS)} numbers")
     layers: list[nn.Module] = []
     inputs, given = STACK, side
     for outputs, kernel, stride, pad in zip(

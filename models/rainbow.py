@@ -72,7 +72,8 @@ class Rainbow(nn.Module):
         hidden: units of a stream's hidden layer.
 
     Raises:
-        ValueError: an unknown padding, frames that are too small, or fewer than two atoms.
+        ValueError: an unknown padding, not three channels, frames that are too small for the
+            convolutions, or fewer than two atoms.
     """
 
     def __init__(

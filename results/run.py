@@ -9,6 +9,7 @@ A run's folder is `<runs>/<task>/<optim>/<id>/`, and the id is a hash of what de
     summary.json       how it ended; absent while it has not
     checkpoint.pt      while it has not ended, with checkpoint.previous.pt in reserve
     files/             until then, what the checkpoints of some tasks refer to
+    videos/            of evaluations, by the step, where they were asked for
     log.txt            warnings, and the traceback of a failure
 
 so that whoever asks for the same run again finds it finished, or goes on where it stopped.
@@ -27,7 +28,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from results import checkpoint
-from results.files import read_json, sync_folder, write_json, write_text
+from results.files import read_json, replacing, sync_folder, write_json, write_text
 from results.identity import run_id
 from results.metrics import finite_or_none
 
@@ -95,6 +96,10 @@ class Run:
                 return False
         except Busy:
             return True
+
+    def files(self, process: int) -> Path:
+        """The folder for what a process's part of the checkpoints refers to."""
+        return self.folder / checkpoint.FILES / str(process)
 
     def check_config(self) -> None:
         """Raise ConfigChanged where config.yaml was edited under this run's id."""
@@ -174,6 +179,18 @@ class Run:
         with open(self.folder / "metrics.jsonl", "ab", buffering=0) as file:
             if file.write(line.encode()) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+
+    def keep_video(self, step: int, gif: bytes) -> Path:
+        """Write the video of the evaluation after `step`, and return where it is.
+
+        Raises:
+            OSError: it could not be written whole, and is not there.
+        """
+        path = self.folder / "videos" / f"{step:09}.gif"
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as file:
+            file.write(gif)
+        return path
 
     def save_checkpoint(self, state: dict[str, Any]) -> bool:
         """Save `state` to go on from; a full disk is worth a warning, not the run.

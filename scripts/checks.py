@@ -134,6 +134,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "task.eval_epsilon": SHARE,
     "task.max_frames": COUNT,
     "task.eval_episodes": (is_seed, "a whole number, 0 or above"),
+    "task.video": FLAG,
     "train.device": (is_device, "auto, cpu, cuda or cuda:N"),
     "train.compile": FLAG,
     "train.deterministic": FLAG,

@@ -84,6 +84,16 @@ def check_batch(config: dict[str, Any]) -> None:
         )
 
 
+def check_shareable(task: Task, config: dict[str, Any]) -> None:
+    """Raise BadInput where several processes are to train a task that only one can."""
+    processes = max(size(), config["sweep"]["devices_per_run"])
+    if processes > 1 and not task.shareable:
+        raise BadInput(
+            f"task={config['names']['task']}: this task is trained by one process, not by "
+            f"{processes}: leave torchrun out, and sweep.devices_per_run at 1"
+        )
+
+
 # -- what the processes tell each other ------------------------------------------------------------
 
 

@@ -11,20 +11,21 @@ from scripts import interrupt
 from scripts.checks import BadInput
 from scripts.config import make_task
 from scripts.console import say
-from scripts.distributed import check_batch, own_device
+from scripts.distributed import check_batch, check_shareable, own_device
 from scripts.launch import check_writable
 
 
 def make_ready(configs: Sequence[dict[str, Any]], here: bool = True) -> None:
-    """Check folders, devices and records, and fetch the data of all tasks.
+    """Check folders, devices and records, and make the tasks of all that has not ended ready.
 
     Args:
         configs: of all runs.
         here: whether they will train on this machine's devices.
 
     Raises:
-        BadInput: a folder cannot be written, a device is not there, or a record was edited.
-        tasks.sources.DataError: data cannot be had, or are damaged.
+        BadInput: a folder cannot be written, a device is not there, a record was edited, or several
+            processes are to train a task that only one can.
+        tasks.sources.DataError: data cannot be had, or are damaged; or there is no room for them.
     """
     for folder in {config["paths"]["runs"] for config in configs}:
         check_writable(folder, "paths.runs")
@@ -36,8 +37,12 @@ def make_ready(configs: Sequence[dict[str, Any]], here: bool = True) -> None:
             Run(config["paths"]["runs"], config).check_config()
         except ConfigChanged as error:
             raise BadInput(str(error)) from error
-    for config in {str(config["task"]): config for config in configs}.values():
-        make_task(config, torch.device("meta")).prepare()
+    waiting = [config for config in configs if not Run(config["paths"]["runs"], config).ended]
+    for config in {str(config["task"]): config for config in waiting}.values():
+        task = make_task(config, torch.device("meta"))
+        check_shareable(task, config)
+        task.checkpoint_folder = Run(config["paths"]["runs"], config).files(0)
+        task.prepare()
 
 
 def leave(runs: Iterable[Run]) -> None:

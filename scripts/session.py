@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from optim import Observer
-from results.checkpoint import FILES
 from results.environment import environment
 from results.metrics import METRICS, finite_or_none, improves
 from results.run import Run
@@ -211,7 +210,7 @@ class Session:
 
     def restore(self, run: Run) -> None:
         """Go on from the run's checkpoint, if it has one."""
-        self.task.checkpoint_folder = run.folder / FILES / str(distributed.rank())
+        self.task.checkpoint_folder = run.files(distributed.rank())
         here = environment(self.device)
         here |= {"processes": distributed.size(), "devices": distributed.gather(here["device"])}
         state = distributed.from_first(lambda: run.begin(here))

@@ -76,6 +76,8 @@ def train(
                 metrics = session.evaluate(seen)
                 run.record(session.step, metrics)
                 loggers.log(metrics, session.step)
+                if task.video is not None:
+                    loggers.show(run.keep_video(session.step, task.video), session.step)
             if any(distributed.agree(not session.sound or task.done)):
                 break
         schedule.step()
@@ -83,7 +85,7 @@ def train(
         now = time.monotonic()
         ticking, saving, signum = distributed.agree(
             now - ticked >= TICK_SECONDS,
-            now - checkpointed >= checkpoint_seconds,
+            now - checkpointed >= checkpoint_seconds or task.checkpoint_due,
             interrupt.received() or 0,
         )
         if ticking:

@@ -22,17 +22,23 @@ class Task(ABC):
         steps: optimizer steps in the budget.
         eval_every: steps between two evaluations; the last step is always evaluated.
         done: whether the rest of the budget would change nothing; asked after each evaluation.
+        checkpoint_due: whether a checkpoint is to be saved before its time; asked after each step.
         checkpoint_folder: for what `state_dict` refers to, which goes when the run has ended; None
             where a task is used without a run.
+        shareable: whether several processes can train on shares of its batches.
         frames_per_step: frames of a game that are played for a step.
+        video: a GIF of the last evaluation, where there is one.
     """
 
     model: nn.Module
     steps: int
     eval_every: int
     done: bool = False
+    checkpoint_due: bool = False
     checkpoint_folder: Path | None = None
+    shareable: bool = True
     frames_per_step: int = 0
+    video: bytes | None = None
 
     def prepare(self) -> None:
         """Fetch and check the data, where that is not done yet.

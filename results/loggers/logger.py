@@ -37,6 +37,8 @@ class RunInfo:
 
 Metrics = Mapping[str, float | None]
 
+VIDEO = "test/video"  # what an evaluation's video is called
+
 
 class Logger(Protocol):
     """One tracker. Any of the calls may raise; `Loggers` then drops it."""
@@ -44,6 +46,8 @@ class Logger(Protocol):
     def start(self, info: RunInfo) -> None: ...
 
     def log(self, metrics: Metrics, step: int) -> None: ...
+
+    def show(self, gif: Path, step: int) -> None: ...
 
     def finish(self, summary: Mapping[str, Any]) -> None: ...
 
@@ -67,6 +71,10 @@ class Loggers:
     def log(self, metrics: Metrics, step: int) -> None:
         """Send the metrics after `step` optimizer steps; None means no value and is left out."""
         self._call("log", metrics, step)
+
+    def show(self, gif: Path, step: int) -> None:
+        """Send the video of the evaluation after `step` optimizer steps, as VIDEO."""
+        self._call("show", gif, step)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Send how the run ended, and close; calls after this one do nothing.

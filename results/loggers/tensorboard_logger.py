@@ -3,11 +3,13 @@
 import importlib
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from results.loggers.logger import (
+    VIDEO,
     Metrics,
     RunInfo,
     flatten,
@@ -48,6 +50,13 @@ class TensorBoardLogger:
         self._step = step
         for name, value in numbers(metrics).items():
             self._writer.add_scalar(name, value, step)
+
+    def show(self, gif: Path, step: int) -> None:
+        # As SummaryWriter.add_video does, which would want the pictures and encode them anew.
+        summary = importlib.import_module("tensorboard.compat.proto.summary_pb2").Summary
+        image = summary.Image(encoded_image_string=gif.read_bytes(), colorspace=3)
+        value = summary.Value(tag=VIDEO, image=image)
+        self._writer.file_writer.add_summary(summary(value=[value]), step)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         self._write_yaml("summary", flatten(summary))

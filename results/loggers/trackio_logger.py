@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from results.loggers.logger import (
+    VIDEO,
     Metrics,
     RunInfo,
     flatten,
@@ -56,6 +57,10 @@ class TrackioLogger:
             return
         self._step = step
         self._run.log(numbers(metrics), step=step)
+
+    def show(self, gif: Path, step: int) -> None:
+        if step >= self._step:
+            self._run.log({VIDEO: self._trackio.Video(gif)}, step=step)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         with _no_stdout():

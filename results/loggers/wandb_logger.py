@@ -3,9 +3,11 @@
 import logging
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from results.loggers.logger import (
+    VIDEO,
     Metrics,
     RunInfo,
     describe,
@@ -79,6 +81,11 @@ class WandbLogger:
             return
         self._step = step
         self._run.log(numbers(metrics), step=step)
+
+    def show(self, gif: Path, step: int) -> None:
+        if step >= self._step:
+            video = import_tracker("wandb").Video(str(gif), format="gif")
+            self._run.log({VIDEO: video}, step=step)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         self._run.summary.update(flatten(summary))

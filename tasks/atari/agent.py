@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.atari.games import SKIP, Game, count_actions
-from tasks.atari.replay import Replay, Transitions
+from tasks.atari.games import NO_OPS, SKIP, Game, count_actions
+from tasks.atari.replay import STACK, Replay, Transitions
+from tasks.atari.video import Video
 from tasks.seeds import derive
 from tasks.task import Task
 
@@ -50,6 +51,7 @@ class Agent(Task):
         eval_every: optimizer steps between evaluations.
         eval_episodes: games in an evaluation.
         eval_epsilon: the probability of a random action in them.
+        video: whether the first of them is kept as a GIF.
         seed: of all that is drawn.
         device: where the network lives.
 
@@ -60,6 +62,8 @@ class Agent(Task):
     Raises:
         ValueError: there is no such game, or the numbers do not fit together.
     """
+
+    shareable = False  # each process would play games of its own
 
     def __init__(
         self,
@@ -79,16 +83,15 @@ class Agent(Task):
         eval_every: int,
         eval_episodes: int,
         eval_epsilon: float,
+        video: bool,
         seed: int,
         device: torch.device,
     ):
         self.actions = count_actions(game)
         check_memory(capacity, environments, n_step, learning_starts)
-        if max_frames <= SKIP * n_step:
-            raise ValueError(
-                f"task.max_frames={max_frames}: {n_step} steps take {SKIP * n_step} frames, and a "
-                f"game must last longer"
-            )
+        check_length(max_frames, n_step)
+        if video and not eval_episodes:
+            raise ValueError("task.video=true: task.eval_episodes must be 1 or more for a video")
         budget = (agent_steps - learning_starts) // train_every
         if steps is None and budget < 1:
             raise ValueError(
@@ -109,6 +112,7 @@ class Agent(Task):
         self.eval_every = eval_every
         self.eval_episodes = eval_episodes
         self.eval_epsilon = eval_epsilon
+        self.films = video
         self.frames_per_step = train_every * SKIP
         self.seed = seed
         self.device = device
@@ -125,10 +129,15 @@ class Agent(Task):
     def values(self, states: Tensor) -> Tensor:
         """The values (states, actions) that the network gives to the actions in these states."""
 
+    def prepare(self) -> None:
+        """Raise DataError where the replay memory will not fit, before anything is played."""
+        if self.checkpoint_folder is not None:
+            _ = self.replay  # its constructor looks
+
     # -- acting and drawing ------------------------------------------------------------------------
 
-    def new_game(self, seed: int, life_ends: bool) -> Game:
-        return Game(self.game, self.side, seed, self.max_frames, life_ends)
+    def new_game(self, seed: int, life_ends: bool, in_colour: bool = False) -> Game:
+        return Game(self.game, self.side, seed, self.max_frames, life_ends, in_colour)
 
     @functools.cached_property
     def games(self) -> list[Game]:
@@ -171,6 +180,7 @@ class Agent(Task):
         """Act until the batch of this step is due."""
         while self.acted < self.learning_starts + step * self.train_every:
             self.act()
+        self.checkpoint_due = self.replay.checkpoint_due
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """Act until this step's batch is due, and draw it."""
@@ -202,12 +212,19 @@ class Agent(Task):
         """Play the evaluation's games to their ends, side by side."""
         numbers = range(self.eval_episodes)
         seeds = [derive(self.seed, "evaluation", number) for number in numbers]
-        games = [self.new_game(seed, life_ends=False) for seed in seeds]
+        films = [self.films and number == 0 for number in numbers]
+        games = [
+            self.new_game(seed, life_ends=False, in_colour=film)
+            for seed, film in zip(seeds, films, strict=True)
+        ]
+        video = Video()
         randoms = [np.random.default_rng(derive(seed, "exploration")) for seed in seeds]
         ended: dict[int, tuple[float, int]] = {}
         best: list[Tensor] = []
         while going := [number for number in numbers if number not in ended]:
             stacks = torch.from_numpy(np.stack([games[number].stack for number in going]))
+            if self.films and 0 in going:
+                video.add(games[0].picture)
             values = self.values(stacks.to(self.device))
             best.append(values.amax(1).float().cpu())
             for number, greedy in zip(going, values.argmax(1).tolist(), strict=True):
@@ -216,6 +233,7 @@ class Agent(Task):
                 step = games[number].step(int(action))
                 if step.game is not None:
                     ended[number] = step.game
+        self.video = video.gif() if self.films else None
         returns, lengths = zip(*(ended[number] for number in numbers), strict=True)
         return {
             "test/return": torch.tensor(returns),
@@ -254,10 +272,22 @@ def check_memory(capacity: int, environments: int, n_step: int, learning_starts:
         raise ValueError(
             f"task.capacity={capacity}: must be a multiple of task.environments={environments}"
         )
-    needed = environments * (n_step + 4)
+    # So that one step at least has its frames and its n steps and is not cut off behind them, if
+    # two of those that are cut off are more than n steps apart.
+    needed = environments * (2 * n_step + STACK)
     for name, value in (("capacity", capacity), ("learning_starts", learning_starts)):
         if value < needed:
             raise ValueError(
                 f"task.{name}={value}: must be {needed} or more for task.environments="
                 f"{environments} and task.n_step={n_step}"
             )
+
+
+def check_length(max_frames: int, n_step: int) -> None:
+    """Raise ValueError where a game may be cut off within the n steps that a return is over."""
+    least = NO_OPS + SKIP * n_step
+    if max_frames <= least:
+        raise ValueError(
+            f"task.max_frames={max_frames}: must be more than {least}, for up to {NO_OPS} frames "
+            f"that a game waits at its start and {SKIP} for each of task.n_step={n_step}"
+        )

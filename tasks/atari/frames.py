@@ -16,7 +16,7 @@ class Frames:
     They lie in files of `rows_per_file` rows, which the system keeps in memory as far as there is
     room. A row is never overwritten, so that a checkpoint is only a number of rows: whatever a
     killed process has written after them is written again, the same. A file goes when nobody needs
-    its rows any more (`forget`).
+    its rows any more (`forget`). Making one touches no disk.
 
     Args:
         folder: of the files; it need not exist.
@@ -33,6 +33,7 @@ class Frames:
         self.rows_per_file = rows_per_file
         self.written = 0
         self._flushed = 0
+        self._oldest = 0  # number of the first file that may be there
         self._files: dict[int, np.ndarray] = {}
 
     def append(self, row: np.ndarray) -> None:
@@ -68,10 +69,11 @@ class Frames:
             os.close(descriptor)
 
     def forget(self, before: int) -> None:
-        """Remove the files of which all rows come before this one."""
-        for number in [n for n in self._files if (n + 1) * self.rows_per_file <= before]:
-            del self._files[number]
-            self._path(number).unlink()
+        """Remove the files of which all rows come before this one, whoever has written them."""
+        while (self._oldest + 1) * self.rows_per_file <= before:
+            self._files.pop(self._oldest, None)
+            self._path(self._oldest).unlink(missing_ok=True)
+            self._oldest += 1
 
     def resume(self, first: int, written: int) -> None:
         """Go on behind that many rows, of which those from `first` on are to be read.
@@ -79,33 +81,30 @@ class Frames:
         Raises:
             DataError: a file of them is not there.
         """
-        self._files = {}
+        self._files, self._oldest = {}, 0
         for number in range(first // self.rows_per_file, self._count(written)):
             path = self._path(number)
-            if not path.exists() or path.stat().st_size != self._bytes():
+            if not path.exists() or path.stat().st_size != self._file_size:
                 raise DataError(f"{path} is missing or incomplete: remove {path.parents[2]}")
             self._files[number] = self._map(path)
         self.written = self._flushed = written
 
-    def check_room(self, rows: int) -> None:
-        """Raise DataError where the disk cannot hold so many rows beside what else is on it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # A file that is being filled, and one that the reserve of the checkpoint needs.
-        needed = (self._count(rows) + 2) * self._bytes()
-        ours = sum(path.stat().st_size for path in self.folder.iterdir())
-        free = shutil.disk_usage(self.folder).free + ours
-        if needed > free:
-            raise DataError(
-                f"the replay memory needs {needed / 1e9:.1f} GB on the disk of {self.folder}, "
-                f"which has {free / 1e9:.1f} GB free: set task.capacity lower, or paths.runs to "
-                f"another disk"
-            )
+    def size(self, rows: int) -> int:
+        """Bytes that so many rows take on the disk, wherever in a file they begin."""
+        return (self._count(rows) + 1) * self._file_size
+
+    def room(self) -> int:
+        """Bytes that the folder's disk has free, or that files in it take."""
+        ours = sum(path.stat().st_size for path in self.folder.glob("*"))
+        there = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        return shutil.disk_usage(there).free + ours
 
     def _count(self, rows: int) -> int:
         """Files that so many rows are in."""
         return -(-rows // self.rows_per_file)
 
-    def _bytes(self) -> int:
+    @property
+    def _file_size(self) -> int:
         return self.rows_per_file * int(np.prod(self.shape))
 
     def _path(self, number: int) -> Path:
@@ -115,7 +114,7 @@ class Frames:
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self._path(number), "wb") as file:
             # Else a full disk would kill the process when it touches the memory.
-            os.posix_fallocate(file.fileno(), 0, self._bytes())
+            os.posix_fallocate(file.fileno(), 0, self._file_size)
         return self._map(self._path(number))
 
     def _map(self, path: Path) -> np.ndarray:

@@ -31,6 +31,9 @@ class PrioritisedReplay(Replay):
         **others: those of `Replay`.
     """
 
+    # A tree has 4 nodes for a step at the most; and there is one place to be kept at.
+    bytes_per_step = Replay.bytes_per_step + 4 * 8 + 8
+
     def __init__(self, *, replace: str, seed: int, capacity: int, environments: int, **others: Any):
         reach = REACH if replace == "random" else 1
         super().__init__(capacity=reach * capacity, environments=environments, **others)

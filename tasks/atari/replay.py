@@ -1,15 +1,17 @@
 """Replay memory: transitions of several environments, stacked and summed when they are drawn."""
 
 import math
+import os
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tasks.atari.frames import Frames
+from tasks.sources import DataError
 
 # How a step left its episode. An episode that ended by itself is worth nothing from there on; one
 # that was cut off would have gone on.
@@ -17,6 +19,10 @@ GOES_ON, ENDED, CUT_OFF = 0, 1, 2
 
 STACK = 4  # frames that make a state
 FILES = 64  # that the frames of a full memory fill
+
+# Frames that the last two checkpoints need stay on the disk. So that they do not pile up where
+# checkpoints are rare, one is due after this share of the memory, or so many steps if that is more.
+SPARE_SHARE, SPARE_STEPS = 1 / 32, 20_000
 
 
 class Transitions(NamedTuple):
@@ -56,7 +62,13 @@ class Replay:
         gamma: the discount of a step.
         shape: of a frame.
         folder: for the frames; None: a temporary one, without regard to checkpoints.
+
+    Raises:
+        DataError: disk or RAM are too small for it.
     """
+
+    # At the most, beside its frame: an action, a reward and how it ended.
+    bytes_per_step: ClassVar[int] = 6
 
     def __init__(
         self,
@@ -77,13 +89,27 @@ class Replay:
         place = folder if self._temporary is None else Path(self._temporary.name)
         assert place is not None
         self._frames = Frames(place, (environments, *shape), math.ceil(self.rows / FILES))
-        self._frames.check_room(self.rows)
+        self._spare = math.ceil(max(capacity * SPARE_SHARE, SPARE_STEPS) / environments)
+        self._check_room()
         columns = (self.rows, environments)
         self._actions = np.zeros(columns, np.uint8)
         self._rewards = np.zeros(columns, np.float32)
         # Before the first row there is nothing, as before the start of an episode.
         self._ends = np.full(columns, ENDED, np.uint8)
-        self._to_save = self._saved = 0
+        # Rows added until the last `state_dict`, and the first one that the last saved one needs.
+        self._asked = self._saved = 0
+
+    def _check_room(self) -> None:
+        disk, free = self._frames.size(self.rows + 2 * self._spare), self._frames.room()
+        memory = self.rows * self.environments * self.bytes_per_step
+        ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if disk > free or memory > ram:
+            raise DataError(
+                f"the replay memory needs {disk / 1e9:.1f} GB on the disk of "
+                f"{self._frames.folder}, which has {free / 1e9:.1f} GB free, and "
+                f"{memory / 1e9:.2f} GB of RAM, of which there are {ram / 1e9:.1f} GB: set "
+                f"task.capacity lower, or paths.runs to another disk"
+            )
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -107,7 +133,7 @@ class Replay:
         self._frames.append(frames)
         self._actions[place], self._rewards[place], self._ends[place] = actions, rewards, ends
         if self._temporary is not None:
-            self._frames.forget(self._first())
+            self._frames.forget(self._oldest(self.written))
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -177,10 +203,15 @@ class Replay:
 
     # -- saving ------------------------------------------------------------------------------------
 
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether so much was added since the last `state_dict` that one should be saved."""
+        return self.written - self._asked >= self._spare
+
     def state_dict(self) -> dict[str, Any]:
         """All but the frames, which are made to stay in their files."""
         self._frames.flush()
-        self._to_save = self._first()
+        self._asked = self.written
         return {
             "written": self.written,
             "actions": torch.tensor(self._actions),
@@ -192,15 +223,16 @@ class Replay:
         """A checkpoint holds the last `state_dict`: drop the frames that only older ones need."""
         # The checkpoint before it is kept in reserve.
         self._frames.forget(self._saved)
-        self._saved = self._to_save
+        self._saved = self._oldest(self._asked)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._actions[:] = state["actions"].numpy()
         self._rewards[:] = state["rewards"].numpy()
         self._ends[:] = state["ends"].numpy()
-        self._frames.resume(max(0, state["written"] - self.rows), state["written"])
-        self._to_save = self._saved = self._first()
+        self._asked = state["written"]
+        self._saved = self._oldest(self._asked)
+        self._frames.resume(self._saved, self._asked)
 
-    def _first(self) -> int:
-        """The oldest row in memory."""
-        return max(0, self.written - self.rows)
+    def _oldest(self, written: int) -> int:
+        """The first row in memory once so many are written."""
+        return max(0, written - self.rows)

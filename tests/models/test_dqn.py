@@ -32,3 +32,8 @@ def test_an_unknown_padding():
 def test_frames_that_are_too_small():
     with pytest.raises(ValueError, match="side=35: frames are too small for the three convolu"):
         DQN(4, side=35)
+
+
+def test_another_number_of_channels():
+    with pytest.raises(ValueError, match=r"channels=\[2, 2\]: must be 3 numbers"):
+        DQN(4, channels=[2, 2])

@@ -42,6 +42,8 @@ def test_what_decides_the_outcome_changes_the_id(make_config, key, value):
         ("paths.runs", "/elsewhere"),
         ("paths.data", "/elsewhere"),
         ("sweep.jobs_per_device", 4),
+        # What is kept beside the record.
+        ("task.video", True),
         # Where data come from, and the source that this run does not use.
         ("task.sources.sample.package", "toy==2"),
         ("task.sources.full.mirrors", ["https://b.example"]),

@@ -298,6 +298,35 @@ def test_a_malformed_key_means_offline_and_one_warning(tmp_path):
 # -- each tracker ----------------------------------------------------------------------------------
 
 
+def test_a_video_reaches_all_trackers_byte_for_byte(tmp_path):
+    pytest.importorskip("wandb")
+    pytest.importorskip("trackio")
+    pytest.importorskip("tensorboard")
+    from PIL import Image
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    pictures = [Image.new("RGB", (16, 8), (10 * n, 0, 90)) for n in range(5)]
+    path = tmp_path / "game.gif"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=60)
+    code = """
+    trackers = [WandbLogger(), TrackioLogger(dir="db"), TensorBoardLogger()]
+    run = Loggers(trackers, info())
+    run.log({"train/loss": 1.0}, 4)
+    run.show(pathlib.Path("game.gif"), 4)
+    run.finish({"status": "finished"})
+    """
+    done = python(RUN + textwrap.dedent(code), tmp_path, WANDB_MODE="offline")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    for place in ("run/wandb", "db"):
+        (copy,) = (tmp_path / place).rglob("*.gif")
+        assert copy.read_bytes() == path.read_bytes()
+    (row,) = [row for row in trackio_rows(tmp_path / "db/adamily.db") if "test/video" in row[2]]
+    assert row[1] == 4
+    events = EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()
+    (image,) = events.Images("test/video")
+    assert (image.step, image.encoded_image_string) == (4, path.read_bytes())
+
+
 def test_wandb_offline(tmp_path, caplog, capfd):
     pytest.importorskip("wandb")
     first = Loggers([WandbLogger(mode="offline")], info(tmp_path))

@@ -67,6 +67,23 @@ def test_a_whole_run_leaves_its_record_and_no_checkpoint(run, make_config):
     assert names == ["config.yaml", "environment.json", "metrics.jsonl", "summary.json"]
 
 
+def test_a_video_is_whole_or_not_there_and_stays(run, monkeypatch):
+    def full(descriptor):
+        raise OSError("no space left")
+
+    run.begin(HERE)
+    path = run.keep_video(4, b"GIF of a game")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        for step in (4, 6):
+            with pytest.raises(OSError, match="no space left"):
+                run.keep_video(step, b"another")
+    assert [video.name for video in path.parent.iterdir()] == ["000000004.gif"]
+    trained(run, 4, checkpoint_at=(4,))
+    run.end(*ended())
+    assert path.read_bytes() == b"GIF of a game"
+
+
 def test_a_failed_run_keeps_its_checkpoint_and_is_begun_again(run):
     run.begin(HERE)
     trained(run, 3, checkpoint_at=(2,))

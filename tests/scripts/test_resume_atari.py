@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from running import environment, folder, lines, outcome, typed, wait_until
+from running import environment, folder, lines, outcome, run_here, typed, wait_until
 
 from results import checkpoint
 
@@ -26,6 +26,7 @@ TASK = {
     "task.steps": 120,
     "task.eval_every": 40,
     "task.eval_episodes": 1,
+    "task.video": "true",
     "optim": "adam",
     "optim.lr": 0.01,
     "logger": "none",
@@ -40,6 +41,10 @@ RAINBOW = TASK | {
     "task.final_epsilon": 0.1,
     "task.random_after": 20,
 }
+
+
+def videos(where):
+    return {path.name: path.read_bytes() for path in (where / "videos").iterdir()}
 
 
 def saved_step(runs):
@@ -78,8 +83,11 @@ def test_killed_in_the_middle(start, tmp_path, task, seconds):
         True,
         True,
     ]
-    # Frames go with the checkpoints.
+    # Frames go with the checkpoints, and videos stay.
     assert not (folder(runs) / "files").exists()
+    kept = videos(folder(runs))
+    assert kept == videos(folder(tmp_path / "undisturbed"))
+    assert sorted(kept) == ["000000040.gif", "000000080.gif", "000000120.gif"]
     assert lines(folder(runs))[-1]["agent/steps"] == 60 + 119 * 4
 
 
@@ -94,3 +102,44 @@ def test_lost_frames_are_missed(start, tmp_path):
     child = start(*command)
     assert child.wait() == 1
     assert "is missing or incomplete: remove" in child.output
+
+
+def test_a_video_changes_nothing_else(capsys, tmp_path):
+    command = ["train", *typed(TASK | {"task.steps": 4, "task.eval_every": 2})]
+    command.append(f"paths.runs={tmp_path}")
+    assert run_here(capsys, *command).code == 0
+    # The run is the same, and so it has ended.
+    done = run_here(capsys, *command, "task.video=false")
+    assert (done.code, done.last.endswith("finished before")) == (0, True)
+    assert len(videos(folder(tmp_path))) == 2
+
+
+# -- what is refused before anything is played -----------------------------------------------------
+
+
+def test_a_memory_that_does_not_fit_is_refused_at_once(capsys, tmp_path):
+    command = ["train", *typed(TASK), f"paths.runs={tmp_path / 'runs'}"]
+    done = run_here(capsys, *command, "task.capacity=1000000000000")
+    assert done.code == 2
+    assert "error: the replay memory needs 7607250.0 GB on the disk of" in done.err
+    assert "and 6000.00 GB of RAM, of which there are" in done.err
+    assert not list((tmp_path / "runs").glob("*/*"))
+
+
+def test_a_run_that_has_ended_needs_no_room(capsys, tmp_path, monkeypatch):
+    command = ["train", *typed(TASK | {"task.steps": 2}), f"paths.runs={tmp_path}"]
+    assert run_here(capsys, *command).code == 0
+    monkeypatch.setattr("tasks.atari.frames.Frames.room", lambda self: 0)
+    assert run_here(capsys, *command).last.endswith("finished before")
+    assert run_here(capsys, *command, "seed=1").code == 2
+
+
+@pytest.mark.parametrize("task", [TASK, RAINBOW], ids=["dqn", "rainbow"])
+def test_several_processes_are_refused(capsys, tmp_path, monkeypatch, task):
+    command = ["train", *typed(task), f"paths.runs={tmp_path}"]
+    said = f"error: task={task['task']}: this task is trained by one process, not by 2: leave"
+    assert said in run_here(capsys, *command, "sweep.devices_per_run=2").err
+    for name, value in {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    done = run_here(capsys, *command)
+    assert (done.code, said in done.err) == (2, True)

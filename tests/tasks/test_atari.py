@@ -1,15 +1,21 @@
 """Games as an agent meets them, and what DQN learns from them."""
 
+import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from tasks.atari import AtariDqn
 from tasks.atari.games import NO_OPS, Game, count_actions, names
 from tasks.atari.replay import CUT_OFF, ENDED, GOES_ON, Transitions
+from tasks.atari.video import Video
+from tasks.seeds import derive
+from tasks.sources import DataError
 
 pytest.importorskip("ale_py")
 
@@ -29,6 +35,7 @@ SMALL = {
     "eval_every": 20,
     "eval_episodes": 2,
     "eval_epsilon": 0.05,
+    "video": False,
     "padding": "valid",
     "target_every": 10,
     "final_epsilon": 0.1,
@@ -131,6 +138,24 @@ def test_frames_are_grey_and_flickering_sprites_are_in_them():
     assert abs(brighter.mean() - game.stack[-1].mean()) < 1
 
 
+def test_the_state_after_a_lost_life_shows_what_flickers():
+    """The maximum of two screens, unless the life was lost before there was a second one."""
+    lost = 0
+    for seed in range(12):
+        game = Game("seaquest", 84, seed, max_frames=18_000, life_ends=True, in_colour=True)
+        single = []
+        look = game._look
+        game._look = lambda place: (single.append(place), look(place))[1]  # noqa: B023
+        for number in range(400):
+            single.clear()
+            step = game.step(number * 7 % game.actions)
+            if step.end == ENDED and step.game is None:
+                # Both places, each looked at once: after the third frame and the fourth, or at one.
+                assert sorted(single) == [0, 1]
+                lost += 1
+    assert lost > 10
+
+
 def test_games_by_name():
     for name in ("beam_rider", "breakout", "pong", "qbert", "seaquest", "space_invaders"):
         assert name in names()
@@ -140,6 +165,13 @@ def test_games_by_name():
     said = str(refused.value)
     assert said.startswith("task.game=chess: there is no such game; choose one of adventure, ")
     assert "video_chess" in said and "combat" not in said
+
+
+def test_a_game_without_a_choice(monkeypatch):
+    still = SimpleNamespace(getMinimalActionSet=lambda: [0])  # none of ale_py's is one
+    monkeypatch.setattr("tasks.atari.games.emulator", lambda *_: still)
+    with pytest.raises(ValueError, match=r"task.game=still: it has 1 action\(s\), and needs 2"):
+        count_actions("still")
 
 
 # -- learning --------------------------------------------------------------------------------------
@@ -202,11 +234,11 @@ def test_exploration_falls_linearly():
 
 @pytest.mark.parametrize("environments", [1, 2, 8])
 def test_actions_and_batches_keep_their_ratio(environments):
-    task = make(environments=environments, learning_starts=40, train_every=4)
-    assert task.steps == (400 - 40) // 4
+    task = make(environments=environments, learning_starts=48, train_every=4)
+    assert task.steps == (400 - 48) // 4
     for step in range(6):
         states, *_, next_states, _ = task.batch(step)
-        assert 0 <= task.acted - (40 + 4 * step) < environments
+        assert 0 <= task.acted - (48 + 4 * step) < environments
         assert states.shape == next_states.shape == (8, 4, 84, 84)
     assert task.replay.written * environments == task.acted
 
@@ -240,6 +272,45 @@ def test_an_evaluation_repeats_and_leaves_the_training_alone():
         assert torch.equal(a["system"], b["system"])
 
 
+def test_the_first_game_of_an_evaluation_is_filmed():
+    task = make(video=True, game="space_invaders")
+    task.batch(0)
+    with torch.no_grad():
+        metrics = task.evaluate()
+        plain = make(game="space_invaders")
+        plain.model.load_state_dict(task.model.state_dict())
+        plain.batch(0)
+        assert torch.equal(plain.evaluate()["test/return"], metrics["test/return"])
+    assert plain.video is None
+    film = Image.open(io.BytesIO(task.video))
+    shown = 0
+    for number in range(film.n_frames):
+        film.seek(number)
+        shown += film.info["duration"]
+    # 15 actions a second; a picture may stand for several that look alike.
+    actions = int(metrics["test/length"][0])
+    assert shown == pytest.approx(actions * 1000 / 15, abs=10)
+    assert film.size == (160, 210) and film.n_frames > actions / 2
+    game = Game("space_invaders", 84, derive(0, "evaluation", 0), 400, False, in_colour=True)
+    film.seek(0)
+    assert np.array_equal(np.asarray(film.convert("RGB")), game.picture)
+    assert len(np.unique(game.picture.reshape(-1, 3), axis=0)) > 4
+    before = game.stack[-1].astype(float)
+    grey = game.picture @ np.array([0.299, 0.587, 0.114])
+    assert abs(grey.mean() - before.mean()) < 2
+
+
+def test_a_video_ends_after_two_minutes(monkeypatch):
+    monkeypatch.setattr("tasks.atari.video.LONGEST", 3)
+    video = Video()
+    for number in range(5):
+        video.add(np.full((210, 160, 3), 50 * number, np.uint8))
+    film = Image.open(io.BytesIO(video.gif()))
+    assert film.n_frames == 3
+    film.seek(2)
+    assert film.convert("RGB").getpixel((0, 0)) == (100, 100, 100)
+
+
 def test_an_evaluation_before_any_game_has_ended(heard):
     task = make(max_frames=4000, eval_episodes=0)
     task.batch(0)
@@ -247,14 +318,25 @@ def test_an_evaluation_before_any_game_has_ended(heard):
     assert "No game of breakout has ended in 40 steps of the agent" in heard.text
 
 
+def test_room_is_looked_for_before_anything_is_played(tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.atari.frames.Frames.room", lambda self: 0)
+    task = make()
+    task.prepare()  # without a run, as for `scripts.data prepare`, there is nothing to keep
+    task.checkpoint_folder = tmp_path / "run" / "files"
+    with pytest.raises(DataError, match=r"which has 0\.0 GB free"):
+        task.prepare()
+    assert list(tmp_path.iterdir()) == [] and "games" not in vars(task)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"capacity": 201}, "task.capacity=201: must be a multiple of task.environments=2"),
-        ({"capacity": 8}, "task.capacity=8: must be 10 or more"),
-        ({"learning_starts": 9}, "task.learning_starts=9: must be 10 or more"),
+        ({"capacity": 8}, "task.capacity=8: must be 12 or more"),
+        ({"learning_starts": 11}, "task.learning_starts=11: must be 12 or more"),
         ({"agent_steps": 42}, "task.agent_steps=42: must leave steps to train on"),
-        ({"n_step": 3, "max_frames": 12}, "task.max_frames=12: 3 steps take 12 frames"),
+        ({"n_step": 3, "max_frames": 42}, "task.max_frames=42: must be more than 42, for up to 30"),
+        ({"video": True, "eval_episodes": 0}, "task.video=true: task.eval_episodes must be 1"),
     ],
 )
 def test_numbers_that_do_not_fit_together(changes, said):

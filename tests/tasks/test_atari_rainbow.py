@@ -47,6 +47,7 @@ def make(folder=None, **changes):
         "eval_every": 10,
         "eval_episodes": 1,
         "eval_epsilon": 0.01,
+        "video": False,
         "seed": 0,
         "device": torch.device("cpu"),
         "root": None,

@@ -6,7 +6,7 @@ import torch
 
 from tasks.atari import frames as frames_module
 from tasks.atari.frames import Frames
-from tasks.atari.replay import CUT_OFF, ENDED, GOES_ON, Replay
+from tasks.atari.replay import CUT_OFF, ENDED, GOES_ON, STACK, Replay
 from tasks.sources import DataError
 
 SHAPE = (2, 3)
@@ -73,6 +73,16 @@ def test_an_episode_that_ended_is_worth_nothing_more_and_one_cut_off_is_not_draw
     assert replay.cut_off(np.arange(7)).tolist() == [False] * 5 + [True] * 2
     drawn = replay.draw(np.random.default_rng(0), 500)
     assert set(drawn.tolist()) == {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("n_step", [1, 3])
+def test_one_step_can_be_drawn_at_least_in_the_smallest_memory_and_shortest_games(n_step):
+    # A game has more than n steps, and a memory holds those n twice and a state; see `Agent`.
+    replay = make(capacity=2 * n_step + STACK, n_step=n_step)
+    for number in range(60):
+        fill(replay, [CUT_OFF if number % (n_step + 1) == n_step else GOES_ON])
+        if number > n_step:
+            assert len(replay.draw(np.random.default_rng(0), 5)) == 5
 
 
 class Naive:
@@ -209,6 +219,41 @@ def test_files_stay_as_long_as_one_of_two_checkpoints_needs_them(tmp_path, monke
         make(tmp_path, capacity=20).load_state_dict(states[0])
 
 
+def test_a_process_that_goes_on_removes_what_the_one_before_it_left(tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.atari.replay.FILES", 4)  # of 5 rows
+    replay = make(tmp_path, capacity=20)
+    for rows in (30, 30):
+        fill(replay, [GOES_ON] * rows)
+        state = replay.state_dict()
+        replay.saved()
+    assert numbers(tmp_path)[0] == 2  # the reserve's first row is 10
+    again = make(tmp_path, capacity=20)
+    again.load_state_dict(state)
+    fill(again, [GOES_ON] * 30)
+    again.state_dict()
+    again.saved()
+    # Of the checkpoints in the files now, the older one's first row is 40.
+    assert numbers(tmp_path)[0] == 40 // 5
+
+
+def test_a_checkpoint_is_due_before_frames_pile_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.atari.replay.FILES", 4)  # of 25 rows
+    monkeypatch.setattr("tasks.atari.replay.SPARE_STEPS", 30)
+    replay = make(tmp_path, capacity=100)
+    most = replay._frames.size(100 + 2 * 30)  # as is asked of the disk
+    saved = []
+    for number in range(400):
+        fill(replay, [GOES_ON])
+        if replay.checkpoint_due:
+            replay.state_dict()
+            # A checkpoint that could not be saved is tried again as much later, not at each step.
+            assert not replay.checkpoint_due
+            replay.saved()
+            saved.append(number + 1)
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= most
+    assert saved == list(range(30, 400, 30))
+
+
 def test_without_a_folder_it_drops_what_it_does_not_remember(monkeypatch):
     monkeypatch.setattr("tasks.atari.replay.FILES", 4)
     replay = make(capacity=20)
@@ -216,15 +261,37 @@ def test_without_a_folder_it_drops_what_it_does_not_remember(monkeypatch):
     assert numbers(replay._frames.folder) == [16, 17, 18, 19]
 
 
-def test_too_large_for_the_disk(tmp_path, monkeypatch):
-    usage = frames_module.shutil.disk_usage(tmp_path)._replace(free=3_000_000_000)
-    monkeypatch.setattr(frames_module.shutil, "disk_usage", lambda folder: usage)
-    frames = Frames(tmp_path, (1, 84, 84), 10_000)
-    frames.check_room(100_000)
+def test_too_large_for_the_disk_or_for_ram(tmp_path, monkeypatch):
+    usage = frames_module.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(frames_module.shutil, "disk_usage", lambda folder: room)
+    folder = tmp_path / "run" / "files"
+
+    def full_size(capacity):
+        return Replay(
+            capacity=capacity,
+            environments=1,
+            n_step=1,
+            gamma=0.9,
+            shape=(84, 84),
+            folder=folder,
+        )
+
+    room = usage._replace(free=3_000_000_000)
+    full_size(100_000)
     with pytest.raises(DataError) as refused:
-        frames.check_room(1_000_000)
-    assert "needs 7.2 GB" in str(refused.value) and "3.0 GB free" in str(refused.value)
-    assert "task.capacity" in str(refused.value)
+        full_size(1_000_000)
+    assert "needs 7.6 GB on the disk of" in str(refused.value)
+    assert "has 3.0 GB free, and 0.01 GB of RAM" in str(refused.value)
+    assert "set task.capacity lower, or paths.runs to another disk" in str(refused.value)
+    room = usage._replace(free=10**18)
+    with pytest.raises(DataError, match=r"and 600\.00 GB of RAM, of which there are \d"):
+        full_size(100_000_000_000)
+    # Files of ours that are there already are no further ones.
+    room = usage._replace(free=0)
+    folder.mkdir(parents=True)
+    with open(folder / "frames-000000", "wb") as file:
+        file.truncate(7_700_000_000)
+    full_size(1_000_000)
 
 
 def test_a_million_transitions_take_7_gigabytes(tmp_path):

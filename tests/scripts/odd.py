@@ -80,9 +80,18 @@ class Raises(Odd):
 
 
 class Dies(Odd):
-    """As if the system had killed the process, for want of memory say."""
+    """As if the system had killed the process, for want of memory say; not before there is `after`.
+
+    A worker takes other workers' runs with it, which a test may not want in any order.
+    """
+
+    def __init__(self, params, lr, after=None, **others):
+        super().__init__(params, lr, **others)
+        self.after = after
 
     def odd(self):
+        while self.after is not None and not Path(self.after).exists():
+            time.sleep(0.05)
         os._exit(3)
 
 

@@ -269,11 +269,11 @@ def test_a_signal_stops_all_workers(asked, runs, study):
 
 
 def test_a_worker_that_dies_is_replaced(asked, runs, study, tmp_path):
-    def dying(once):
-        extra = {"+optim.once": str(tmp_path / "once")} if once else {}
-        return {"optim": "sgd", "optim._target_": "odd.Dies"} | extra
+    def dying(key):
+        return {"optim": "sgd", "optim._target_": "odd.Dies", key: str(tmp_path / "once")}
 
-    rows = {"Adam": {"optim": "adam"}, "Once": dying(True), "Always": dying(False)}
+    rows = {"Adam": {"optim": "adam"}, "Once": dying("+optim.once")}
+    rows["Always"] = dying("+optim.after")
     child = asked(*study(rows=rows, grid={"optim.lr": [0.01]}), "sweep.jobs_per_device=2")
     assert child.wait() == 1, child.output
     statuses = Counter(status_of(where) for where in folders(runs))

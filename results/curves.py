@@ -48,6 +48,44 @@ def drawn_curve(point: Point, wanted: Figure, statistic: Statistic) -> Band | No
     return replace(found, x=over.mean, low=found.mean, high=found.mean)
 
 
+def lines_of(result: Result, wanted: Figure) -> dict[str, dict[str, Band]]:
+    """Column → row → line, of a figure that is no heat map.
+
+    Where the figure is normalised, there is one column, the mean over those in which all rows of
+    the figure have a line. It has a value wherever each of them has one.
+    """
+    columns: dict[str, dict[str, Band]] = {column: {} for column in result.study.columns}
+    for row in result.rows:
+        point = row.best if row.row in wanted.rows else None
+        if point and (found := drawn_curve(point, wanted, result.study.statistic)):
+            columns[row.column][row.row] = found
+    if not wanted.normalised:
+        return columns
+    whole = [lines for lines in columns.values() if len(lines) == len(wanted.rows)]
+    scales = [scaled(lines) for lines in whole]
+    seeds = max((line.seeds for lines in whole for line in lines.values()), default=0)
+    means = {row: mean_line([s[row] for s in scales], seeds) for row in wanted.rows if whole}
+    return {f"mean of {len(whole)} columns": means}
+
+
+def scaled(lines: dict[str, Band]) -> dict[str, dict[Any, float]]:
+    """Row → x → the value there, on a scale from the least value of all rows to the greatest."""
+    known = {
+        row: {x: v for x, v in zip(line.x, line.mean, strict=True) if v is not None}
+        for row, line in lines.items()
+    }
+    values = [value for line in known.values() for value in line.values()]
+    least = min(values)
+    span = max(values) - least or 1.0  # of a constant, all is 0
+    return {row: {x: (v - least) / span for x, v in line.items()} for row, line in known.items()}
+
+
+def mean_line(columns: list[dict[Any, float]], seeds: int) -> Band:
+    x = sorted(set.intersection(*map(set, columns)))
+    mean: list[float | None] = [fmean(column[place] for column in columns) for place in x]
+    return Band(x, mean, mean, mean, seeds)
+
+
 def sensitivity(row: Row, key: str, metric: str, study: Study) -> Band | None:
     """The metric over one key of the grid, the others at their best for each of its values.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from results.analysis import Result, Row
-from results.curves import Band, HeatMap, colour_range, drawn_curve, heat_maps, sensitivity
+from results.curves import Band, HeatMap, colour_range, heat_maps, lines_of, sensitivity
 from results.files import replacing
 from results.metrics import METRICS
 from results.study import STATISTICS, Figure, Study, is_number
@@ -39,13 +39,9 @@ def draw(result: Result, folder: Path) -> list[Path]:
         if wanted.is_heat_map:
             written += plot_heat_maps(heat_maps(result, wanted), path, wanted, result)
             continue
-        panels: Panels = {column: {} for column in study.columns}
-        for row in result.rows:
-            point = row.best if row.row in wanted.rows else None
-            if point and (found := drawn_curve(point, wanted, study.statistic)):
-                panels[row.column][label(row)] = found
+        lines = lines_of(result, wanted)
         log_x = wanted.x != "step" and METRICS[wanted.x].log
-        written += plot(panels, path, wanted.title, result, wanted.x, wanted.metric, log_x=log_x)
+        written += plot(labelled(lines, result), path, wanted, result, log_x=log_x)
     for key in study.grid:
         metric = study.select.metric
         panels = {column: {} for column in study.columns}
@@ -53,8 +49,8 @@ def draw(result: Result, folder: Path) -> list[Path]:
             if found := sensitivity(row, key, metric, study):
                 panels[row.column][row.row] = found
         path = folder / f"{result.name}.{slug(key)}.png"
-        log_x = is_logarithmic(study.grid[key])
-        written += plot(panels, path, f"Sensitivity to {key}", result, key, metric, log_x=log_x)
+        wanted = Figure(f"Sensitivity to {key}", list(study.rows), metric, x=key)
+        written += plot(panels, path, wanted, result, log_x=is_logarithmic(study.grid[key]))
     return written
 
 
@@ -76,6 +72,15 @@ def spread_name(study: Study) -> str:
     return STATISTICS["mean" if study.statistic == "mean" else "mean_se"]
 
 
+def labelled(panels: Panels, result: Result) -> Panels:
+    """The lines by the names that a legend gives them, with the best values of a row's grid."""
+    names = {(row.column, row.row): label(row) for row in result.rows if row.best}
+    return {
+        column: {names.get((column, row), row): line for row, line in lines.items()}
+        for column, lines in panels.items()
+    }
+
+
 def label(row: Row) -> str:
     assert row.best is not None
     values = ", ".join(f"{short(key)} {number(v)}" for key, v in row.best.values.items())
@@ -91,16 +96,7 @@ def is_logarithmic(values: Sequence[Any]) -> bool:
     return all(is_number(v) and v > 0 for v in values) and max(values) > 10 * min(values)
 
 
-def plot(
-    panels: Panels,
-    path: Path,
-    heading: str,
-    result: Result,
-    x: str,
-    metric: str,
-    *,
-    log_x: bool,
-) -> list[Path]:
+def plot(panels: Panels, path: Path, wanted: Figure, result: Result, *, log_x: bool) -> list[Path]:
     """Draw one picture; nothing where there is nothing to draw."""
     panels = {column: bands for column, bands in panels.items() if bands}
     if not panels:
@@ -118,22 +114,23 @@ def plot(
         axes.set_visible(False)
     for axes, (column, bands) in zip(grid.flat, panels.items(), strict=False):
         draw_lines(axes, bands)
-        axes.set_xlabel(METRICS[x].label if x in METRICS else x)
-        axes.set_ylabel(METRICS[metric].label)
-        if METRICS[metric].log:
+        axes.set_xlabel(METRICS[wanted.x].label if wanted.x in METRICS else wanted.x)
+        axes.set_ylabel(wanted.label)
+        if wanted.log:
             axes.set_yscale("log")
         if log_x:
             axes.set_xscale("log")
         axes.grid(alpha=0.3)
-        if len(panels) > 1:
+        if len(panels) > 1 or wanted.normalised:
             axes.set_title(column, fontsize=9)
+        if len(panels) > 1:
             axes.legend(fontsize=6)
     if len(panels) == 1:
         figure.legend(loc="outside right upper", fontsize=8)
     lines = [band for bands in panels.values() for band in bands.values()]
-    of_what = averaged(result, metric, lines, over_steps=x not in result.study.grid)
+    of_what = averaged(result, wanted.metric, lines, over_steps=wanted.x not in result.study.grid)
     made = f"{result.study.name}, {result.made_with}, {of_what}"
-    figure.suptitle(f"{heading}\n{made}", fontsize=9)
+    figure.suptitle(f"{wanted.title}\n{made}", fontsize=9)
     return save(figure, path)
 
 

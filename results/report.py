@@ -164,13 +164,14 @@ def sensitivity_payload(row: Row, key: str, study: Study) -> dict[str, Any]:
 
 
 def figure_payloads(result: Result) -> list[dict[str, Any]]:
-    """Heat maps and paths: a study's figures that are no curves over the steps."""
+    """Heat maps and lines: a study's figures that are not each column's curves over the steps."""
     found = []
     for name, wanted in result.study.figures.items():
         if wanted.is_heat_map:
             shown = maps_payload(wanted, result)
-        elif wanted.x != "step":
+        elif wanted.x != "step" or wanted.normalised:
             shown = {"x": wanted.x, "lines": lines_payload(wanted, result)}
+            shown |= {"label": wanted.label, "log": wanted.log, "normalised": wanted.normalised}
         else:
             continue
         if shown.get("panels") or shown.get("lines"):
@@ -190,13 +191,11 @@ def maps_payload(wanted: Figure, result: Result) -> dict[str, Any]:
 
 
 def lines_payload(wanted: Figure, result: Result) -> list[dict[str, Any]]:
-    lines = []
-    for row in result.rows:
-        point = row.best if row.row in wanted.rows else None
-        if point and (path := curves.drawn_curve(point, wanted, result.study.statistic)):
-            where = {"row": row.row, "column": row.column}
-            lines.append(where | {"x": thin(path.x), "mean": thin(path.mean)})
-    return lines
+    return [
+        {"row": row, "column": column, "x": thin(line.x), "mean": thin(line.mean)}
+        for column, lines in curves.lines_of(result, wanted).items()
+        for row, line in lines.items()
+    ]
 
 
 def run_payload(record: Record) -> dict[str, Any]:

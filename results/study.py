@@ -50,6 +50,8 @@ class Figure:
         y: a key of the grid, where x is one.
         across: where x is "trial", the cells in a line.
         colour: of a heat map's cells, if not `metric`.
+        normalised: whether the columns are averaged, after the values of all rows in each of them
+            were scaled to run from 0 to 1.
     """
 
     title: str
@@ -59,6 +61,17 @@ class Figure:
     y: str | None = None
     across: int | None = None
     colour: str | None = None
+    normalised: bool = False
+
+    @property
+    def label(self) -> str:
+        """What stands on the axis of the metric."""
+        return METRICS[self.metric].label + (", 0 to 1 in each column" if self.normalised else "")
+
+    @property
+    def log(self) -> bool:
+        """Whether that axis is logarithmic."""
+        return METRICS[self.metric].log and not self.normalised
 
     @property
     def is_heat_map(self) -> bool:

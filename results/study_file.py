@@ -16,9 +16,10 @@
     statistic:   mean (± standard deviation), mean_se or median (± standard error)
     published:   tables in results/published/<paper>.yaml with the paper's numbers
     figures:     name → {title, rows, metric}: learning curves as in the paper's figures, over the
-                 steps, or with x: METRIC over another metric; with x: KEY and y: KEY of the grid a
-                 heat map; with x: trial one of a run's trials, `across` in a line, coloured by the
-                 metric `colour`
+                 steps, or with x: METRIC over another metric; with normalised: true the mean over
+                 columns, in each of which values are scaled to run from 0 to 1; with x: KEY and
+                 y: KEY of the grid a heat map; with x: trial one of a run's trials, `across` in a
+                 line, coloured by the metric `colour`
     profiles:    paper | short | smoke → settings, and where they are fewer: `seeds`, a `grid` with
                  some keys' values, `columns` as a list of labels
 
@@ -59,7 +60,7 @@ def load(name: str, folder: Path) -> Study:
     text["select"].setdefault("evaluations", 1)
     check_keys(f"study {name}: select", text["select"], Select.__dataclass_fields__)
     for key, figure in text["figures"].items():
-        optional = {"x": "step", "y": None, "across": None, "colour": None}
+        optional = {"x": "step", "y": None, "across": None, "colour": None, "normalised": False}
         text["figures"][key] = optional | mapping(f"study {name}: figure {key}", figure)
         check_keys(f"study {name}: figure {key}", text["figures"][key], Figure.__dataclass_fields__)
     text["select"] = Select(**text["select"])
@@ -109,6 +110,9 @@ def read(name: str, folder: Path) -> Settings:
 
 
 def check_figure(study: Study, where: str, figure: Figure) -> None:
+    check_one_of(f"{where}: normalised", figure.normalised, [True, False])
+    if figure.normalised and figure.is_heat_map:
+        raise StudyError(f"{where}: normalised: is for lines, not for a heat map")
     check_one_of(where, figure.metric, METRICS)
     if missing := set(figure.rows) - study.rows.keys():
         raise StudyError(f"{where} has no row {', '.join(sorted(missing))}")
@@ -198,9 +202,9 @@ def check_keys(where: str, found: Settings, wanted: Iterable[str]) -> None:
         raise StudyError(f"{where}: keys missing or unknown: {', '.join(sorted(wrong))}")
 
 
-def check_one_of(where: str, value: Any, allowed: Iterable[str]) -> None:
+def check_one_of(where: str, value: Any, allowed: Iterable[Any]) -> None:
     if value not in allowed:
-        raise StudyError(f"{where}: {value}: must be one of {', '.join(allowed)}")
+        raise StudyError(f"{where}: {value}: must be one of {', '.join(map(str, allowed))}")
 
 
 class Loader(yaml.SafeLoader):

@@ -1,4 +1,5 @@
-// A study's figures that are no curves over the steps: heat maps, as tables with coloured cells, and paths.
+// A study's figures that are not each column's curves over the steps: heat maps, as tables with coloured cells,
+// and lines over a metric or averaged over the columns.
 
 // Cividis, as in the pictures, from the least value to the greatest.
 const SHADES = ["#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838"];
@@ -61,11 +62,11 @@ function paths(figure, caption, rows) {
       class: "plot", role: "img", "data-column": column,
       "aria-label": `${figure.title}: ${lines.map((line) => line.row).join(", ")}`,
     });
-    const titled = columns.length > 1 ? [`${caption[0]} · ${column}`, caption[1]] : caption;
+    const titled = columns.length > 1 || figure.normalised ? [`${caption[0]} · ${column}`, caption[1]] : caption;
     redraws.push(() => draw(plot, lines.flatMap(({ row, x, mean }) =>
-      traces({ name: row, index: rows.indexOf(row), x, mean }, log(figure.metric))), {
-      caption: titled, xTitle: metricLabel(figure.x), yTitle: metricLabel(figure.metric),
-      log: log(figure.metric), x: log(figure.x) ? { type: "log" } : {}, hovermode: "closest",
+      traces({ name: row, index: rows.indexOf(row), x, mean }, figure.log)), {
+      caption: titled, xTitle: metricLabel(figure.x), yTitle: figure.label,
+      log: figure.log, x: log(figure.x) ? { type: "log" } : {}, hovermode: "closest",
     }));
     return [plot, h("p", { class: "row quiet" }, lines.map(({ row }) =>
       h("span", { class: "key" }, swatch(rows.indexOf(row)), row)))];

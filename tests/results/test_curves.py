@@ -6,13 +6,16 @@ from dataclasses import replace
 import pytest
 
 from results.curves import (
+    Band,
     band,
     colour_range,
     curve,
     drawn_curve,
     heat_maps,
+    lines_of,
     over_grid,
     over_trials,
+    scaled,
     sensitivity,
 )
 from results.study import Figure
@@ -126,6 +129,44 @@ def test_a_curve_over_the_steps_is_the_learning_curve(make_study, make_result):
     best = make_result(study, outcome).rows[0].best
     wanted = study.figures["fig"]
     assert drawn_curve(best, wanted, "mean_se") == curve(best, "train/loss", "mean_se")
+
+
+# -- averages over columns -------------------------------------------------------------------------
+
+AVERAGE = Figure("Mean", ["AMSGrad", "AdaMax"], "train/loss", normalised=True)
+GAMES = {column: {"task": "toy"} for column in ("Small", "Large", "Broken")}
+
+
+def by_game(cell):
+    """The second game counts in hundreds, and the rows take turns to have more."""
+    if cell.column == "Broken" and cell.row == "AdaMax":
+        return "diverged"
+    final = {"Small": {"AMSGrad": 1.0, "AdaMax": 2.0}, "Large": {"AMSGrad": 200.0, "AdaMax": 100.0}}
+    return {"train/loss": final.get(cell.column, {}).get(cell.row, 1e6)}
+
+
+def test_columns_are_averaged_on_a_scale_of_their_own(make_study, make_result):
+    study = make_study(columns=GAMES, grid={}, seeds=1)
+    ((name, lines),) = lines_of(make_result(study, by_game), AVERAGE).items()
+    assert name == "mean of 2 columns"  # a row is missing in the third
+    # Values are 4, 0.5 and 1 times the final ones: from 0.5 to 8, and from 50 to 800.
+    assert lines["AMSGrad"].x == lines["AdaMax"].x == [10, 20, 30]
+    small, large = [3.5 / 7.5, 0, 0.5 / 7.5], [1, 50 / 750, 150 / 750]
+    assert lines["AMSGrad"].mean == pytest.approx(
+        [(a + b) / 2 for a, b in zip(small, large, strict=True)]
+    )
+    assert lines["AdaMax"].mean[0] == pytest.approx((1 + 350 / 750) / 2)
+
+
+def test_there_is_no_average_of_nothing(make_study, make_result):
+    study = make_study(columns=GAMES, grid={}, seeds=1)
+    result = make_result(study, lambda cell: "failed")
+    assert lines_of(result, AVERAGE) == {"mean of 0 columns": {}}
+
+
+def test_lines_that_never_change_are_at_0():
+    line = Band([1, 2], [5.0, None], [5.0, None], [5.0, None], 1)
+    assert scaled({"Adam": line}) == {"Adam": {1: 0.0}}
 
 
 # -- heat maps -------------------------------------------------------------------------------------

@@ -102,16 +102,13 @@ def test_a_figure_shows_its_own_rows_only(make_study, make_result, tmp_path, mon
 
 def test_an_axis_of_a_path_is_that_of_its_metric(make_study, make_result, tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr(figures, "plot", lambda *a, **k: told.append((a[4:], k)) or [])
+    monkeypatch.setattr(figures, "plot", lambda *a, **k: told.append((a[2], k)) or [])
     paths = {
         "path": Figure(title="P", rows=["AdaMax"], metric="path/y", x="path/x"),
         "loss": Figure(title="L", rows=["AdaMax"], metric="test/accuracy", x="train/loss"),
     }
     draw(make_result(make_study(figures=paths), outcome), tmp_path)
-    assert told[:2] == [
-        (("path/x", "path/y"), {"log_x": False}),
-        (("train/loss", "test/accuracy"), {"log_x": True}),
-    ]
+    assert told[:2] == [(paths["path"], {"log_x": False}), (paths["loss"], {"log_x": True})]
 
 
 def lines_of(seeds):

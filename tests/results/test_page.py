@@ -116,6 +116,7 @@ def study_figures() -> list[dict[str, Any]]:
         for i, row in enumerate(METHODS[1:])
     ]
     path = {"x": "test/accuracy", "metric": "train/loss", "lines": lines}
+    path |= {"label": "training loss", "log": True, "normalised": False}
     return [over_grid, counted, {"name": "path", "title": "Figure 1"} | path]
 
 

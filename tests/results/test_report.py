@@ -201,5 +201,6 @@ def test_heat_maps_and_paths_are_on_the_page_and_curves_among_the_others(make_st
     assert json.loads(json.dumps(shown, allow_nan=False)) == shown
     [line] = path["lines"]
     assert (line["row"], line["column"], path["x"]) == ("AMSGrad", "FC-2", "train/loss")
+    assert (path["label"], path["log"], path["normalised"]) == ("test accuracy", False, False)
     assert line["x"] == pytest.approx([0.8, 0.1, 0.2])
     assert line["mean"] == pytest.approx([3.6, 0.45, 0.9])

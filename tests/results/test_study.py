@@ -146,6 +146,13 @@ def test_a_figure_is_over_the_steps_unless_it_says_over_what(loaded):
     assert loaded(setter("figures", "fig", "x", value="path/x")).figures["fig"].x == "path/x"
 
 
+def test_the_axis_of_an_average_says_so(loaded):
+    plain = loaded().figures["fig"]
+    normalised = loaded(setter("figures", "fig", "normalised", value=True)).figures["fig"]
+    assert (plain.label, plain.log) == ("training loss", True)
+    assert (normalised.label, normalised.log) == ("training loss, 0 to 1 in each column", False)
+
+
 @pytest.mark.parametrize(
     "value",
     [3e-5, 1e-10, 0.1, 1e22, 1, 0, -2, True, False, None, [0.9, 0.999], [1, None, [2, 3]], "adam"],
@@ -421,6 +428,8 @@ def test_a_heat_map_is_over_two_keys_or_over_trials(loaded):
         ({"across": 3}, "figure fig: x, with across,: step: must be one of trial"),
         ({"x": "trial"}, "figure fig: x: trial: must be one of step"),
         ({"x": "trial", "across": 0}, "across: 0: must be a whole number above 0"),
+        ({"normalised": "yes"}, "figure fig: normalised: yes: must be one of True, False"),
+        ({"x": "trial", "across": 3, "normalised": True}, "normalised: is for lines, not for a"),
         ({"colour": "test/loss"}, "colour: test/loss: needs x: trial and across"),
         ({"x": "trial", "across": 3, "colour": "red"}, "colour: red: must be one of"),
     ],

@@ -148,14 +148,19 @@ class Agent(Task):
     @functools.cached_property
     def replay(self) -> Replay:
         """The memory, which lies in the run's folder where there is one."""
-        return Replay(
-            capacity=self.capacity,
-            environments=self.environments,
-            n_step=self.n_step,
-            gamma=self.gamma,
-            shape=(self.side, self.side),
-            folder=self.checkpoint_folder,
-        )
+        return Replay(**self.replay_settings)
+
+    @property
+    def replay_settings(self) -> dict[str, Any]:
+        """What every kind of memory is made from."""
+        return {
+            "capacity": self.capacity,
+            "environments": self.environments,
+            "n_step": self.n_step,
+            "gamma": self.gamma,
+            "shape": (self.side, self.side),
+            "folder": self.checkpoint_folder,
+        }
 
     def act(self) -> None:
         """Take a step in every game, and remember it."""

@@ -36,10 +36,8 @@ class Step(NamedTuple):
 class Game:
     """One emulator, which begins anew after each game.
 
-    Why not ale_py's AtariVectorEnv, whose emulators' states cannot be saved, as an exact resume
-    needs: eight games of it took 0.85 (Breakout) and 1.05 (Pong) times as many steps a second of
-    CPU time as eight of these by turns (one thread each; medians of 9 rounds of 400 steps, ale_py
-    0.12.1).
+    It is not ale_py's AtariVectorEnv, whose emulators' states cannot be saved, as an exact resume
+    needs (ale_py 0.12.1).
 
     No sticky actions, and the actions that the game uses. A frame is the maximum of the last two
     screens, of which the emulator flickers, in grey and reduced to a square. Departures from Mnih

@@ -72,12 +72,7 @@ class AtariRainbow(AtariDqn):
         return PrioritisedReplay(
             replace=self.replace,
             seed=derive(self.seed, "replacement"),
-            capacity=self.capacity,
-            environments=self.environments,
-            n_step=self.n_step,
-            gamma=self.gamma,
-            shape=(self.side, self.side),
-            folder=self.checkpoint_folder,
+            **self.replay_settings,
         )
 
     # -- acting ------------------------------------------------------------------------------------

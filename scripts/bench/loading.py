@@ -1,7 +1,7 @@
 """Images as many programs load them: one by one, transformed by torchvision, in a DataLoader."""
 
 from collections.abc import Callable, Iterator
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,17 +25,13 @@ class OneByOne(Dataset[tuple[Tensor, int]]):
     Args:
         images: bytes (count, height, width), or with a dimension of channels after these.
         labels: (count,).
-        make_transform: makes what is done to each image, in the process that does it.
+        transform: what is done to each image.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, make_transform: Callable[[], Transform]):
+    def __init__(self, images: Tensor, labels: Tensor, transform: Transform):
         self.images: np.ndarray[Any, Any] = images.cpu().numpy()
         self.labels: list[int] = labels.tolist()
-        self.make_transform = make_transform
-
-    @cached_property
-    def transform(self) -> Transform:
-        return self.make_transform()
+        self.transform = transform
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -57,8 +53,6 @@ def loader(task: Cifar | Mnist, config: dict[str, Any]) -> DataLoader[tuple[Tens
         task.batch_size,
         shuffle=True,
         num_workers=WORKERS,
-        # A fork of a process with threads may wait forever for a lock that one of them held.
-        multiprocessing_context="forkserver",
         persistent_workers=True,
         drop_last=True,  # as the task does
         pin_memory=task.device.type == "cuda",
@@ -66,13 +60,9 @@ def loader(task: Cifar | Mnist, config: dict[str, Any]) -> DataLoader[tuple[Tens
 
 
 def cifar(task: Cifar, config: dict[str, Any]) -> OneByOne:
-    return OneByOne(*task.images["train"], partial(augment, config))
-
-
-def augment(config: dict[str, Any]) -> Transform:
     """Random crops and mirror images, normalised: the augmentation that most scripts have."""
     make = torchvision().transforms
-    return make.Compose(
+    transform = make.Compose(
         [
             make.RandomCrop(32, padding=config["crop_padding"]),
             make.RandomHorizontalFlip(),
@@ -80,18 +70,15 @@ def augment(config: dict[str, Any]) -> Transform:
             make.Normalize(config["mean"], config["std"]),
         ]
     )
+    return OneByOne(*task.images["train"], transform)
 
 
 def digits(task: Mnist) -> OneByOne:
-    images, labels = task.images["train"]
-    mean = task.mean_image.cpu().view(28, 28)
-    return OneByOne(images.view(-1, 28, 28), labels, partial(centre, mean))
-
-
-def centre(mean: Tensor) -> Transform:
     """Digits less the mean image."""
-    make = torchvision().transforms
-    return make.Compose([make.ToTensor(), partial(less_the_mean, mean=mean)])
+    images, labels = task.images["train"]
+    less_mean = partial(less_the_mean, mean=task.mean_image.cpu().view(28, 28))
+    transform = torchvision().transforms.Compose([torchvision().transforms.ToTensor(), less_mean])
+    return OneByOne(images.view(-1, 28, 28), labels, transform)
 
 
 def less_the_mean(image: Tensor, mean: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 import copy
 import logging
+import multiprocessing.util
 import os
 import shutil
 import signal
@@ -32,6 +33,8 @@ def leave_no_trace(monkeypatch, tmp_path):
     handlers, level, propagate = log.handlers[:], log.level, log.propagate
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setattr(interrupt, "_received", None)
+    # It keeps the first folder that it was given, and names sockets there, of 107 letters at most.
+    multiprocessing.util.get_temp_dir()
     # The locks of devices lie in the folder for temporary files: tests wait for nobody else's.
     scratch = tmp_path / "tmp"
     scratch.mkdir()

@@ -51,12 +51,15 @@ class DQN(nn.Sequential):
 
 
 def brightness(frames: Tensor) -> Tensor:
-    """Bytes → numbers from 0 to 1, in the memory format that convolutions are fastest on."""
-    return frames.contiguous(memory_format=torch.channels_last) / 255
+    """Bytes → numbers from 0 to 1, in the order in memory of the convolutions of `trunk`."""
+    return frames.to(torch.float32, memory_format=torch.channels_last, copy=True).div_(255)
 
 
 def trunk(padding: str, side: int, channels: Sequence[int]) -> tuple[list[nn.Module], int]:
-    """The convolutions with their ReLUs, flattened, and how many features they give."""
+    """The convolutions with their ReLUs, flattened, and how many features they give.
+
+    They are in channels_last, which is faster on CPUs: `python -m scripts.bench atari`.
+    """
     if padding not in PADDINGS:
         raise ValueError(f"padding={padding}: must be one of {', '.join(PADDINGS)}")
     if len(channels) != len(KERNELS):
@@ -66,7 +69,8 @@ def trunk(padding: str, side: int, channels: Sequence[int]) -> tuple[list[nn.Mod
     for outputs, kernel, stride, pad in zip(
         channels, KERNELS, STRIDES, PADDINGS[padding], strict=True
     ):
-        layers += [nn.Conv2d(inputs, outputs, kernel, stride, pad), nn.ReLU()]
+        convolution = nn.Conv2d(inputs, outputs, kernel, stride, pad)
+        layers += [convolution.to(memory_format=torch.channels_last), nn.ReLU()]
         inputs, side = outputs, (side + 2 * pad - kernel) // stride + 1
     if side < 1:
         raise ValueError(f"side={given}: frames are too small for the three convolutions")

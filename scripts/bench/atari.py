@@ -16,7 +16,7 @@ from results.loggers import Loggers, RunInfo
 from results.run import Run
 from scripts.bench.loop import ENDLESS, loop_steps
 from scripts.bench.race import ratio, wait_for
-from scripts.config import compose
+from scripts.config import compose, make_optimizer
 from scripts.session import Session
 
 STEPS = 50  # of the optimizer, in a round
@@ -87,16 +87,13 @@ def draw_seconds(task: Any) -> float:
 def plain_steps(session: Session) -> Iterator[None]:
     """Optimizer steps on one game in gymnasium's wrappers, from a memory of stacked frames.
 
-    Network, optimizer, batch size and loss are those of the session, whose games stand still. Only
-    the frames reach the network in PyTorch's default layout, as they do there.
+    Network, optimizer, batch size and loss are as in the session, whose games stand still. Only the
+    order in memory of frames and convolutions is PyTorch's default, as it is there.
     """
-    task, model, optimizer, device = (
-        session.task,
-        session.task.model,
-        session.optimizer,
-        session.device,
-    )
+    task, device = session.task, session.device
+    model = copy.deepcopy(task.model).to(memory_format=torch.contiguous_format)
     target = copy.deepcopy(model)
+    optimizer = make_optimizer(session.config, list(model.parameters()))
 
     def values(network: DQN, states: torch.Tensor) -> torch.Tensor:
         return torch.nn.Sequential.forward(network, states / 255)

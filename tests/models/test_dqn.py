@@ -19,9 +19,22 @@ def test_sizes():
 def test_bytes_are_seen_as_fractions(padding, side):
     model = DQN(3, padding, side, channels=(2, 3, 4), hidden=5)
     frames = torch.randint(0, 256, (2, 4, side, side), dtype=torch.uint8)
+    before = frames.clone()
     values = model(frames)
     assert values.shape == (2, 3)
+    assert torch.equal(frames, before)
     torch.testing.assert_close(values, torch.nn.Sequential.forward(model, frames / 255))
+
+
+def test_frames_and_convolutions_are_in_channels_last_order():
+    model, seen = DQN(4), []
+    for layer in list(model)[:6]:
+        layer.register_forward_hook(lambda _, given, out: seen.extend([*given, out]))
+    model(torch.zeros(2, 4, 84, 84, dtype=torch.uint8))
+    weights = [p for p in model.parameters() if p.ndim == 4]
+    assert len(seen) == 12 and len(weights) == 3
+    for tensor in seen + weights:
+        assert tensor.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_an_unknown_padding():

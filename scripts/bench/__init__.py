@@ -24,7 +24,8 @@ train the training loop's step beside a bare one on a batch that stays on the de
       and tokens trained on in a second beside transformers' Trainer, with the sample data; takes
       minutes, and writes results/bench/train.<device>.md
 atari optimizer steps and environment steps a second of atari_dqn, with one game and with eight,
-      beside a loop in the structure of CleanRL's dqn_atari, and the time to draw a batch
+      beside a loop in the structure of CleanRL's dqn_atari, and what a replay memory of a million
+      transitions takes (7 GB of disk); takes minutes, and writes results/bench/atari.<device>.md
 
 Examples:
   python -m scripts.bench loop

@@ -1,9 +1,11 @@
 """The training loop of DQN beside a loop in the structure of CleanRL's dqn_atari."""
 
 import copy
+import os
 import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -12,9 +14,13 @@ import torch
 import torch.nn.functional as F
 
 from models import DQN
+from results.environment import environment, version
+from results.files import write_text
 from results.loggers import Loggers, RunInfo
 from results.run import Run
+from scripts.bench import replay
 from scripts.bench.loop import ENDLESS, loop_steps
+from scripts.bench.page import header, markdown, page_path, show
 from scripts.bench.race import ratio, wait_for
 from scripts.config import compose, make_optimizer
 from scripts.session import Session
@@ -23,24 +29,57 @@ STEPS = 50  # of the optimizer, in a round
 EPSILON = 0.1
 MEMORY = 20_000  # transitions; that of theirs takes 28 kB for each
 STARTS = 1_000
-DRAWS = 500
+GAMES = (1, 8)
 
 GAME = "breakout"
 TASK = ["task=atari_dqn", f"task.game={GAME}", f"task.capacity={MEMORY}"]
 TASK += [f"task.learning_starts={STARTS}", f"task.final_epsilon={EPSILON}", "task.epsilon_steps=1"]
 
+NOTES = """\
+## The training loop
+
+Optimizer steps a second, and in brackets environment steps, of `scripts.train` on atari_dqn, and of
+a loop in the structure of CleanRL's dqn_atari: one game in gymnasium's wrappers and a memory of
+stacked frames. Game, network, optimizer, batch size and loss are equal; only convolutions and
+frames are in PyTorch's default order in memory there. By turns; medians, and in brackets the
+quartiles of the ratios of one round. Target: a ratio of at least 1.5.
+"""
+
 
 def report(device: torch.device, rounds: int) -> None:
-    """Print the rates of both loops with one game and with eight, and the time of a draw."""
-    print(f"{device}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}")
-    for environments in (1, 8):
-        print(race_loops(environments, device, rounds))
+    """Measure, print the tables, and write them into results/bench."""
+    about = environment(device)
+    busy = f"{os.getloadavg()[0]:.1f} processes on {about['cores']} cores at the start"
+    more = {"load": busy, "ale-py": version("ale-py"), "gymnasium": version("gymnasium")}
+    parts = [header("Atari", "atari", about, rounds, more)]
+    for measure in (lambda: loops(device, rounds), replay.report):
+        parts.append(measure())
+        print(parts[-1], flush=True)
+    path = page_path(Path("results/bench"), "atari", about)
+    write_text(path, "\n".join(parts))
+    print(f"Tables: {path}")
 
 
-def race_loops(environments: int, device: torch.device, rounds: int) -> str:
-    """The rates of both loops, by turns, and the time to draw a batch of ours, as sentences."""
+def loops(device: torch.device, rounds: int) -> str:
+    """The rates of both loops, with one game and with several in ours."""
+    rows = []
+    for games in GAMES:
+        ours, theirs, every = race_loops(games, device, rounds)
+        rates = [1 / median(seconds) for seconds in (ours, theirs)]
+        rows.append([str(games), str(STEPS)])
+        rows[-1] += [f"{rate:.1f} ({every * rate:.0f})" for rate in rates]
+        # As many steps in a shorter time: the inverse ratio of the seconds.
+        rows[-1].append(show(ratio(theirs, ours)))
+    titles = ["games", "steps in a round", "loop", "CleanRL's structure", "loop ÷ CleanRL's"]
+    return f"{NOTES}\n{markdown(titles, rows)}"
+
+
+def race_loops(
+    games: int, device: torch.device, rounds: int
+) -> tuple[list[float], list[float], int]:
+    """Seconds of an optimizer step in our loop and in theirs, and environment steps for each."""
     with tempfile.TemporaryDirectory() as folder:
-        overrides = [*TASK, f"task.environments={environments}", *ENDLESS, f"paths.runs={folder}"]
+        overrides = [*TASK, f"task.environments={games}", *ENDLESS, f"paths.runs={folder}"]
         config = compose(overrides)
         ours, other = Session(config, device), Session(config, device)
         theirs = plain_steps(other)
@@ -51,17 +90,7 @@ def race_loops(environments: int, device: torch.device, rounds: int) -> str:
             (loop_steps(ours, STEPS, run, loggers) / STEPS, take(theirs, device) / STEPS)
             for _ in range(rounds + 1)
         ][1:]
-        draws = draw_seconds(ours.task)
-    spread = ratio([seconds for _, seconds in pairs], [seconds for seconds, _ in pairs])
-    every = ours.task.train_every
-    rates = [1 / median(seconds) for seconds in zip(*pairs, strict=True)]
-    return (
-        f"{environments} game(s): {rates[0]:.1f} optimizer steps and {rates[0] * every:.0f} "
-        f"environment steps a second; CleanRL's structure {rates[1]:.1f} and "
-        f"{rates[1] * every:.0f}; {spread.middle:.2f} times as many (quartiles {spread.low:.2f} "
-        f"to {spread.high:.2f}, {rounds} rounds of {STEPS} steps); a batch is drawn in "
-        f"{draws * 1e3:.2f} ms"
-    )
+    return [own for own, _ in pairs], [other for _, other in pairs], ours.task.train_every
 
 
 def take(steps: Iterator[None], device: torch.device) -> float:
@@ -72,16 +101,6 @@ def take(steps: Iterator[None], device: torch.device) -> float:
         next(steps)
     wait_for(device)
     return time.perf_counter() - began
-
-
-def draw_seconds(task: Any) -> float:
-    """Seconds to put a batch together, the median."""
-    random, times = np.random.default_rng(0), []
-    for _ in range(DRAWS):
-        began = time.perf_counter()
-        task.replay.transitions(task.replay.draw(random, task.batch_size))
-        times.append(time.perf_counter() - began)
-    return median(times)
 
 
 def plain_steps(session: Session) -> Iterator[None]:

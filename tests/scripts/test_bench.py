@@ -82,16 +82,47 @@ def test_atari_needs_the_games(capsys, monkeypatch):
     assert done.code == 2 and "pip install 'adamily[atari]'" in done.err
 
 
-def test_atari_names_the_rates_of_both_loops(capsys, monkeypatch):
+@pytest.fixture
+def small_atari(monkeypatch, tmp_path):
+    """Rounds and memories that take a moment."""
     pytest.importorskip("ale_py")
-    from scripts.bench import atari
+    from scripts.bench import atari, replay
 
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(atari, "STEPS", 2)
     monkeypatch.setattr(atari, "MEMORY", 1200)
+    monkeypatch.setattr(replay, "CAPACITY", 800)
+    monkeypatch.setattr(replay, "ADDED", 80)
+    return replay
+
+
+def test_atari_writes_the_rates_of_both_loops_and_the_times_of_a_memory(
+    capsys, small_atari, tmp_path
+):
     done = run_here(capsys, "bench", "atari", "device=cpu", "rounds=2")
     assert done.code == 0, done
+    (page,) = (tmp_path / "results/bench").glob("atari.*.md")
+    text = page.read_text()
+    assert "python -m scripts.bench atari device=cpu rounds=2" in text
+    rate, spread = r"\d+\.\d \(\d+\)", r"\d+\.\d\d \(\d+\.\d\d to \d+\.\d\d\)"
     for games in (1, 8):
-        assert re.search(rf"{games} game\(s\): \d.* drawn in \d+\.\d\d ms", done.out)
+        assert re.search(rf"\| {games} +\| 2 +\| {rate} +\| {rate} +\| {spread} +\|", text)
+    for what in ("a batch, uniform", "priorities drawn and set", "a batch of Rainbow"):
+        assert re.search(rf"\| {what} +\| \d+\.\d\d ms +\|", text)
+    for what in ("all frames new", "no frame new", "80 frames new"):
+        assert re.search(rf"\| save, {what} +\| \d+\.\d\d s +\|", text)
+    assert "A full memory of 800 transitions" in text
+    for table in text.split("## ")[1:]:
+        assert table in done.out
+
+
+def test_a_disk_that_is_too_small_for_the_memory(capsys, small_atari, tmp_path, monkeypatch):
+    monkeypatch.setattr(small_atari, "CAPACITY", 10**12)
+    done = run_here(capsys, "bench", "atari", "device=cpu", "rounds=2")
+    assert done.code == 0, done
+    assert "Not measured: the replay memory needs 7" in done.out
+    (page,) = (tmp_path / "results/bench").glob("atari.*.md")
+    assert "loop ÷ CleanRL's" in page.read_text()
 
 
 # -- steps -----------------------------------------------------------------------------------------

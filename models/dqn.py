@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 STACK = 4  # frames that the network sees
 SIDE = 84  # of a frame, in pixels: Mnih et al. (2015), methods
@@ -69,9 +70,10 @@ def trunk(padding: str, side: int, channels: Sequence[int]) -> tuple[list[nn.Mod
     for outputs, kernel, stride, pad in zip(
         channels, KERNELS, STRIDES, PADDINGS[padding], strict=True
     ):
-        convolution = nn.Conv2d(inputs, outputs, kernel, stride, pad)
-        layers += [convolution.to(memory_format=torch.channels_last), nn.ReLU()]
+        layers += [nn.Conv2d(inputs, outputs, kernel, stride, pad), nn.ReLU()]
         inputs, side = outputs, (side + 2 * pad - kernel) // stride + 1
     if side < 1:
         raise ValueError(f"side={given}: frames are too small for the three convolutions")
+    for layer in layers:
+        convert_conv2d_weight_memory_format(layer, torch.channels_last)
     return [*layers, nn.Flatten()], inputs * side * side

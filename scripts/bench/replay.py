@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from tasks.atari.replay import ENDED, GOES_ON, Replay
 from tasks.sources import DataError
 
 CAPACITY = 1_000_000
-GAMES = 8
 EPISODE = 500  # steps
 BATCH = 32
 DRAWS = 500
@@ -37,9 +35,9 @@ def notes() -> str:
     return f"""\
 ## The replay memory
 
-A full memory of {CAPACITY:,} transitions of {GAMES} games, with frames of 84×84 pixels in files, of
+A full memory of {CAPACITY:,} transitions of one game, with frames of 84×84 pixels in files, of
 which the system keeps in RAM what has room there. Medians of {DRAWS} batches of {BATCH}. Priorities
-are drawn from and set in the tree alone; a batch of Rainbow is both, with importance weights and
+are drawn from and set in the tree alone; a prioritised batch is both, with importance weights and
 transitions. A save is a checkpoint of the memory and nothing else, written through to the disk.
 Targets: a uniform batch in 0.3 ms, priorities in 0.5 ms, saves in seconds, frames in 7.5 GB.
 """
@@ -52,13 +50,13 @@ def measure(folder: Path) -> list[list[str]]:
         replace="oldest",
         seed=0,
         capacity=CAPACITY,
-        environments=GAMES,
-        n_step=3,
+        environments=1,
+        n_step=1,
         gamma=0.99,
         shape=(84, 84),
         folder=frames,
     )
-    add(memory, CAPACITY + GAMES * EPISODE)
+    add(memory, CAPACITY + EPISODE)
     first = save(memory, folder)
     again = save(memory, folder)
     add(memory, ADDED)
@@ -71,7 +69,7 @@ def measure(folder: Path) -> list[list[str]]:
     def priorities() -> None:
         memory.prioritise(memory.draw(random, BATCH), random.random(BATCH))
 
-    def rainbow() -> None:
+    def prioritised() -> None:
         slots = memory.draw(random, BATCH)
         memory.weights(slots, beta=0.5)
         memory.transitions(slots)
@@ -81,7 +79,7 @@ def measure(folder: Path) -> list[list[str]]:
     return [
         ["a batch, uniform", milliseconds(uniform)],
         ["priorities drawn and set", milliseconds(priorities)],
-        ["a batch of Rainbow", milliseconds(rainbow)],
+        ["a batch, prioritised", milliseconds(prioritised)],
         ["save, all frames new", f"{first:.2f} s"],
         ["save, no frame new", f"{again:.2f} s"],
         [f"save, {ADDED:,} frames new", f"{later:.2f} s"],
@@ -89,17 +87,16 @@ def measure(folder: Path) -> list[list[str]]:
     ]
 
 
-def add(memory: Any, transitions: int) -> None:
-    """Add so many, of noise; the games' episodes end at different times."""
-    random = np.random.default_rng(0)
-    frames = random.integers(0, 256, (64, GAMES, *memory.shape), dtype=np.uint8)
-    zeros, games = np.zeros(GAMES), np.arange(GAMES)
-    for row in range(transitions // GAMES):
-        ends = np.where((row + 7 * games) % EPISODE == 0, ENDED, GOES_ON)
-        memory.add(frames[row % len(frames)], zeros, zeros, ends)
+def add(memory: PrioritisedReplay, transitions: int) -> None:
+    """Add so many, of noise, in episodes of one length."""
+    frames = np.random.default_rng(0).integers(0, 256, (64, 1, *memory.shape), dtype=np.uint8)
+    nothing = np.zeros(1)
+    for row in range(transitions):
+        ends = np.array([GOES_ON if row % EPISODE else ENDED])
+        memory.add(frames[row % len(frames)], nothing, nothing, ends)
 
 
-def save(memory: Any, folder: Path) -> float:
+def save(memory: PrioritisedReplay, folder: Path) -> float:
     """Seconds for a checkpoint."""
     began = time.perf_counter()
     checkpoint.save(folder, memory.state_dict())

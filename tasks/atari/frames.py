@@ -49,13 +49,12 @@ class Frames:
         self.written += 1
 
     def read(self, first: int, column: int, out: np.ndarray) -> None:
-        """Copy the entries `column` of len(out) rows, from row `first` on."""
-        done = 0
-        while done < len(out):
-            number, place = divmod(first + done, self.rows_per_file)
-            here = self._files[number][place : place + len(out) - done, column]
-            out[done : done + len(here)] = here
-            done += len(here)
+        """Copy the entries `column` of len(out) rows, from row `first` on, which are all there."""
+        number, place = divmod(first, self.rows_per_file)
+        here = self._files[number][place : place + len(out), column]
+        out[: len(here)] = here
+        if len(here) < len(out):
+            self.read(first + len(here), column, out[len(here) :])
 
     def flush(self) -> None:
         """Make all rows survive a loss of power."""

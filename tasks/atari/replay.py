@@ -83,7 +83,7 @@ class Replay:
         self.environments = environments
         self.rows = capacity // environments
         self.n_step = n_step
-        self.gamma = gamma
+        self.discounts = (gamma ** np.arange(n_step + 1)).astype(np.float32)
         self.shape = shape
         self._temporary = tempfile.TemporaryDirectory() if folder is None else None
         place = folder if self._temporary is None else Path(self._temporary.name)
@@ -155,27 +155,25 @@ class Replay:
 
     def cut_off(self, slots: np.ndarray) -> np.ndarray:
         """Whether each slot's episode is cut off within its n steps."""
-        ends = self._following(self._ends, slots)
+        ends = self._ends[self._following(slots)]
         first = ends[np.arange(len(slots)), (ends != GOES_ON).argmax(1)]
         return first == CUT_OFF
 
     def transitions(self, slots: np.ndarray) -> Transitions:
         """The transitions of slots that can be drawn."""
-        goes_on = self._following(self._ends, slots) == GOES_ON
-        # A reward counts where the episode has gone on until then.
-        counts = np.logical_and.accumulate(goes_on, axis=1)
-        weights = self.gamma ** np.arange(self.n_step, dtype=np.float32)
-        weights = np.where(np.roll(counts, 1, axis=1) | (np.arange(self.n_step) == 0), weights, 0)
-        returns = (weights * self._following(self._rewards, slots)).sum(1, dtype=np.float32)
-        discounts = np.where(counts[:, -1], np.float32(self.gamma**self.n_step), np.float32(0))
-        actions = self._following(self._actions, slots)[:, 0]
+        steps = self._following(slots)
+        # Whether the episode has gone on from the first step to before each of the n, and behind.
+        goes_on = np.ones((len(slots), self.n_step + 1), bool)
+        np.logical_and.accumulate(self._ends[steps] == GOES_ON, axis=1, out=goes_on[:, 1:])
+        weights = self.discounts * goes_on
+        returns = (weights[:, :-1] * self._rewards[steps]).sum(1)
         frames = torch.from_numpy(self._frames_around(slots))
         return Transitions(
             frames[:, :STACK],
-            torch.from_numpy(actions.astype(np.int64)),
+            torch.from_numpy(self._actions[steps][:, 0].astype(np.int64)),
             torch.from_numpy(returns),
             frames[:, self.n_step :],
-            torch.from_numpy(discounts),
+            torch.from_numpy(weights[:, -1].copy()),
         )
 
     def _frames_around(self, slots: np.ndarray) -> np.ndarray:
@@ -195,11 +193,10 @@ class Replay:
             self._frames.read(row - STACK + 1 + skip, column, around[skip:])
         return out
 
-    def _following(self, values: np.ndarray, slots: np.ndarray) -> np.ndarray:
-        """The values (slots, n) of each slot's n steps."""
-        rows, columns = np.divmod(slots, self.environments)
-        steps = rows[:, None] + np.arange(self.n_step)
-        return values[steps % self.rows, columns[:, None]]
+    def _following(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where each slot's n steps lie: rows in memory (slots, n) and environments (slots, 1)."""
+        rows, columns = np.divmod(slots[:, None], self.environments)
+        return (rows + np.arange(self.n_step)) % self.rows, columns
 
     # -- saving ------------------------------------------------------------------------------------
 

@@ -107,7 +107,7 @@ def test_atari_writes_the_rates_of_both_loops_and_the_times_of_a_memory(
     rate, spread = r"\d+\.\d \(\d+\)", r"\d+\.\d\d \(\d+\.\d\d to \d+\.\d\d\)"
     for games in (1, 8):
         assert re.search(rf"\| {games} +\| 2 +\| {rate} +\| {rate} +\| {spread} +\|", text)
-    for what in ("a batch, uniform", "priorities drawn and set", "a batch of Rainbow"):
+    for what in ("a batch, uniform", "priorities drawn and set", "a batch, prioritised"):
         assert re.search(rf"\| {what} +\| \d+\.\d\d ms +\|", text)
     for what in ("all frames new", "no frame new", "80 frames new"):
         assert re.search(rf"\| save, {what} +\| \d+\.\d\d s +\|", text)

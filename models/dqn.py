@@ -29,8 +29,8 @@ class DQN(nn.Sequential):
         hidden: units of the first linear layer.
 
     Raises:
-        ValueError: an unknown padding, not three channels, or frames that are too small for the
-            convolutions.
+        ValueError: an unknown padding, not three channels, none of something, or frames that are
+            too small for the convolutions.
     """
 
     def __init__(
@@ -41,6 +41,8 @@ class DQN(nn.Sequential):
         channels: Sequence[int] = (32, 64, 64),
         hidden: int = 512,
     ):
+        if hidden < 1:
+            raise ValueError(f"hidden={hidden}: must be 1 or more")
         convolutions, features = trunk(padding, side, channels)
         super().__init__(
             *convolutions, nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, actions)
@@ -63,8 +65,8 @@ def trunk(padding: str, side: int, channels: Sequence[int]) -> tuple[list[nn.Mod
     """
     if padding not in PADDINGS:
         raise ValueError(f"padding={padding}: must be one of {', '.join(PADDINGS)}")
-    if len(channels) != len(KERNELS):
-        raise ValueError(f"channels={list(channels)}: must be {len(KERNELS)} numbers")
+    if len(channels) != len(KERNELS) or min(channels) < 1:
+        raise ValueError(f"channels={list(channels)}: must be {len(KERNELS)} numbers above 0")
     layers: list[nn.Module] = []
     inputs, given = STACK, side
     for outputs, kernel, stride, pad in zip(

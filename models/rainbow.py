@@ -72,8 +72,8 @@ class Rainbow(nn.Module):
         hidden: units of a stream's hidden layer.
 
     Raises:
-        ValueError: an unknown padding, not three channels, frames that are too small for the
-            convolutions, or fewer than two atoms.
+        ValueError: an unknown padding, not three channels, none of something, frames that are too
+            small for the convolutions, fewer than two atoms, or a negative sigma.
     """
 
     def __init__(
@@ -89,8 +89,9 @@ class Rainbow(nn.Module):
         hidden: int = 512,
     ):
         super().__init__()
-        if atoms < 2:
-            raise ValueError(f"atoms={atoms}: must be 2 or more")
+        for name, value, least in (("atoms", atoms, 2), ("hidden", hidden, 1), ("sigma", sigma, 0)):
+            if value < least:
+                raise ValueError(f"{name}={value}: must be {least} or more")
         self.atoms = atoms
         convolutions, features = trunk(padding, side, channels)
         self.features = nn.Sequential(*convolutions)

@@ -1,4 +1,7 @@
-"""Returns as distributions over fixed atoms: C51, by Bellemare et al. (2017)."""
+"""Returns as distributions over fixed atoms: C51, by Bellemare et al. (2017).
+
+Sums over atoms are no matrix products, which autocast would round to 16 bits.
+"""
 
 import torch
 from torch import Tensor
@@ -6,7 +9,7 @@ from torch import Tensor
 
 def values(log_probabilities: Tensor, support: Tensor) -> Tensor:
     """Expected returns: (…, atoms) → (…)."""
-    return log_probabilities.exp() @ support
+    return (log_probabilities.exp() * support).sum(-1)
 
 
 def project(probabilities: Tensor, rewards: Tensor, discounts: Tensor, support: Tensor) -> Tensor:
@@ -25,7 +28,7 @@ def project(probabilities: Tensor, rewards: Tensor, discounts: Tensor, support: 
     moved = rewards[:, None] + discounts[:, None] * support
     moved = moved.clamp(support[0], support[-1])
     distances = (moved[:, None, :] - support[:, None]).abs() / spacing
-    return ((1 - distances).clamp(min=0) @ probabilities[:, :, None]).squeeze(2)
+    return ((1 - distances).clamp(min=0) * probabilities[:, None]).sum(2)
 
 
 def double_q_target(online: Tensor, target: Tensor, support: Tensor) -> Tensor:

@@ -48,5 +48,12 @@ def test_frames_that_are_too_small():
 
 
 def test_another_number_of_channels():
-    with pytest.raises(ValueError, match=r"channels=\[2, 2\]: must be 3 numbers"):
+    with pytest.raises(ValueError, match=r"channels=\[2, 2\]: must be 3 numbers above 0"):
         DQN(4, channels=[2, 2])
+    with pytest.raises(ValueError, match=r"channels=\[2, 0, 2\]: must be 3 numbers above 0"):
+        DQN(4, channels=[2, 0, 2])
+
+
+def test_a_hidden_layer_of_nothing():
+    with pytest.raises(ValueError, match="hidden=0: must be 1 or more"):
+        DQN(4, hidden=0)

@@ -117,6 +117,14 @@ def test_layers_have_noise_of_their_own():
     assert len(layers) == len(heads) == 4
 
 
-def test_fewer_than_two_atoms_are_refused():
-    with pytest.raises(ValueError, match="atoms=1: must be 2 or more"):
-        Rainbow(4, "valid", atoms=1, duelling=True, sigma=0.5)
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"atoms": 1}, "atoms=1: must be 2 or more"),
+        ({"hidden": 0}, "hidden=0: must be 1 or more"),
+        ({"sigma": -0.5}, "sigma=-0.5: must be 0 or more"),
+    ],
+)
+def test_sizes_that_cannot_be(given, said):
+    with pytest.raises(ValueError, match=said):
+        Rainbow(4, "valid", **{"atoms": 51, "duelling": True, "sigma": 0.5, **given})

@@ -66,6 +66,16 @@ def test_within_the_support_the_mean_is_that_of_the_moved_returns():
     torch.testing.assert_close(values(moved.log(), support), expected, rtol=0, atol=1e-4)
 
 
+def test_autocast_leaves_distributions_as_they_are():
+    support = torch.linspace(-10, 10, 51)
+    probabilities = distributions(8, 51)
+    given = probabilities, torch.rand(8), torch.full((8,), 0.97), support
+    with torch.autocast("cpu", torch.bfloat16):
+        moved, means = project(*given), values(probabilities.log(), support)
+    assert torch.equal(moved, project(*given))
+    assert torch.equal(means, values(probabilities.log(), support))
+
+
 def test_the_online_network_chooses_and_the_target_network_judges():
     support = torch.linspace(0, 1, 2)
     online = torch.tensor([[[0.9, 0.1], [0.2, 0.8]], [[0.3, 0.7], [0.6, 0.4]]]).log()

@@ -44,8 +44,13 @@ def drawn_curve(point: Point, wanted: Figure, statistic: Statistic) -> Band | No
     over = curve(point, wanted.x)
     if over is None:
         return None
-    # Both were written at every evaluation. A path has no spread along one axis.
-    return replace(found, x=over.mean, low=found.mean, high=found.mean)
+    # One of them may be missing at an evaluation, as a score is before any game has ended.
+    places = dict(zip(over.x, over.mean, strict=True))
+    both = [(places.get(step), mean) for step, mean in zip(found.x, found.mean, strict=True)]
+    both = [(place, mean) for place, mean in both if place is not None]
+    x, mean = [place for place, _ in both], [mean for _, mean in both]
+    # A path has no spread along one axis.
+    return replace(found, x=x, mean=mean, low=mean, high=mean)
 
 
 def lines_of(result: Result, wanted: Figure) -> dict[str, dict[str, Band]]:

@@ -124,6 +124,20 @@ def test_there_is_no_path_without_both_of_its_metrics(make_study, make_result, m
     assert drawn_curve(best, PATH, "mean") is None
 
 
+@pytest.mark.parametrize("missing", ["path/x", "path/y"])
+def test_a_path_begins_at_the_first_evaluation_with_both_of_its_metrics(
+    make_study, make_result, missing
+):
+    final = {"train/loss": 1.0, "path/x": 2.0, "path/y": -3.0}
+    best = make_result(make_study(), lambda cell: final).rows[0].best
+    for record in best.records:
+        steps, values = record.curves[missing]
+        record.curves[missing] = (steps[1:], values[1:])
+    found = drawn_curve(best, PATH, "mean")
+    assert found.x == [1, 2]
+    assert found.mean == found.low == found.high == [-1.5, -3]
+
+
 def test_a_curve_over_the_steps_is_the_learning_curve(make_study, make_result):
     study = make_study()
     best = make_result(study, outcome).rows[0].best

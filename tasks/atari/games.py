@@ -97,8 +97,8 @@ class Game:
         self._life_score += reward
         self._steps += 1
         self.episode_steps = 0 if stops else self.episode_steps + 1
-        cut_off = over and not ale.game_over(with_truncation=False)
-        end = CUT_OFF if cut_off else ENDED if stops else GOES_ON
+        ended = ale.game_over(with_truncation=False) or (lost and self.life_ends)
+        end = ENDED if ended else CUT_OFF if over else GOES_ON
         life = self._life_score if over or lost else None
         game = (self._score, self._steps) if over else None
         if over:

@@ -130,6 +130,22 @@ def test_a_game_that_takes_too_long_is_cut_off():
     assert 18 <= cut[0] + 1 <= 25
 
 
+def test_a_life_that_is_lost_in_the_very_frame_of_the_cut_ends_the_episode():
+    def played(max_frames):
+        game = Game("breakout", side=84, seed=0, max_frames=max_frames, life_ends=True)
+        steps, frames = [], []
+        while not steps or steps[-1].end == GOES_ON:
+            steps.append(game.step(len(steps) % 2))
+            frames.append(game._ale.getEpisodeFrameNumber())
+        return steps[-1], frames[-1]
+
+    lost, frame = played(18_000)
+    assert (lost.end, lost.game) == (ENDED, None)
+    cut, _ = played(frame)  # the game is over as well, which is not why the episode has ended
+    assert cut.game is not None and cut.end == ENDED
+    assert played(frame - 1)[0].end == CUT_OFF
+
+
 def test_frames_are_grey_and_flickering_sprites_are_in_them():
     game = Game("space_invaders", side=42, seed=0, max_frames=1000, life_ends=True)
     game.step(0)

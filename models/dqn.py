@@ -61,7 +61,7 @@ def brightness(frames: Tensor) -> Tensor:
 def trunk(padding: str, side: int, channels: Sequence[int]) -> tuple[list[nn.Module], int]:
     """The convolutions with their ReLUs, flattened, and how many features they give.
 
-    They are in channels_last, which is faster on CPUs: `python -m scripts.bench atari`.
+    They are in channels_last, as frames are from `brightness`: CPUs are faster with it.
     """
     if padding not in PADDINGS:
         raise ValueError(f"padding={padding}: must be one of {', '.join(PADDINGS)}")

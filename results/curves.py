@@ -46,8 +46,8 @@ def drawn_curve(point: Point, wanted: Figure, statistic: Statistic) -> Band | No
         return None
     # One of them may be missing at an evaluation, as a score is before any game has ended.
     places = dict(zip(over.x, over.mean, strict=True))
-    both = [(places.get(step), mean) for step, mean in zip(found.x, found.mean, strict=True)]
-    both = [(place, mean) for place, mean in both if place is not None]
+    means = zip(found.x, found.mean, strict=True)
+    both = [(places[step], mean) for step, mean in means if step in places]
     x, mean = [place for place, _ in both], [mean for _, mean in both]
     # A path has no spread along one axis.
     return replace(found, x=x, mean=mean, low=mean, high=mean)

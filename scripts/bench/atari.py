@@ -1,11 +1,9 @@
 """The training loop of DQN beside a loop in the structure of CleanRL's dqn_atari."""
 
 import copy
-import os
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -14,13 +12,11 @@ import torch
 import torch.nn.functional as F
 
 from models import DQN
-from results.environment import environment, version
-from results.files import write_text
 from results.loggers import Loggers, RunInfo
 from results.run import Run
 from scripts.bench import replay
 from scripts.bench.loop import ENDLESS, loop_steps
-from scripts.bench.page import header, markdown, page_path, show
+from scripts.bench.page import markdown, publish, show
 from scripts.bench.race import ratio, wait_for
 from scripts.config import compose, make_optimizer
 from scripts.session import Session
@@ -48,16 +44,8 @@ quartiles of the ratios of one round. Target: a ratio of at least 1.5.
 
 def report(device: torch.device, rounds: int) -> None:
     """Measure, print the tables, and write them into results/bench."""
-    about = environment(device)
-    busy = f"{os.getloadavg()[0]:.1f} processes on {about['cores']} cores at the start"
-    more = {"load": busy, "ale-py": version("ale-py"), "gymnasium": version("gymnasium")}
-    parts = [header("Atari", "atari", about, rounds, more)]
-    for measure in (lambda: loops(device, rounds), replay.report):
-        parts.append(measure())
-        print(parts[-1], flush=True)
-    path = page_path(Path("results/bench"), "atari", about)
-    write_text(path, "\n".join(parts))
-    print(f"Tables: {path}")
+    sections = [lambda: loops(device, rounds), replay.report]
+    publish("Atari", "atari", device, rounds, ["ale-py", "gymnasium"], sections)
 
 
 def loops(device: torch.device, rounds: int) -> str:

@@ -2,12 +2,15 @@
 
 import csv
 import io
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from results.environment import version
+import torch
+
+from results.environment import environment, version
 from results.files import write_text
 from scripts.bench.contenders import PACKAGES
 from scripts.bench.race import Spread
@@ -82,6 +85,37 @@ def header(
     }
     listed = "\n".join(f"- {key}: {value}" for key, value in facts.items() if value)
     return f"# {title}\n\n{listed}\n"
+
+
+def publish(
+    title: str,
+    what: str,
+    device: torch.device,
+    rounds: int,
+    packages: Sequence[str],
+    sections: Sequence[Callable[[], str]],
+) -> None:
+    """Measure section by section, print each, and write results/bench/<what>.<device>.md.
+
+    Args:
+        title: of the page.
+        what: the command's first word.
+        device: that is measured.
+        rounds: as many as are measured.
+        packages: whose versions the page names.
+        sections: each measures, and returns its part of the page.
+    """
+    about = environment(device)
+    # Whoever else computes takes time from both sides.
+    busy = f"{os.getloadavg()[0]:.1f} processes on {about['cores']} cores at the start"
+    more = {"load": busy} | {package: version(package) for package in packages}
+    parts = [header(title, what, about, rounds, more)]
+    for measure in sections:
+        parts.append(measure())
+        print(parts[-1], flush=True)
+    path = page_path(Path("results/bench"), what, about)
+    write_text(path, "\n".join(parts))
+    print(f"Tables: {path}")
 
 
 def page_path(folder: Path, what: str, about: Mapping[str, Any]) -> Path:

@@ -1,23 +1,19 @@
 """What training costs: its loop, the way its images get into batches, and what they take up."""
 
 import math
-import os
 import time
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from results.environment import environment, version
-from results.files import write_text
 from scripts.bench import tokens
 from scripts.bench.loading import WORKERS, epoch, loader
 from scripts.bench.loop import ENDLESS, bare_steps, by_turns
-from scripts.bench.page import header, markdown, page_path
+from scripts.bench.page import markdown, publish
 from scripts.bench.race import Spread, ratio, wait_for
 from scripts.config import compose
 from scripts.session import Session
@@ -77,17 +73,9 @@ that it holds at all, network and optimizer apart.
 
 def report(device: torch.device, rounds: int) -> None:
     """Measure, print the tables, and write them into results/bench."""
-    about = environment(device)
-    # Whoever else computes takes time from the workers.
-    busy = f"{os.getloadavg()[0]:.1f} processes on {about['cores']} cores at the start"
-    more = {"load": busy, "torchvision": version("torchvision")}
-    parts = [header("Training", "train", about, rounds, more)]
-    for measure in (loops, loading, memory, tokens.report):
-        parts.append(measure(device, rounds))
-        print(parts[-1], flush=True)
-    path = page_path(Path("results/bench"), "train", about)
-    write_text(path, "\n".join(parts))
-    print(f"Tables: {path}")
+    measures = (loops, loading, memory, tokens.report)
+    sections = [partial(measure, device, rounds) for measure in measures]
+    publish("Training", "train", device, rounds, ["torchvision"], sections)
 
 
 # -- the loop --------------------------------------------------------------------------------------

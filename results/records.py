@@ -9,11 +9,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import yaml
-
 from results.files import read_json
 from results.identity import run_id
-from results.run import read_yaml
+from results.yaml_files import YamlError, read_yaml
 
 log = logging.getLogger("adamily")
 
@@ -96,7 +94,7 @@ def read(folder: Path) -> Record | None:
         found = run_id(config)
     except FileNotFoundError:
         return None
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (YamlError, KeyError, TypeError) as error:
         log.warning("%s is left out: its config.yaml cannot be read (%s)", folder, error)
         return None
     if found != folder.name:

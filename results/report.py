@@ -18,8 +18,8 @@ from results.metrics import METRICS
 from results.page import write_page
 from results.published import published
 from results.records import Record
-from results.run import dump_yaml
 from results.study import Figure, Study
+from results.yaml_files import dump_yaml
 
 PAGE = "index.html"
 CURVE_POINTS = 150

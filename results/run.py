@@ -24,13 +24,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from filelock import FileLock, Timeout
 
 from results import checkpoint
 from results.files import read_json, replacing, sync_folder, write_json, write_text
 from results.identity import run_id
 from results.metrics import finite_or_none
+from results.yaml_files import YamlError, dump_yaml, read_yaml
 
 log = logging.getLogger("adamily")
 
@@ -108,7 +108,7 @@ class Run:
             return
         try:
             found = run_id(read_yaml(path))
-        except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        except (YamlError, KeyError, TypeError) as error:
             found = f"nothing ({type(error).__name__})"
         if found != self.id:
             raise ConfigChanged(
@@ -267,12 +267,3 @@ class Run:
             return
         first.setdefault("resumed", []).append({"at_step": resumed_at, **environment})
         write_json(path, first)
-
-
-def dump_yaml(config: dict[str, Any]) -> str:
-    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    # libyaml's loader is much faster than Python's; a report reads thousands of configs.
-    return yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))

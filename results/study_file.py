@@ -28,12 +28,9 @@ label of a column holds settings for that column alone, which come after all oth
 profile's part for it, may have `seeds` of its own.
 """
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from results.metrics import METRICS
 from results.study import (
@@ -46,6 +43,7 @@ from results.study import (
     StudyError,
     spell,
 )
+from results.yaml_files import YamlError, read_yaml
 
 
 def load(name: str, folder: Path) -> Study:
@@ -80,11 +78,11 @@ def load(name: str, folder: Path) -> Study:
 def read(name: str, folder: Path) -> Settings:
     """What the YAML says, completed from the study that it is like."""
     try:
-        text = yaml.load((folder / f"{name}.yaml").read_text(), Loader)
+        text = read_yaml(folder / f"{name}.yaml")
     except FileNotFoundError as error:
         raise StudyError(f"study {name}: there is no {error.filename}") from error
-    except yaml.YAMLError as error:
-        raise StudyError(f"study {name}: {' '.join(str(error).split())}") from error
+    except YamlError as error:
+        raise StudyError(f"study {name}: {error}") from error
     if not isinstance(text, dict):
         raise StudyError(f"study {name}: must hold keys and values")
     if "like" not in text:
@@ -205,14 +203,3 @@ def check_keys(where: str, found: Settings, wanted: Iterable[str]) -> None:
 def check_one_of(where: str, value: Any, allowed: Iterable[Any]) -> None:
     if value not in allowed:
         raise StudyError(f"{where}: {value}: must be one of {', '.join(map(str, allowed))}")
-
-
-class Loader(yaml.SafeLoader):
-    """YAML that reads 1e-3 as a number, as Hydra does (YAML 1.1 wants 1.0e-3)."""
-
-
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)

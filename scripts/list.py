@@ -5,9 +5,8 @@ import json
 from typing import Any
 
 import torch
-import yaml
 
-from results.study_file import Loader
+from results.yaml_files import read_yaml
 from scripts.checks import SOURCES
 from scripts.config import CONF, compose, make_task, names
 from scripts.studies import all_studies
@@ -63,7 +62,7 @@ def optims() -> list[dict[str, Any]]:
     """Every optimizer with its class and the settings of its YAML."""
     entries = []
     for name in names("optim"):
-        settings = yaml.load((CONF / "optim" / f"{name}.yaml").read_text(), Loader)
+        settings = read_yaml(CONF / "optim" / f"{name}.yaml")
         target = settings.pop("_target_")
         settings.pop("_partial_", None)
         entries.append({"name": name, "class": target, "settings": settings})

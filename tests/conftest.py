@@ -20,8 +20,9 @@ import pytest
 
 from results.analysis import Result, analyse
 from results.records import Record, read
-from results.run import Run, dump_yaml
+from results.run import Run
 from results.study import Cell, Figure, Select, Study
+from results.yaml_files import dump_yaml
 
 ROOT = Path(__file__).parents[1]
 

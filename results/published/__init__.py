@@ -4,9 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from results.study_file import Loader
+from results.yaml_files import read_yaml
 
 
 @lru_cache
@@ -18,7 +16,7 @@ def published(paper: str) -> dict[str, Any]:
     path = Path(__file__).parent / f"{paper}.yaml"
     if not path.exists():
         return {"title": paper, "authors": None, "tables": {}}
-    return yaml.load(path.read_text(), Loader)
+    return read_yaml(path)
 
 
 def printed(paper: str, table: str, row: str, column: str) -> float | None:

@@ -5,10 +5,9 @@ import math
 from pathlib import Path
 
 import pytest
-import yaml
 
 from results.published import printed, published
-from results.study_file import Loader
+from results.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,7 +87,7 @@ def test_a_number_is_found_by_table_row_and_column():
 
 
 def test_the_rows_of_the_study_are_rows_of_table_2():
-    study = yaml.load((ROOT / "conf/study/lp_adam/table2.yaml").read_text(), Loader)
+    study = read_yaml(ROOT / "conf/study/lp_adam/table2.yaml")
     assert study["rows"].keys() <= table_of(TABLE_2, COLUMNS_2).keys()
     assert list(study["columns"])[:3] == COLUMNS_2[:3]
     assert study["grid"] == {"optim.lr": [3e-5, 1e-4, 3e-4, 1e-3, 3e-3]}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from results.records import read, read_all
-from results.run import dump_yaml, read_yaml
+from results.yaml_files import dump_yaml, read_yaml
 
 FINAL = {"train/loss": 0.5}
 SUMMARY = {

@@ -11,7 +11,8 @@ import time
 import pytest
 import torch
 
-from results.run import Busy, ConfigChanged, Run, dump_yaml, read_yaml
+from results.run import Busy, ConfigChanged, Run
+from results.yaml_files import dump_yaml, read_yaml
 
 HERE = {"device": "cpu", "started": "now"}
 
@@ -218,7 +219,8 @@ def test_a_change_of_what_does_not_decide_the_outcome_is_none(run):
 
 HOLD = """
 import sys, time
-from results.run import Run, read_yaml
+from results.run import Run
+from results.yaml_files import read_yaml
 run = Run(sys.argv[1], read_yaml(__import__("pathlib").Path(sys.argv[2])))
 with run.locked():
     print("held", flush=True)
@@ -293,7 +295,8 @@ def test_a_full_disk_costs_one_warning_and_no_run(run, heard, monkeypatch):
 
 SHORT_WRITE = """
 import pathlib, resource, sys
-from results.run import Run, read_yaml
+from results.run import Run
+from results.yaml_files import read_yaml
 run = Run(sys.argv[1], read_yaml(pathlib.Path(sys.argv[2])))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 for step in range(1, 100):

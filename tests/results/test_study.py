@@ -9,7 +9,8 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from results.study import StudyError, spell
-from results.study_file import Loader, load
+from results.study_file import load
+from results.yaml_files import Loader, read_yaml
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,12 +64,6 @@ def test_a_study_says_what_its_yaml_says(loaded):
         "min",
     )
     assert study.figures["fig"].rows == ["one"]
-
-
-def test_a_rate_without_a_point_is_a_number():
-    """YAML 1.1 reads 3e-5 as text, which would be another learning rate for the identity."""
-    read = yaml.load("[3e-5, 1E+2, -2e3, 1.e-1, .5e1, 3, 1.5, e5, 1e, x1e-3]", Loader)
-    assert read == [3e-5, 100.0, -2000.0, 0.1, 5.0, 3, 1.5, "e5", "1e", "x1e-3"]
 
 
 def test_cells_are_all_combinations_row_by_row(loaded):
@@ -281,7 +276,7 @@ def test_a_profile_that_is_not_there_is_named_with_those_that_are(loaded):
     ],
 )
 def test_a_part_of_the_wrong_shape_is_refused_by_name(tmp_path, change, said):
-    text = yaml.load((ROOT / "conf/study/lp_adam/underflow_fc2.yaml").read_text(), Loader) | change
+    text = read_yaml(ROOT / "conf/study/lp_adam/underflow_fc2.yaml") | change
     (tmp_path / "x.yaml").write_text(yaml.safe_dump(text))
     with pytest.raises(StudyError, match=re.escape(said)):
         load("x", tmp_path)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from running import ROOT, child_environment, config, files, folder, lines, run_here
 
-from results.run import dump_yaml
+from results.yaml_files import dump_yaml
 from scripts.checks import RULES, BadInput
 from scripts.config import compose, make_task, names
 from tasks.sources import DataError

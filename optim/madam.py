@@ -28,14 +28,19 @@ class MAdam(ElementwiseOptimizer):
         U ← U + r·(g - U),  S ← (1 - r)·(S + r·d),  V = S + U²
 
     Departures from the listing: eps stands outside the square root, as section 5 writes it. Weight
-    decay is decoupled, which the paper found better (section 5). `amsgrad`, which section 5.1 uses,
-    takes the maximum of √V + eps.
+    decay is decoupled, which the paper found better (section 5).
 
-    State: m, U, S, w; with amsgrad d_max.
+    AMSGrad, which section 5.1 uses, divides by a maximum. The authors' code takes it of √V + eps,
+    after bias correction: a large gradient of the first steps is never outgrown, and β_lo = β_hi
+    is far from torch's AMSGrad. torch.optim.AdamW takes it of v, and corrects what it has taken.
+
+    State: m, U, S, w; with amsgrad True d_max, with "torch" v_max.
 
     Args:
         betas: (α, (β_lo, β_hi)). β_lo = β_hi is AdamW.
         beta_init: the β of step 1, β_hi where None.
+        amsgrad: True divides by max(√V + eps) as the authors' code, "torch" by √(max(v)/w) + eps,
+            which for β_lo = β_hi is AdamW with amsgrad=True.
 
     Raises:
         ValueError: also for betas that are no such pair of pairs, and where the β of step 1 is not
@@ -51,7 +56,7 @@ class MAdam(ElementwiseOptimizer):
         weight_decay: float = 0.0,
         *,
         beta_init: float | None = None,
-        amsgrad: bool = False,
+        amsgrad: bool | str = False,
         decoupled: bool = True,
         maximize: bool = False,
         foreach: bool | None = None,
@@ -81,9 +86,13 @@ class MAdam(ElementwiseOptimizer):
         if not 0.0 <= low <= high <= 1.0:
             raise ValueError(f"Invalid beta parameter at index 1: {betas[1]}")
         check_range("beta_init value", first_beta(group), 0.0, 1.0)
+        if group["amsgrad"] not in (False, True, "torch"):
+            amsgrad = group["amsgrad"]
+            raise ValueError(f"Invalid amsgrad: {amsgrad}, must be one of False, True, torch")
 
     def state_names(self, group: Group) -> tuple[str, ...]:
-        return ("m", "U", "S", "w", "d_max") if group["amsgrad"] else ("m", "U", "S", "w")
+        maximum = {False: (), True: ("d_max",), "torch": ("v_max",)}[group["amsgrad"]]
+        return ("m", "U", "S", "w", *maximum)
 
     def numbers(self, group: Group, state: State) -> dict[str, float]:
         (alpha, (low, high)), lr, t = group["betas"], float(group["lr"]), state["step"]
@@ -120,10 +129,18 @@ class MAdam(ElementwiseOptimizer):
         return 1 - weight_of_new(h, (g - U).square().clamp(max=huge), S, w)
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, m: Any, U: Any, S: Any, w: Any, d_max: Any = None) -> None:
-        denominator = average(h, g, U, S, w)
-        if h.amsgrad:
-            denominator = d_max.clamp_min_(denominator)
+    def update(
+        h: Any,
+        p: Any,
+        g: Any,
+        m: Any,
+        U: Any,
+        S: Any,
+        w: Any,
+        d_max: Any = None,
+        v_max: Any = None,
+    ) -> None:
+        denominator = average(h, g, U, S, w, d_max, v_max)
         m.lerp_(g, h.new)
         p.addcdiv_(m, denominator, value=-h.size)
 
@@ -152,10 +169,18 @@ class LaMAdam(MAdam):
         super().__init__(params, lr, betas, eps, weight_decay, **options)
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, m: Any, U: Any, S: Any, w: Any, d_max: Any = None) -> None:
-        denominator = average(h, g, U, S, w)
-        if h.amsgrad:
-            denominator = d_max.clamp_min_(denominator)
+    def update(
+        h: Any,
+        p: Any,
+        g: Any,
+        m: Any,
+        U: Any,
+        S: Any,
+        w: Any,
+        d_max: Any = None,
+        v_max: Any = None,
+    ) -> None:
+        denominator = average(h, g, U, S, w, d_max, v_max)
         m.mul_(h.alpha).addcdiv_(g, denominator, value=h.gain)
         p.add_(m, alpha=-h.correct)
 
@@ -164,8 +189,8 @@ def first_beta(group: Group) -> float:
     return group["betas"][1][1] if group["beta_init"] is None else group["beta_init"]
 
 
-def average(h: Any, g: Any, U: Any, S: Any, w: Any) -> Any:
-    """Move U, S and w on by the gradient g; return √V + eps."""
+def average(h: Any, g: Any, U: Any, S: Any, w: Any, d_max: Any, v_max: Any) -> Any:
+    """Move U, S and w on by the gradient g, and a maximum; return the step's denominator."""
     apart = g.sub(U)
     d = apart.mul(apart).clamp_max_(h.huge)
     new = weight_of_new(h, d, S, w)
@@ -174,7 +199,11 @@ def average(h: Any, g: Any, U: Any, S: Any, w: Any) -> Any:
     U.addcmul_(r, apart)
     S.addcmul_(r, d)
     S.addcmul_(r, S, value=-1)
-    return S.addcmul(U, U).sqrt_().add_(h.eps)
+    V = S.addcmul(U, U)
+    if h.amsgrad == "torch":
+        return v_max.clamp_min_(V.mul_(w)).div(w).sqrt_().add_(h.eps)
+    denominator = V.sqrt_().add_(h.eps)
+    return d_max.clamp_min_(denominator) if h.amsgrad else denominator
 
 
 def weight_of_new(h: Any, d: Any, S: Any, w: Any) -> Any:

@@ -10,7 +10,8 @@ from torch.optim import Optimizer
 from optim.lp_adam import LpAdam
 from optim.madam import MAdam
 
-# The state that holds a running maximum: torch's AMSGrad, Padam, AmsProp, MAdam with amsgrad.
+# The state that holds a running maximum: torch's AMSGrad, Padam and MAdam in torch's order,
+# AmsProp, MAdam in its authors' order.
 MAXIMA = ("max_exp_avg_sq", "v_max", "n_max", "d_max")
 
 
@@ -101,9 +102,11 @@ def kept_maxima(state: dict[str, Any], group: dict[str, Any]) -> Tensor | None:
     name = next((name for name in MAXIMA if name in state), None)
     if name is None:
         return None
-    if name == "d_max":
-        U, S = real(state["U"]), real(state["S"])
-        return real(state[name]) > U.square().add(S).sqrt().add(group["eps"])
+    if "U" in state:
+        U, S, w = (real(state[key]) for key in ("U", "S", "w"))
+        V = S.addcmul(U, U)
+        present = V.sqrt().add(group["eps"]) if name == "d_max" else V.mul(w)
+        return real(state[name]) > present
     # In a centered LaProp, S stands in the place of n.
     current = next(state[key] for key in ("exp_avg_sq", "v", "n", "S") if key in state)
     return real(state[name]) > real(current)

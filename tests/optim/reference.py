@@ -206,7 +206,10 @@ def madam(
         a = rate(lr, t)
         theta, g = decayed(theta, g, a, weight_decay, decoupled)
         x = np.sqrt(variation.mean_square(t, g)) + eps
-        if amsgrad:
+        if amsgrad == "torch":
+            largest = np.maximum(largest, variation.v)
+            x = np.sqrt(largest / variation.w) + eps
+        elif amsgrad:
             largest = x = np.maximum(largest, x)
         m = alpha * m + (1 - alpha) * g
         return theta - a / (1 - alpha**t) * m / x
@@ -234,7 +237,10 @@ def lamadam(
         a = rate(lr, t)
         theta, g = decayed(theta, g, a, weight_decay, decoupled)
         x = np.sqrt(variation.mean_square(t, g)) + eps
-        if amsgrad:
+        if amsgrad == "torch":
+            largest = np.maximum(largest, variation.v)
+            x = np.sqrt(largest / variation.w) + eps
+        elif amsgrad:
             largest = x = np.maximum(largest, x)
         m = alpha * m + (1 - alpha) * a * g / x
         return theta - m / (1 - alpha**t)

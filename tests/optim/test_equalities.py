@@ -148,11 +148,27 @@ def test_padam_of_one_half_is_amsgrad():
 
 
 @pytest.mark.parametrize("beta", [0.5, 0.999])
-@pytest.mark.parametrize("amsgrad", [False, True])
+@pytest.mark.parametrize("amsgrad", [False, "torch"])
 def test_madam_of_equal_betas_is_adamw(beta, amsgrad):
     common = {"lr": 1e-2, "weight_decay": 0.1}
-    madam = walk(MAdam, drawn(), betas=(0.9, (beta, beta)), **common)
-    assert same(madam, walk(AdamW, drawn(), betas=(0.9, beta), **common), 1e-10)
+    madam = walk(MAdam, drawn(), betas=(0.9, (beta, beta)), amsgrad=amsgrad, **common)
+    adamw = walk(AdamW, drawn(), betas=(0.9, beta), amsgrad=bool(amsgrad), **common)
+    assert same(madam, adamw, 1e-10)
+
+
+def test_the_authors_maximum_of_madam_is_not_torchs():
+    # Theirs is taken after bias correction: what the first steps had is never outgrown.
+    common = {"lr": 1e-2, "betas": (0.9, (0.999, 0.999))}
+    gradients = drawn() * torch.linspace(2, 1, STEPS)[:, None]
+    authors, torchs = (walk(MAdam, gradients, amsgrad=how, **common) for how in (True, "torch"))
+    assert not same(authors, torchs, 0.1)
+
+
+@pytest.mark.parametrize("beta", [0.5, 0.999])
+def test_lamadam_of_equal_betas_and_torchs_maximum_is_amsprop(beta):
+    lamadam = walk(LaMAdam, drawn(), lr=1e-3, betas=(0.9, (beta, beta)), amsgrad="torch")
+    amsprop = walk(LaProp, drawn(), lr=1e-3, betas=(0.9, beta), amsgrad=True)
+    assert same(lamadam, amsprop, 1e-10)
 
 
 @pytest.mark.parametrize("beta", [0.5, 0.999])

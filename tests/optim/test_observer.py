@@ -51,6 +51,7 @@ def test_decoupled_decay_is_no_part_of_the_step(make):
         (optim.Padam, {}),
         (optim.LaProp, {"amsgrad": True}),
         (optim.MAdam, {"amsgrad": True}),
+        (optim.MAdam, {"amsgrad": "torch"}),
     ],
 )
 def test_observer_tells_which_maxima_are_kept(make, settings):

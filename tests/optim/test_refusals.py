@@ -55,6 +55,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (optim.MAdam, {"betas": (0.9, (0.9, 0.5))}, r"Invalid beta parameter at index 1: \(0.9, 0.5\)"),
     (optim.MAdam, {"betas": (1.0, (0.5, 0.9))}, "Invalid beta parameter at index 0: 1.0"),
     (optim.MAdam, {"betas": (0.9, (0.5, 1.0))}, "Invalid beta_init value: 1.0"),
+    (optim.MAdam, {"amsgrad": "mine"}, "Invalid amsgrad: mine, must be one of False, True, torch"),
     (optim.LaMAdam, {"beta_init": 1.0}, "Invalid beta_init value: 1.0"),
     (optim.AdaBound, {"gamma": 0.0}, "Invalid gamma value: 0.0"),
     (optim.AdaBound, {"final_lr": -1.0}, "Invalid final_lr value: -1.0"),

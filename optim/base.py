@@ -49,7 +49,8 @@ class ElementwiseOptimizer(Optimizer):
 
     Raises:
         ValueError: a hyperparameter that is not allowed, in the arguments or in a group.
-        RuntimeError: in `step`, a sparse gradient; no parameter has been changed then.
+        RuntimeError: in `step`, a sparse gradient, or while a CUDA graph is captured; no parameter
+            has been changed then.
     """
 
     decays_after: ClassVar[bool] = False
@@ -115,6 +116,7 @@ class ElementwiseOptimizer(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         self._refuse_sparse()
+        self._refuse_capture()
         for group in self.param_groups:
             run = executor(group)
             for state, rows in self._rows(group):
@@ -126,6 +128,14 @@ class ElementwiseOptimizer(Optimizer):
         for group in self.param_groups:
             if any(p.grad is not None and p.grad.is_sparse for p in group["params"]):
                 raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+
+    def _refuse_capture(self) -> None:
+        # Step counts and learning rates are Python numbers: a replay would repeat those of now.
+        if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
+            raise RuntimeError(
+                f"{type(self).__name__}.step cannot be captured in a CUDA graph: take the step "
+                f"outside of it"
+            )
 
     def _rows(self, group: Group) -> Iterable[tuple[State, list[Row]]]:
         """Rows that can be run together, with the state of one of their parameters.

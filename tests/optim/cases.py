@@ -109,9 +109,11 @@ def schedule(lr: float) -> Callable[[int], float]:
     return lambda t: lr * (1 - t / 100)
 
 
-def path(case: Case, starts: list, gradients: list, executor: str) -> list[np.ndarray]:
+def path(
+    case: Case, starts: list, gradients: list, executor: str, device: str = "cpu"
+) -> list[np.ndarray]:
     """θ after every step, of each parameter, by the optimizer."""
-    parameters = [torch.nn.Parameter(start.clone()) for start in starts]
+    parameters = [torch.nn.Parameter(start.clone().to(device)) for start in starts]
     lr = schedule(rate_of(case))
     settings = case.settings | {"lr": lr(1)} | EXECUTORS[executor]
     optimizer = case.make(parameters, **settings)
@@ -119,9 +121,9 @@ def path(case: Case, starts: list, gradients: list, executor: str) -> list[np.nd
     for t, step in enumerate(gradients, 1):
         optimizer.param_groups[0]["lr"] = lr(t)
         for p, g in zip(parameters, step, strict=True):
-            p.grad = g
+            p.grad = g.to(device)
         optimizer.step()
-        steps.append([p.detach().double().numpy().copy() for p in parameters])
+        steps.append([p.detach().double().cpu().numpy().copy() for p in parameters])
     return [np.stack(column) for column in zip(*steps, strict=True)]
 
 

@@ -52,6 +52,7 @@ def measure(folder: Path) -> list[list[str]]:
         seed=0,
         capacity=CAPACITY,
         environments=1,
+        budget=2 * CAPACITY,
         n_step=1,
         gamma=0.99,
         shape=(84, 84),

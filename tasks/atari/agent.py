@@ -156,6 +156,7 @@ class Agent(Task):
         return {
             "capacity": self.capacity,
             "environments": self.environments,
+            "budget": self.acts_until(self.steps - 1),
             "n_step": self.n_step,
             "gamma": self.gamma,
             "shape": (self.side, self.side),
@@ -181,9 +182,13 @@ class Agent(Task):
                 self.returns.append(step.game[0])
                 self.lengths.append(step.game[1])
 
+    def acts_until(self, step: int) -> int:
+        """Actions that the batch of this step waits for."""
+        return self.learning_starts + step * self.train_every
+
     def act_until(self, step: int) -> None:
         """Act until the batch of this step is due."""
-        while self.acted < self.learning_starts + step * self.train_every:
+        while self.acted < self.acts_until(step):
             self.act()
         self.checkpoint_due = self.replay.checkpoint_due
 

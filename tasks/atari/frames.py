@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ class Frames:
     They lie in files of `rows_per_file` rows, which the system keeps in memory as far as there is
     room. A row is never overwritten, so that a checkpoint is only a number of rows: whatever a
     killed process has written after them is written again, the same. A file goes when nobody needs
-    its rows any more (`forget`). Making one touches no disk.
+    its rows any more (`forget`). Making one touches no disk. Every file that is there is mapped,
+    and a map holds a descriptor of its file, so there should be few of them.
 
     Args:
         folder: of the files; it need not exist.
@@ -35,6 +37,7 @@ class Frames:
         self._flushed = 0
         self._oldest = 0  # number of the first file that may be there
         self._files: dict[int, np.ndarray] = {}
+        self._checksums: dict[int, int] = {}  # CRC-32 of what was written to each
 
     def append(self, row: np.ndarray) -> None:
         """Write a row of this shape behind the others.
@@ -45,7 +48,9 @@ class Frames:
         number, place = divmod(self.written, self.rows_per_file)
         if number not in self._files:
             self._files[number] = self._create(number)
-        self._files[number][place] = row
+        written = self._files[number][place]
+        written[:] = row
+        self._checksums[number] = zlib.crc32(written.data, self._checksums.get(number, 0))
         self.written += 1
 
     def read(self, first: int, column: int, out: np.ndarray) -> None:
@@ -71,21 +76,39 @@ class Frames:
         """Remove the files of which all rows come before this one, whoever has written them."""
         while (self._oldest + 1) * self.rows_per_file <= before:
             self._files.pop(self._oldest, None)
+            self._checksums.pop(self._oldest, None)
             self._path(self._oldest).unlink(missing_ok=True)
             self._oldest += 1
 
-    def resume(self, first: int, written: int) -> None:
+    def checksums(self, first: int) -> list[int]:
+        """The CRC-32 of what was written to each file that holds rows from `first` on."""
+        numbers = range(first // self.rows_per_file, self._count(self.written))
+        return [self._checksums[number] for number in numbers]
+
+    def resume(self, first: int, written: int, checksums: list[int]) -> None:
         """Go on behind that many rows, of which those from `first` on are to be read.
 
+        Args:
+            first: of which the file and all later ones are read through once.
+            written: rows that were there when `checksums(first)` was asked for.
+            checksums: what that gave.
+
         Raises:
-            DataError: a file of them is not there.
+            DataError: a file of them is not there, or does not hold what was written to it.
         """
-        self._files, self._oldest = {}, 0
-        for number in range(first // self.rows_per_file, self._count(written)):
+        self._files, self._checksums, self._oldest = {}, {}, 0
+        numbers = range(first // self.rows_per_file, self._count(written))
+        for number, checksum in zip(numbers, checksums, strict=True):
             path = self._path(number)
-            if not path.exists() or path.stat().st_size != self._file_size:
+            if not path.is_file() or path.stat().st_size != self._file_size:
                 raise DataError(f"{path} is missing or incomplete: remove {path.parents[2]}")
-            self._files[number] = self._map(path)
+            mapped = self._map(path)
+            if zlib.crc32(mapped[: written - number * self.rows_per_file].data) != checksum:
+                raise DataError(
+                    f"{path} is damaged: it does not hold what was written to it: remove "
+                    f"{path.parents[2]}"
+                )
+            self._files[number], self._checksums[number] = mapped, checksum
         self.written = self._flushed = written
 
     def size(self, rows: int) -> int:

@@ -18,7 +18,7 @@ from tasks.sources import DataError
 GOES_ON, ENDED, CUT_OFF = 0, 1, 2
 
 STACK = 4  # frames that make a state
-FILES = 64  # that the frames of a full memory fill
+FILES = 64  # that all frames which are kept fill, at the most
 
 # Frames that the last two checkpoints need stay on the disk. So that they do not pile up where
 # checkpoints are rare, one is due after this share of the memory, or so many steps if that is more.
@@ -58,6 +58,7 @@ class Replay:
     Args:
         capacity: steps of all environments together.
         environments: how many there are; capacity is a multiple of it.
+        budget: steps of all environments together that are ever added: the disk need not hold more.
         n_step: over which rewards are summed.
         gamma: the discount of a step.
         shape: of a frame.
@@ -75,6 +76,7 @@ class Replay:
         *,
         capacity: int,
         environments: int,
+        budget: int,
         n_step: int,
         gamma: float,
         shape: tuple[int, int],
@@ -88,9 +90,11 @@ class Replay:
         self._temporary = tempfile.TemporaryDirectory() if folder is None else None
         place = folder if self._temporary is None else Path(self._temporary.name)
         assert place is not None
-        self._frames = Frames(place, (environments, *shape), math.ceil(self.rows / FILES))
         self._spare = math.ceil(max(capacity * SPARE_SHARE, SPARE_STEPS) / environments)
-        self._check_room()
+        wanted = self.rows if folder is None else self.rows + 2 * self._spare
+        kept = min(wanted, math.ceil(budget / environments))
+        self._frames = Frames(place, (environments, *shape), math.ceil(kept / FILES))
+        self._check_room(kept)
         columns = (self.rows, environments)
         self._actions = np.zeros(columns, np.uint8)
         self._rewards = np.zeros(columns, np.float32)
@@ -99,8 +103,8 @@ class Replay:
         # Rows added until the last `state_dict`, and the first one that the last saved one needs.
         self._asked = self._saved = 0
 
-    def _check_room(self) -> None:
-        disk, free = self._frames.size(self.rows + 2 * self._spare), self._frames.room()
+    def _check_room(self, kept: int) -> None:
+        disk, free = self._frames.size(kept), self._frames.room()
         memory = self.rows * self.environments * self.bytes_per_step
         ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if disk > free or memory > ram:
@@ -211,6 +215,7 @@ class Replay:
         self._asked = self.written
         return {
             "written": self.written,
+            "frames": self._frames.checksums(self._oldest(self.written)),
             "actions": torch.tensor(self._actions),
             "rewards": torch.tensor(self._rewards),
             "ends": torch.tensor(self._ends),
@@ -228,7 +233,7 @@ class Replay:
         self._ends[:] = state["ends"].numpy()
         self._asked = state["written"]
         self._saved = self._oldest(self._asked)
-        self._frames.resume(self._saved, self._asked)
+        self._frames.resume(self._saved, self._asked, state["frames"])
 
     def _oldest(self, written: int) -> int:
         """The first row in memory once so many are written."""

@@ -17,6 +17,7 @@ def make(folder=None, capacity=24, environments=1, n_step=1, replace="oldest"):
         seed=0,
         capacity=capacity,
         environments=environments,
+        budget=10**6,
         n_step=n_step,
         gamma=0.5,
         shape=SHAPE,

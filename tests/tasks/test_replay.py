@@ -1,5 +1,7 @@
 """The replay memory against what one would keep without thinking of memory."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ def make(folder=None, capacity=40, environments=1, n_step=1, gamma=0.5):
     return Replay(
         capacity=capacity,
         environments=environments,
+        budget=10**6,
         n_step=n_step,
         gamma=gamma,
         shape=SHAPE,
@@ -168,8 +171,14 @@ def numbers(folder):
     return sorted(int(path.name.removeprefix("frames-")) for path in folder.iterdir())
 
 
+def files_of_five(monkeypatch):
+    """Let a memory of 20 rows, and one more for each of two checkpoints, lie in files of 5."""
+    monkeypatch.setattr("tasks.atari.replay.SPARE_STEPS", 0)
+    monkeypatch.setattr("tasks.atari.replay.FILES", 5)
+
+
 def test_it_goes_on_from_what_was_saved_whatever_was_written_since(tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.atari.replay.FILES", 4)  # of 5 rows
+    files_of_five(monkeypatch)
     random = np.random.default_rng(1)
     ends = random.choice([GOES_ON, ENDED], p=[0.9, 0.1], size=100)
 
@@ -203,7 +212,7 @@ def test_it_goes_on_from_what_was_saved_whatever_was_written_since(tmp_path, mon
 
 
 def test_files_stay_as_long_as_one_of_two_checkpoints_needs_them(tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.atari.replay.FILES", 4)  # of 5 rows
+    files_of_five(monkeypatch)
     replay = make(tmp_path, capacity=20)
     states = []
     for number in range(100):
@@ -220,7 +229,7 @@ def test_files_stay_as_long_as_one_of_two_checkpoints_needs_them(tmp_path, monke
 
 
 def test_a_process_that_goes_on_removes_what_the_one_before_it_left(tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.atari.replay.FILES", 4)  # of 5 rows
+    files_of_five(monkeypatch)
     replay = make(tmp_path, capacity=20)
     for rows in (30, 30):
         fill(replay, [GOES_ON] * rows)
@@ -237,7 +246,7 @@ def test_a_process_that_goes_on_removes_what_the_one_before_it_left(tmp_path, mo
 
 
 def test_a_checkpoint_is_due_before_frames_pile_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.atari.replay.FILES", 4)  # of 25 rows
+    monkeypatch.setattr("tasks.atari.replay.FILES", 6)  # of 27 rows
     monkeypatch.setattr("tasks.atari.replay.SPARE_STEPS", 30)
     replay = make(tmp_path, capacity=100)
     most = replay._frames.size(100 + 2 * 30)  # as is asked of the disk
@@ -266,10 +275,11 @@ def test_too_large_for_the_disk_or_for_ram(tmp_path, monkeypatch):
     monkeypatch.setattr(frames_module.shutil, "disk_usage", lambda folder: room)
     folder = tmp_path / "run" / "files"
 
-    def full_size(capacity):
+    def full_size(capacity, budget=10**12):
         return Replay(
             capacity=capacity,
             environments=1,
+            budget=budget,
             n_step=1,
             gamma=0.9,
             shape=(84, 84),
@@ -283,6 +293,9 @@ def test_too_large_for_the_disk_or_for_ram(tmp_path, monkeypatch):
     assert "needs 7.6 GB on the disk of" in str(refused.value)
     assert "has 3.0 GB free, and 0.01 GB of RAM" in str(refused.value)
     assert "set task.capacity lower, or paths.runs to another disk" in str(refused.value)
+    # A run that is short asks for the frames that it will see.
+    room = usage._replace(free=3_000_000)
+    full_size(1_000_000, budget=300)
     room = usage._replace(free=10**18)
     with pytest.raises(DataError, match=r"and 600\.00 GB of RAM, of which there are \d"):
         full_size(100_000_000_000)
@@ -299,3 +312,50 @@ def test_a_million_transitions_take_7_gigabytes(tmp_path):
     frames.append(np.zeros((1, 84, 84), np.uint8))
     [file] = tmp_path.iterdir()
     assert 66 * file.stat().st_size < 7.5e9
+
+
+def test_a_small_memory_opens_few_files_however_often_it_goes_round(tmp_path):
+    replay = make(tmp_path, capacity=1000)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    most = 0
+    for number in range(25_000):
+        fill(replay, [GOES_ON])
+        if replay.checkpoint_due:
+            replay.state_dict()
+            replay.saved()
+        if number % 100 == 0:
+            most = max(most, len(list(Path("/proc/self/fd").iterdir())))
+    assert most - before < 80
+
+
+def flip(path, place):
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_flipped_bit_in_any_row_that_a_checkpoint_refers_to_is_noticed(tmp_path, monkeypatch):
+    files_of_five(monkeypatch)
+    replay = make(tmp_path, capacity=20)
+    fill(replay, [GOES_ON] * 33)
+    state = replay.state_dict()
+    fill(replay, [GOES_ON] * 2)  # which the checkpoint knows nothing of
+    row = SHAPE[0] * SHAPE[1]
+    for number in range(10, 35):
+        path = tmp_path / f"frames-{number // 5:06}"
+        flip(path, number % 5 * row + number % row)
+        if number < 33:
+            with pytest.raises(DataError, match=f"{path.name} is damaged: it does not hold what"):
+                make(tmp_path, capacity=20).load_state_dict(state)
+        else:
+            make(tmp_path, capacity=20).load_state_dict(state)
+        flip(path, number % 5 * row + number % row)
+    # Also after one that went on, whose last file was begun by another process.
+    again = make(tmp_path, capacity=20)
+    again.load_state_dict(state)
+    fill(again, [GOES_ON] * 9)
+    state = again.state_dict()
+    make(tmp_path, capacity=20).load_state_dict(state)
+    flip(tmp_path / "frames-000006", 1)
+    with pytest.raises(DataError, match="frames-000006 is damaged"):
+        make(tmp_path, capacity=20).load_state_dict(state)

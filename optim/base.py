@@ -7,6 +7,7 @@ kind. The ways to run it are in `optim/executors.py`.
 
 import math
 from collections.abc import Callable, Iterable
+from numbers import Real
 from typing import Any, ClassVar
 
 import torch
@@ -67,6 +68,10 @@ class ElementwiseOptimizer(Optimizer):
         check_range("weight_decay value", group["weight_decay"], 0.0)
         if "eps" in group:
             check_range("epsilon value", group["eps"], 0.0)
+        for name in ("decoupled", "maximize", "compile"):
+            check_flag(name, group[name])
+        if group["foreach"] is not None:
+            check_flag("foreach", group["foreach"])
         if group["foreach"] and group["compile"]:
             raise ValueError("`foreach` and `compile` cannot be `True` together.")
 
@@ -237,15 +242,24 @@ def zeros_for(p: Tensor) -> Tensor:
 
 
 def check_range(name: str, value: Any, low: float, high: float = math.inf) -> None:
-    """Raise ValueError unless low <= value < high."""
+    """Raise ValueError unless value is a number, and low <= value < high."""
     if isinstance(value, Tensor) and value.numel() != 1:
         raise ValueError(f"Invalid {name}: a Tensor must have 1 element")
-    if not low <= value < high:
+    if not isinstance(value, Real | Tensor) or not low <= value < high:
         raise ValueError(f"Invalid {name}: {value}")
 
 
+def check_flag(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ValueError(f"Invalid {name}: {value}, must be True or False")
+
+
+def is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2
+
+
 def check_betas(betas: Any) -> None:
-    if len(betas) != 2:
+    if not is_pair(betas):
         raise ValueError(f"Invalid betas: {betas}, must be two numbers")
     for index, beta in enumerate(betas):
         check_range(f"beta parameter at index {index}", beta, 0.0, 1.0)
@@ -257,5 +271,5 @@ def check_one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
 
 
 def check_above_zero(name: str, value: Any) -> None:
-    if not 0.0 < value < math.inf:
+    if not isinstance(value, Real) or not 0.0 < value < math.inf:
         raise ValueError(f"Invalid {name}: {value}")

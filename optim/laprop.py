@@ -5,7 +5,15 @@ from typing import Any
 
 from torch import Tensor
 
-from optim.base import ElementwiseOptimizer, Group, State, check_betas, check_one_of, check_range
+from optim.base import (
+    ElementwiseOptimizer,
+    Group,
+    State,
+    check_betas,
+    check_flag,
+    check_one_of,
+    check_range,
+)
 
 
 class LaProp(ElementwiseOptimizer):
@@ -78,6 +86,8 @@ class LaProp(ElementwiseOptimizer):
         super().check(group)
         check_betas(group["betas"])
         check_one_of("variant", group["variant"], ("paper", "authors"))
+        for name in ("amsgrad", "centered"):
+            check_flag(name, group[name])
         # At step 1 nothing is known yet of a variance.
         check_range("centered_after value", group["centered_after"], 1)
         if group["decoupled"]:

@@ -1,12 +1,20 @@
 """MAdam and LaMAdam: a second moment that remembers by the largest variance (Zhu et al.)."""
 
+from numbers import Real
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from optim.base import ElementwiseOptimizer, Group, State, check_range
+from optim.base import (
+    ElementwiseOptimizer,
+    Group,
+    State,
+    check_flag,
+    check_range,
+    is_pair,
+)
 
 Betas = tuple[float, tuple[float, float]]
 
@@ -78,12 +86,13 @@ class MAdam(ElementwiseOptimizer):
 
     def check(self, group: Group) -> None:
         super().check(group)
+        check_flag("amsgrad", group["amsgrad"])
         betas = group["betas"]
-        if len(betas) != 2 or not isinstance(betas[1], list | tuple) or len(betas[1]) != 2:
+        if not (is_pair(betas) and is_pair(betas[1])):
             raise ValueError(f"Invalid betas: {betas}, must be (alpha, (beta_lo, beta_hi))")
         alpha, (low, high) = betas
         check_range("beta parameter at index 0", alpha, 0.0, 1.0)
-        if not 0.0 <= low <= high <= 1.0:
+        if not (isinstance(low, Real) and isinstance(high, Real) and 0.0 <= low <= high <= 1.0):
             raise ValueError(f"Invalid beta parameter at index 1: {betas[1]}")
         check_range("beta_init value", first_beta(group), 0.0, 1.0)
         if group["amsgrad"] not in (False, True, "torch"):

@@ -5,7 +5,14 @@ from typing import Any
 
 from torch import Tensor
 
-from optim.base import ElementwiseOptimizer, Group, State, check_betas, check_one_of
+from optim.base import (
+    ElementwiseOptimizer,
+    Group,
+    State,
+    check_above_zero,
+    check_betas,
+    check_one_of,
+)
 from optim.powers import power, way
 
 
@@ -62,7 +69,8 @@ class Padam(ElementwiseOptimizer):
         super().check(group)
         check_betas(group["betas"])
         check_one_of("variant", group["variant"], ("paper", "authors"))
-        if not 0.0 < group["partial"] <= 0.5:
+        check_above_zero("partial value", group["partial"])
+        if group["partial"] > 0.5:
             raise ValueError(f"Invalid partial value: {group['partial']}")
 
     def state_names(self, group: Group) -> tuple[str, ...]:

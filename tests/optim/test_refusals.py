@@ -38,6 +38,19 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     *[(make, {"lr": torch.ones(2)}, "must have 1 element") for make in OURS],
     *[(make, {"lr": float("nan")}, "Invalid learning rate: nan") for make in OURS],
     *[(make, {"foreach": True, "compile": True}, "cannot be `True` together") for make in OURS],
+    *[
+        (make, {name: "maybe"}, f"Invalid {name}: maybe, must be True or False")
+        for make in OURS
+        for name in ("decoupled", "maximize", "foreach", "compile")
+    ],
+    *[(make, {"weight_decay": "much"}, "Invalid weight_decay value: much") for make in OURS],
+    (optim.LaProp, {"amsgrad": 1}, "Invalid amsgrad: 1, must be True or False"),
+    (optim.LaProp, {"centered": "yes"}, "Invalid centered: yes, must be True or False"),
+    (optim.LaProp, {"betas": (0.9, "high")}, "Invalid beta parameter at index 1: high"),
+    (optim.LaProp, {"betas": 0.9}, "Invalid betas: 0.9, must be two numbers"),
+    (optim.MAdam, {"amsgrad": "no"}, "Invalid amsgrad: no, must be True or False"),
+    (optim.MAdam, {"betas": (0.9, (0.5, "high"))}, "Invalid beta parameter at index 1"),
+    (optim.LpAdam, {"p": "two"}, "Invalid p value: two"),
     (optim.LpAdam, {"betas": (0.9, 1.0)}, "Invalid beta parameter at index 1: 1.0"),
     (optim.LpAdam, {"betas": (0.9, 0.5)}, r"beta1 < beta2\*\*\(1/p\) must hold"),
     (optim.LpAdam, {"betas": (0.9,)}, "must be two numbers"),
@@ -50,6 +63,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (optim.LaProp, {"weight_decay": 1.5}, "Invalid weight_decay value: 1.5"),
     (optim.SignSGDM, {"momentum": 1.0}, "Invalid momentum value: 1.0"),
     (optim.Padam, {"partial": 0.0}, "Invalid partial value: 0.0"),
+    (optim.Padam, {"partial": "half"}, "Invalid partial value: half"),
     (optim.Padam, {"partial": 0.75}, "Invalid partial value: 0.75"),
     (optim.MAdam, {"betas": (0.9, 0.999)}, r"must be \(alpha, \(beta_lo, beta_hi\)\)"),
     (optim.MAdam, {"betas": (0.9, (0.9, 0.5))}, r"Invalid beta parameter at index 1: \(0.9, 0.5\)"),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 # Everything else in a run's config says how it is carried out (device, logger, launcher, paths).
@@ -48,6 +49,11 @@ def run_id(config: dict[str, Any]) -> str:
     """Twelve hex digits that two configs share if and only if they ask for the same run."""
     text = json.dumps(canonical(identity(config)), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def place(config: dict[str, Any]) -> Path:
+    """A run's folder in the folder of all runs, `<task>/<optim>/<id>`."""
+    return Path(config["names"]["task"], config["names"]["optim"], run_id(config))
 
 
 def canonical(value: Any) -> Any:

@@ -2,15 +2,16 @@
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
+from types import MappingProxyType
 from typing import Any
 
 from results.files import read_json
-from results.identity import run_id
+from results.identity import place, run_id
 from results.yaml_files import YamlError, read_yaml
 
 log = logging.getLogger("adamily")
@@ -87,27 +88,58 @@ class Record:
         return [] if value is None else [value]
 
 
-def read(folder: Path) -> Record | None:
-    """The run in `folder`; None, with a warning, where its config.yaml cannot be trusted."""
+def read(folder: Path, config: dict[str, Any] | None = None) -> Record | None:
+    """The run in `folder`; None, with a warning, where its config.yaml cannot be trusted.
+
+    What the run was asked for, `config`, stands in for a config.yaml that is gone from a run that
+    has ended, where the reader knows it.
+    """
     try:
-        config = read_yaml(folder / "config.yaml")
-        found = run_id(config)
+        found = read_yaml(folder / "config.yaml")
+        described = run_id(found)
     except FileNotFoundError:
-        return None
+        ended = (folder / "summary.json").exists()
+        return Record(folder, config) if ended and config else None
     except (YamlError, KeyError, TypeError) as error:
         log.warning("%s is left out: its config.yaml cannot be read (%s)", folder, error)
         return None
-    if found != folder.name:
-        log.warning("%s is left out: its config.yaml was changed and describes %s", folder, found)
+    if described != folder.name:
+        log.warning(
+            "%s is left out: its config.yaml was changed and describes %s", folder, described
+        )
         return None
-    return Record(folder, config)
+    return Record(folder, found)
 
 
-def read_all(root: Path) -> dict[str, Record]:
-    """All runs under the folder of runs, by id."""
-    folders = sorted(path.parent for path in root.glob("*/*/*/config.yaml"))
-    records: Iterable[Record | None] = map(read, folders)
-    return {record.id: record for record in records if record is not None}
+def read_all(
+    root: Path, known: Mapping[Path, dict[str, Any]] = MappingProxyType({})
+) -> dict[str, Record]:
+    """All runs in the folder of runs, by id; what lies where no run belongs is left out.
+
+    Of some folders it may be `known` what their runs were asked for, as in `read`.
+    """
+    files = ("config.yaml", "summary.json")
+    folders = sorted({path.parent for name in files for path in root.glob(f"*/*/*/{name}")})
+    bare = {path for path in folders if not (path / "config.yaml").exists()} - known.keys()
+    found = [read(folder, known.get(folder)) for folder in folders if folder not in bare]
+    records = {r.id: r for r in found if r and r.folder == root / place(r.config)}
+    name_left_out(
+        {r.folder for r in found if r} - {r.folder for r in records.values()},
+        "not where config.yaml says that the run belongs; move it there, or remove a copy",
+    )
+    name_left_out(
+        bare,
+        "config.yaml is gone; the sweep or the scripts.train that made the run writes it anew",
+    )
+    return records
+
+
+def name_left_out(folders: set[Path], why: str) -> None:
+    """Warn in one line, however many there are."""
+    if folders:
+        first, *others = sorted(folders)
+        more = f" and {len(others)} more are" if others else " is"
+        log.warning("%s%s left out: %s", first, more, why)
 
 
 def parse(line: str) -> dict[str, Any] | None:

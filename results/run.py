@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 
 from results import checkpoint
 from results.files import read_json, replacing, sync_folder, write_json, write_text
-from results.identity import run_id
+from results.identity import place, run_id
 from results.metrics import finite_or_none
 from results.yaml_files import YamlError, dump_yaml, read_yaml
 
@@ -61,8 +61,8 @@ class Run:
     def __init__(self, root: Path | str, config: dict[str, Any]):
         self.config = config
         self.root = Path(root)
-        self.id = run_id(config)
-        self.folder = self.root / config["names"]["task"] / config["names"]["optim"] / self.id
+        self.folder = self.root / place(config)
+        self.id = self.folder.name
         self._checkpoint_failed = False
 
     # -- what is known of it -----------------------------------------------------------------------
@@ -115,6 +115,17 @@ class Run:
                 f"{path} was changed: it describes run {found}, not {self.id}. Put it back, or "
                 f"remove the folder to run it afresh."
             )
+
+    def restore_config(self) -> None:
+        """Write config.yaml anew where it is gone from a run that has ended.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        path = self.folder / "config.yaml"
+        if self.ended and not path.exists():
+            log.warning("%s was gone, and is written anew", path)
+            write_text(path, dump_yaml(self.config))
 
     # -- while it runs -----------------------------------------------------------------------------
 

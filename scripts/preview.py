@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from results.records import Record, read_all
+from results.run import ENDED
 from results.study import spell
 from scripts.config import make_task
 from scripts.devices import available, places
@@ -17,7 +18,8 @@ from scripts.studies import Plan, Planned
 
 def preview(wanted: Plan) -> str:
     """Each run with where it stands, and about how long the missing ones would take."""
-    records = read_all(Path(wanted.runs[0].config["paths"]["runs"]))
+    root = Path(wanted.runs[0].config["paths"]["runs"])
+    records = read_all(root, {planned.run.folder: planned.config for planned in wanted.runs})
     lines = []
     for planned in wanted.runs:
         record = records.get(planned.run.id)
@@ -27,7 +29,8 @@ def preview(wanted: Plan) -> str:
         lines.append(
             f"{planned.run.id}  {status:10}  {cell.column}  {cell.row}  {point} seed={cell.seed}"
         )
-    missing = [planned for planned in wanted.runs if not planned.run.ended]
+    ended = {run_id for run_id, record in records.items() if record.status in ENDED}
+    missing = [planned for planned in wanted.runs if planned.run.id not in ended]
     counts = f"{len(wanted.runs) - len(missing)} ended, {len(missing)} missing"
     lines.append(f"{len(wanted.runs)} runs: {counts}; {estimate(missing, records)}")
     return "\n".join(lines)

@@ -33,8 +33,10 @@ def make_ready(configs: Sequence[dict[str, Any]], here: bool = True) -> None:
         own_device(device)
     for config in configs:
         check_batch(config)
+        run = Run(config["paths"]["runs"], config)
         try:
-            Run(config["paths"]["runs"], config).check_config()
+            run.check_config()
+            run.restore_config()
         except ConfigChanged as error:
             raise BadInput(str(error)) from error
     waiting = [config for config in configs if not Run(config["paths"]["runs"], config).ended]

@@ -87,7 +87,7 @@ class Plan:
 
 def read_planned(planned: Plan) -> dict[str, Record]:
     """The runs of a plan that there are, by id."""
-    found = (read(each.run.folder) for each in planned.runs)
+    found = (read(each.run.folder, each.config) for each in planned.runs)
     return {record.id: record for record in found if record}
 
 

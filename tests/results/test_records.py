@@ -1,9 +1,11 @@
 """Reading runs from disk: whatever is half written or edited never makes a number."""
 
 import json
+import shutil
 
 import pytest
 
+from results.files import write_json
 from results.records import read, read_all
 from results.yaml_files import dump_yaml, read_yaml
 
@@ -109,3 +111,47 @@ def test_all_runs_are_found_and_a_bad_one_harms_no_other(tmp_path, make_config, 
     (root / "toy" / "adam" / "empty").mkdir()
     assert read_all(root).keys() == {runs[0].id, runs[2].id}
     assert read_all(tmp_path / "nowhere") == {}
+
+
+# -- where runs lie --------------------------------------------------------------------------------
+
+
+def warnings_of(heard):
+    return [record.getMessage() for record in heard.records if record.levelname == "WARNING"]
+
+
+def test_a_copy_counts_for_nothing_whatever_its_name(tmp_path, make_config, write_run, heard):
+    root = tmp_path / "runs"
+    run = write_run(root, make_config(), SUMMARY, LINES)
+    for name in ("a_copy", "zz_copy"):
+        shutil.copytree(root / "toy", root / name)
+        write_json(root / name / "adam" / run.id / "summary.json", SUMMARY | {"final": {}})
+    (root / "linked").symlink_to(root / "toy")
+    shutil.copytree(run.folder, root / "toy" / "other" / run.id)
+    assert {key: record.folder for key, record in read_all(root).items()} == {run.id: run.folder}
+    assert warnings_of(heard) == [
+        f"{root / 'a_copy' / 'adam' / run.id} and 4 more are left out: not where config.yaml says "
+        "that the run belongs; move it there, or remove a copy"
+    ]
+
+
+def test_a_run_that_was_moved_is_named(tmp_path, make_config, write_run, heard):
+    root = tmp_path / "runs"
+    run = write_run(root, make_config(), SUMMARY, LINES)
+    (root / "toy").rename(root / "renamed")
+    assert read_all(root) == {}
+    [said] = warnings_of(heard)
+    assert said.startswith(f"{root / 'renamed' / 'adam' / run.id} is left out: not where ")
+
+
+def test_a_run_whose_config_is_gone_is_named_with_what_to_do(folder, make_config, heard):
+    (folder / "config.yaml").unlink()
+    assert read_all(folder.parents[2]) == {}
+    [said] = warnings_of(heard)
+    assert said.startswith(f"{folder} is left out: config.yaml is gone; the sweep ")
+    # Whoever knows the config has the record.
+    assert read(folder) is None
+    assert read(folder, make_config()).value("train/loss", "last") == 0.5
+    (folder / "summary.json").unlink()
+    assert read(folder, make_config()) is None
+    assert len(warnings_of(heard)) == 1

@@ -208,6 +208,22 @@ def test_a_config_that_is_no_config_is_refused(run, content):
         run.check_config()
 
 
+def test_a_config_that_is_gone_from_an_ended_run_is_written_anew(tmp_path, make_config, write_run):
+    run = write_run(tmp_path, make_config(), {"status": "finished"}, [])
+    path = run.folder / "config.yaml"
+    text = path.read_text()
+    path.unlink()
+    run.restore_config()
+    assert path.read_text() == text
+    path.write_text("mine")
+    run.restore_config()
+    assert path.read_text() == "mine"
+    path.unlink()
+    (run.folder / "summary.json").unlink()
+    run.restore_config()
+    assert not path.exists()
+
+
 def test_a_change_of_what_does_not_decide_the_outcome_is_none(run):
     run.begin(HERE)
     edit(run, group="other", paths={"runs": "/moved"})

@@ -1,5 +1,6 @@
 """A study from its cells to its table, whatever happens on the way."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,9 @@ from running import (
     summary,
     wait_until,
 )
+
+from results.files import write_json
+from results.records import read_all
 
 
 def ended(runs):
@@ -146,6 +150,28 @@ def test_a_study_may_add_what_its_classes_know(sweep, runs, study):
     assert sweep(*study(rows=rows, grid={})).code == 0
     assert config(folders(runs)[0])["optim"]["amsgrad"] is True
     assert lines(folders(runs)[0])[-1]["optim/kept"] > 0
+
+
+def test_a_config_that_is_gone_is_written_anew_and_the_run_counts(sweep, runs, study, tmp_path):
+    asked = study()
+    assert sweep(*asked).code == 0
+    gone, whole = folders(runs)[0], folders(runs)[1]
+    copy = runs / "zz_copy" / whole.parent.name / whole.name
+    shutil.copytree(whole, copy)
+    write_json(copy / "summary.json", {"final": {}})
+    text = (gone / "config.yaml").read_text()
+    (gone / "config.yaml").unlink()
+    # All commands say the same.
+    done = sweep(*asked, "dry_run=true")
+    assert "4 ended, 0 missing" in done.out
+    assert done.err.count("left out") == 1 and f"{copy} is left out: not where" in done.err
+    assert not (gone / "config.yaml").exists()
+    done = sweep(*asked)
+    assert done.code == 0 and "4 ended before" in done.out
+    assert f"{gone / 'config.yaml'} was gone, and is written anew" in done.err
+    assert (gone / "config.yaml").read_text() == text
+    places = {record.folder for record in read_all(runs).values()}
+    assert len(places) == 4 and gone in places and whole in places
 
 
 def test_a_diverging_cell_is_a_result(sweep, runs, study):

@@ -69,6 +69,7 @@ class AdaBound(ElementwiseOptimizer):
         check_betas(group["betas"])
         check_range("final_lr value", group["final_lr"], 0.0)
         check_above_zero("gamma value", group["gamma"])
+        check_range("first_lr value", group.get("first_lr", 0.0), 0.0)
 
     def add_param_group(self, param_group: Group) -> None:
         super().add_param_group(param_group)

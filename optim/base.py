@@ -16,12 +16,7 @@ from torch.optim import Optimizer
 
 from optim.compiled import run_compiled
 from optim.executors import Row, Rule, run_batched, run_each
-
-Group = dict[str, Any]
-State = dict[str, Any]
-
-# How a step is run: a choice of this optimizer, not of a state dict that is loaded into it.
-EXECUTOR = ("foreach", "compile")
+from optim.state import Group, State, read, zeros_for
 
 
 class ElementwiseOptimizer(Optimizer):
@@ -79,9 +74,13 @@ class ElementwiseOptimizer(Optimizer):
         """Names of the state tensors, in this group."""
         raise NotImplementedError
 
+    def counters(self, group: Group) -> dict[str, int | float]:
+        """What else a parameter's state holds, before the first step: plain numbers."""
+        return {"step": 0}
+
     def new_state(self, p: Tensor, group: Group) -> State:
         """The state before the first step: zeros."""
-        return {"step": 0} | {name: zeros_for(p) for name in self.state_names(group)}
+        return self.counters(group) | {name: zeros_for(p) for name in self.state_names(group)}
 
     def advance(self, state: State, group: Group) -> None:
         """Change what is a plain number in a parameter's state, at the beginning of a step."""
@@ -122,6 +121,8 @@ class ElementwiseOptimizer(Optimizer):
                 loss = closure()
         self._refuse_sparse()
         self._refuse_capture()
+        if self._only_begins():
+            return loss
         for group in self.param_groups:
             run = executor(group)
             for state, rows in self._rows(group):
@@ -141,6 +142,21 @@ class ElementwiseOptimizer(Optimizer):
                 f"{type(self).__name__}.step cannot be captured in a CUDA graph: take the step "
                 f"outside of it"
             )
+
+    def _only_begins(self) -> bool:
+        """Make the state before the first step and return True if this step is asked for just that.
+
+        torch.distributed.checkpoint does so: it is the first one, with lr 0 and all gradients 0.
+        Counted as a step, it would change all that follow.
+        """
+        if any(self.state.values()) or any(float(group["lr"]) for group in self.param_groups):
+            return False
+        pairs = [(group, p) for group in self.param_groups for p in group["params"]]
+        pairs = [(group, p) for group, p in pairs if p.grad is not None]
+        if any(p.grad.any() for _, p in pairs):
+            return False
+        self.state.update({p: self.new_state(p, group) for group, p in pairs})
+        return True
 
     def _rows(self, group: Group) -> Iterable[tuple[State, list[Row]]]:
         """Rows that can be run together, with the state of one of their parameters.
@@ -170,15 +186,14 @@ class ElementwiseOptimizer(Optimizer):
         self, group: Group, state: State, dtype: torch.dtype
     ) -> tuple[Rule, tuple[float, ...]]:
         """The arithmetic of this step, and its numbers."""
-        lr, weight_decay = float(group["lr"]), group["weight_decay"]
-        keep = 1 - weight_decay if self.decays_after else 1 - lr * weight_decay
+        weight_decay = group["weight_decay"]
         when = "after" if self.decays_after else "before"
         decay = None if weight_decay == 0 else when if group["decoupled"] else "l2"
         widen = dtype in (torch.bfloat16, torch.float16)
         limits = torch.finfo(torch.promote_types(dtype, torch.float32))
         numbers = self.numbers(group, state) | {
             "weight_decay": weight_decay,
-            "keep": keep,
+            "keep": self.decay_factor(group),
             "tiny": limits.tiny,
             "huge": limits.max / 8,
         }
@@ -188,10 +203,25 @@ class ElementwiseOptimizer(Optimizer):
         rule = Rule(type(self).update, names, tuple(numbers), tuple(options.items()))
         return rule, tuple(numbers.values())
 
+    def decay_factor(self, group: Group) -> float:
+        """What decoupled decay multiplies parameters by in a step; 1 where lr is 0.
+
+        A step with lr 0 is there to change nothing, as the one is by which
+        torch.distributed.checkpoint gives an optimizer its state, also where decay has no lr in it.
+        """
+        lr, weight_decay = float(group["lr"]), group["weight_decay"]
+        return 1 - (weight_decay if self.decays_after and lr else lr * weight_decay)
+
     # -- groups and state dicts --------------------------------------------------------------------
+
+    @property
+    def rule_name(self) -> str:
+        """The name of the class whose `update` this is; a subclass may have other defaults."""
+        return next(c.__name__ for c in type(self).__mro__ if "update" in vars(c))
 
     def add_param_group(self, param_group: Group) -> None:
         self.check({**self.defaults, **param_group})
+        param_group["rule"] = self.rule_name
         super().add_param_group(param_group)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -200,42 +230,52 @@ class ElementwiseOptimizer(Optimizer):
         for group in self.param_groups:
             for name, value in self.defaults.items():
                 group.setdefault(name, value)
+            group["rule"] = self.rule_name
         for each in self.state.values():
             if "step" in each:
                 each["step"] = int(each["step"])  # torch's own keep a tensor
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load a copy of `state_dict`, on the parameters' devices; executors stay as they are."""
-        ways = [{name: group[name] for name in EXECUTOR} for group in self.param_groups]
-        seen: dict[str, Any] = {}
-        # Registered last, it sees what other hooks made of the state dict.
-        hook = self.register_load_state_dict_pre_hook(lambda _, loaded: seen.update(loaded))
+        """Load a copy of `state_dict`, on the parameters' devices; executors stay as they are.
+
+        It is one of the same class, whose options it brings along (what an older one lacks stays as
+        it is), or of torch.optim.Adam or AdamW: `LpAdam` with p = 2 and `AdaBound` go on from it,
+        `Padam` with partial = 1/2 from one with amsgrad (see `optim/state.py`, and why no other
+        rule does). Their lr, betas, eps, weight_decay and maximize are taken over, decoupled is
+        AdamW's; amsgrad and how they are run (fused, capturable, differentiable) are not. A
+        parameter that has no state in it begins anew.
+
+        Raises:
+            ValueError: something in it is not what this optimizer keeps: state of another shape, of
+                another optimizer, of other parameters, or an option that is not allowed. The
+                optimizer is as it was then.
+        """
+        states: dict[Tensor, State] = {}
+
+        def check_all(_: Any, loaded: Any) -> dict[str, Any]:
+            loaded, found = read(self, loaded)
+            states.update(found)
+            return loaded
+
+        hooks = [
+            # Registered last, it sees what other hooks made of the state dict.
+            self.register_load_state_dict_pre_hook(check_all),
+            # Torch has rounded all state to the dtype of the parameter.
+            self.register_load_state_dict_post_hook(
+                lambda _: self.state.update(states), prepend=True
+            ),
+        ]
         try:
             super().load_state_dict(state_dict)
         finally:
-            hook.remove()
-        for group, way in zip(self.param_groups, ways, strict=True):
-            group.update(way)
-        self._copy_tensors(seen)
-
-    def _copy_tensors(self, loaded: dict[str, Any]) -> None:
-        """Once more from the source: torch rounds all state to the dtype of the parameter."""
-        for group, saved in zip(self.param_groups, loaded["param_groups"], strict=True):
-            for p, key in zip(group["params"], saved["params"], strict=True):
-                for name, value in loaded["state"].get(key, {}).items():
-                    if isinstance(value, Tensor) and name != "step":
-                        self.state[p][name] = zeros_for(p).copy_(value)
+            for hook in hooks:
+                hook.remove()
 
 
 def executor(group: Group) -> Callable[..., None]:
     if group["compile"]:
         return run_compiled
     return run_each if group["foreach"] is False else run_batched
-
-
-def zeros_for(p: Tensor) -> Tensor:
-    """State for a parameter: its shape, layout and device, its dtype or float32 where wider."""
-    return torch.zeros_like(p, dtype=torch.promote_types(p.dtype, torch.float32))
 
 
 # -- checks, worded as torch's ---------------------------------------------------------------------

@@ -34,9 +34,10 @@ class LaProp(ElementwiseOptimizer):
 
     Departures from the paper: eps stands outside the square root, as in the authors' code (the
     listings have it inside). Weight decay with decoupled=True, the default here, is algorithm 2's
-    LaPropW: θ ← θ·(1 - weight_decay) after the update, not scaled by lr. Centered, S = n - n̄² is
-    kept in place of n, since the difference cancels in float32: S ← ν·(S + (1 - ν)·(g - n̄)²) with
-    n̄ before its update is the same number.
+    LaPropW: θ ← θ·(1 - weight_decay) after the update, not scaled by lr; but nothing decays in a
+    step with lr = 0, where the listing's schedule of the decay is taken to have reached 0, too.
+    Centered, S = n - n̄² is kept in place of n, since the difference cancels in float32:
+    S ← ν·(S + (1 - ν)·(g - n̄)²) with n̄ before its update is the same number.
 
     State: m; n, or centered S and mean (n̄); with amsgrad n_max; with variant "authors" the number
     lr_average, e below.
@@ -97,11 +98,15 @@ class LaProp(ElementwiseOptimizer):
         second = ("S", "mean") if group["centered"] else ("n",)
         return ("m", *second, "n_max") if group["amsgrad"] else ("m", *second)
 
+    def counters(self, group: Group) -> dict[str, int | float]:
+        counters = super().counters(group)
+        return counters | {"lr_average": 0.0} if group["variant"] == "authors" else counters
+
     def advance(self, state: State, group: Group) -> None:
         super().advance(state, group)
         if group["variant"] == "authors":
             mu, lr = group["betas"][0], float(group["lr"])
-            state["lr_average"] = mu * state.get("lr_average", 0.0) + (1 - mu) * lr
+            state["lr_average"] = mu * state["lr_average"] + (1 - mu) * lr
 
     def numbers(self, group: Group, state: State) -> dict[str, float]:
         (mu, nu), lr, t = group["betas"], float(group["lr"]), state["step"]

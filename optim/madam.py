@@ -11,7 +11,6 @@ from optim.base import (
     ElementwiseOptimizer,
     Group,
     State,
-    check_flag,
     check_range,
     is_pair,
 )
@@ -86,7 +85,6 @@ class MAdam(ElementwiseOptimizer):
 
     def check(self, group: Group) -> None:
         super().check(group)
-        check_flag("amsgrad", group["amsgrad"])
         betas = group["betas"]
         if not (is_pair(betas) and is_pair(betas[1])):
             raise ValueError(f"Invalid betas: {betas}, must be (alpha, (beta_lo, beta_hi))")
@@ -95,8 +93,8 @@ class MAdam(ElementwiseOptimizer):
         if not (isinstance(low, Real) and isinstance(high, Real) and 0.0 <= low <= high <= 1.0):
             raise ValueError(f"Invalid beta parameter at index 1: {betas[1]}")
         check_range("beta_init value", first_beta(group), 0.0, 1.0)
-        if group["amsgrad"] not in (False, True, "torch"):
-            amsgrad = group["amsgrad"]
+        amsgrad = group["amsgrad"]
+        if not (isinstance(amsgrad, bool) or amsgrad == "torch"):
             raise ValueError(f"Invalid amsgrad: {amsgrad}, must be one of False, True, torch")
 
     def state_names(self, group: Group) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from optim.base import ElementwiseOptimizer
 from optim.lp_adam import LpAdam
 from optim.madam import MAdam
 
@@ -92,9 +93,10 @@ def step_of(optimizer: Optimizer, group: dict[str, Any], after: Tensor, before: 
     before, after = before.to(wide), after.to(wide)
     if not (group.get("decoupled") or group.get("decoupled_weight_decay")):
         return after - before
-    if getattr(optimizer, "decays_after", False):
-        return after / (1 - group["weight_decay"]) - before
-    return after - before * (1 - float(group["lr"]) * group["weight_decay"])
+    if not isinstance(optimizer, ElementwiseOptimizer):
+        return after - before * (1 - float(group["lr"]) * group["weight_decay"])
+    factor = optimizer.decay_factor(group)
+    return after / factor - before if optimizer.decays_after else after - before * factor
 
 
 def kept_maxima(state: dict[str, Any], group: dict[str, Any]) -> Tensor | None:

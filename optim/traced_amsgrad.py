@@ -6,6 +6,11 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
+from optim.state import check_names, check_tensor, grouped, require
+
+MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+COUNTS = ("swaps", "first_swap", "last_swap")
+
 
 class TracedAMSGrad(Adam):
     r"""torch's AMSGrad, whose numbers do not change, and the swaps of some of its entries.
@@ -19,6 +24,10 @@ class TracedAMSGrad(Adam):
     are float32 or float64, to which torch rounds all state that it loads.
 
     All else is as in torch.optim.Adam.
+
+    Raises:
+        ValueError: also in `load_state_dict`, for the state of an optimizer that has not counted
+            the swaps of as many elements of the same parameters; nothing has changed then.
     """
 
     def __init__(
@@ -34,9 +43,36 @@ class TracedAMSGrad(Adam):
             p: torch.tensor(evenly(p.numel(), entries), dtype=torch.int64, device=p.device)
             for p in sampled
         }
+        self._count_steps()
+
+    def _count_steps(self) -> None:
         # A hook, since torch wraps `step` of each class: one that called Adam's would be observed
         # twice.
-        self.register_step_post_hook(count_swaps)
+        if count_swaps not in self._optimizer_step_post_hooks.values():
+            self.register_step_post_hook(count_swaps)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_places": self._places}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._count_steps()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._check(state_dict)
+        super().load_state_dict(state_dict)
+
+    def _check(self, loaded: dict[str, Any]) -> None:
+        for _, saved, entries in grouped(self, loaded):
+            require(saved.get("amsgrad") is True, "TracedAMSGrad needs the state of an AMSGrad")
+            for entry in (entry for entry in entries if entry.state):
+                shapes = dict.fromkeys(MOMENTS, entry.p.shape)
+                if entry.p in self._places:
+                    shapes |= dict.fromkeys(COUNTS, self._places[entry.p].shape)
+                check_names(entry, {"step", *shapes}, "this sample of TracedAMSGrad")
+                for name, shape in shapes.items():
+                    whose = "the sample" if name in COUNTS else "the parameter"
+                    check_tensor(entry, name, shape, whose)
 
     def metrics(self) -> dict[str, Tensor]:
         """What was counted so far, parameter by parameter in the order of their entries.
@@ -64,7 +100,7 @@ def count_swaps(optimizer: Optimizer, *_: Any) -> None:
         if not state:
             continue
         highest, present = (state[name].take(places) for name in ("max_exp_avg_sq", "exp_avg_sq"))
-        for name in ("swaps", "first_swap", "last_swap"):
+        for name in COUNTS:
             if name not in state:
                 state[name] = torch.zeros_like(highest, dtype=torch.float32)
         # A step that was skipped for its gradient, as a GradScaler's are, has left all as it was,

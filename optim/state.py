@@ -1,0 +1,294 @@
+"""State of a parameter: how it is kept, and what of a state dict becomes it.
+
+`read` looks at all of a state dict before anything of the optimizer changes. State is taken from
+the same rule (the group's `rule`, by the name of its class; older state dicts have none and are
+known by their options), and from torch.optim.Adam and AdamW where `FROM_ADAM` says how.
+"""
+
+import inspect
+import math
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+if TYPE_CHECKING:
+    from optim.base import ElementwiseOptimizer
+
+Group = dict[str, Any]
+State = dict[str, Any]
+
+# How a step is run: a choice of this optimizer, not of a state dict that is loaded into it.
+EXECUTOR = ("foreach", "compile")
+
+# Options that a state dict without `rule` may lack, since classes have not had them from the start.
+ADDED = {*EXECUTOR, "maximize", "decoupled", "variant", "form"}
+
+
+class Conversion(NamedTuple):
+    """What a rule keeps under other names than torch.optim.Adam.
+
+    Attributes:
+        amsgrad: the value of Adam's option.
+        options: values of the rule's options.
+        names: Adam's names of state tensors → the rule's.
+    """
+
+    amsgrad: bool
+    options: dict[str, Any]
+    names: dict[str, str]
+
+
+MOMENTS = {"exp_avg": "m", "exp_avg_sq": "v"}
+
+# The rules whose state is, for the same gradients, Adam's, and whose options mean the same. Others
+# keep what Adam's state does not tell: LaProp and LaMAdam average gradients already divided, MAdam
+# averages g by the weights of g², AdamAL puts v back into its own average, AdaBelief squares
+# distances from m, Yogi adds, SignSGDM averages signs.
+FROM_ADAM = {
+    "LpAdam": Conversion(False, {"p": 2}, MOMENTS),
+    "AdaBound": Conversion(False, {}, MOMENTS),
+    # A smaller `partial` needs another learning rate.
+    "Padam": Conversion(True, {"partial": 0.5}, MOMENTS | {"max_exp_avg_sq": "v_max"}),
+}
+
+ADAM_OPTIONS = frozenset(inspect.signature(torch.optim.Adam).parameters) - {"params"}
+
+
+class Entry(NamedTuple):
+    """A parameter, in words `who`, and its key and state in a state dict."""
+
+    p: Tensor
+    who: str
+    key: Any
+    state: State
+
+
+def zeros_for(p: Tensor) -> Tensor:
+    """State for a parameter: its shape, layout and device, its dtype or float32 where wider."""
+    return torch.zeros_like(p, dtype=torch.promote_types(p.dtype, torch.float32))
+
+
+def read(
+    optimizer: "ElementwiseOptimizer", loaded: Any
+) -> tuple[dict[str, Any], dict[Tensor, State]]:
+    """What torch may load of a state dict, and the states in it by their parameters.
+
+    States are copies on the parameters' devices and in the dtype of `zeros_for`.
+
+    Raises:
+        ValueError: something in it is not what this optimizer keeps.
+    """
+    groups, by_key, by_parameter = [], {}, {}
+    for own, saved, entries in grouped(optimizer, loaded):
+        who = entries[0].who if entries else f"group {len(groups)}"
+        group, names = read_group(optimizer, own, saved, who)
+        groups.append(group)
+        for entry in entries:
+            if entry.state:
+                state = read_state(optimizer, group, names, entry)
+                by_key[entry.key] = by_parameter[entry.p] = state
+    return loaded | {"state": by_key, "param_groups": groups}, by_parameter
+
+
+# -- groups ----------------------------------------------------------------------------------------
+
+
+def read_group(
+    optimizer: "ElementwiseOptimizer", own: Group, saved: Group, who: str
+) -> tuple[Group, dict[str, str]]:
+    """The group's options in this optimizer's terms; names of its state tensors → this rule's."""
+    options, names = saved, {}
+    if "rule" not in saved and saved.keys() >= ADAM_OPTIONS - {"decoupled_weight_decay"}:
+        options, names = from_adam(optimizer, own, saved, who)
+    else:
+        check_rule(optimizer, saved, who)
+    # What an older state dict lacks is as this optimizer has it.
+    filled = {name: own[name] for name in optimizer.defaults if name in own}
+    ways = {name: own[name] for name in EXECUTOR}
+    group = filled | options | ways | {"rule": optimizer.rule_name}
+    try:
+        optimizer.check(group)
+    except ValueError as error:
+        raise ValueError(f"cannot load: options of {who}: {error}") from None
+    return group, names or {name: name for name in optimizer.state_names(group)}
+
+
+def check_rule(optimizer: "ElementwiseOptimizer", saved: Group, who: str) -> None:
+    """Raise ValueError where the group is another optimizer's."""
+    rule, mine = saved.get("rule"), optimizer.rule_name
+    if rule is not None:
+        require(rule == mine, f"state of {who} is of {rule}, this is {mine}")
+        return
+    others = (saved.keys() & other_options()) - optimizer.defaults.keys()
+    require(not others, f"options of {who} have {listed(others)}, which {mine} has not")
+    lacking = optimizer.defaults.keys() - ADDED - saved.keys()
+    require(not lacking, f"options of {who} lack {listed(lacking)}, which {mine} has")
+
+
+@cache
+def other_options() -> frozenset[str]:
+    """Names of the options of all optimizers of torch and of this room."""
+    found, waiting = set(), [Optimizer]
+    while waiting:
+        made = waiting.pop()
+        waiting += made.__subclasses__()
+        if made.__module__.partition(".")[0] in ("torch", __package__):
+            found |= inspect.signature(made).parameters.keys()
+    # A pickle adds `differentiable` to any optimizer.
+    return frozenset(found) - {"params", "differentiable"}
+
+
+def from_adam(
+    optimizer: "ElementwiseOptimizer", own: Group, saved: Group, who: str
+) -> tuple[Group, dict[str, str]]:
+    """The group of a torch.optim.Adam or AdamW in this optimizer's terms."""
+    mine = optimizer.rule_name
+    what = f"state of {who} is of torch.optim.Adam with amsgrad={saved['amsgrad']}"
+    require(mine in FROM_ADAM, f"{what}, which {mine} cannot go on from")
+    conversion = FROM_ADAM[mine]
+    needed = ", ".join(f"{name}={value}" for name, value in conversion.options.items())
+    require(
+        saved["amsgrad"] == conversion.amsgrad
+        and all(own[name] == value for name, value in conversion.options.items()),
+        f"{what}; {mine}{f' with {needed}' * bool(needed)} goes on from amsgrad="
+        f"{conversion.amsgrad}",
+    )
+    options = {name: value for name, value in saved.items() if name not in ADAM_OPTIONS}
+    options |= {name: saved[name] for name in ("lr", "betas", "eps", "weight_decay", "maximize")}
+    # Before torch 2.7 only the class told Adam from AdamW.
+    options["decoupled"] = saved.get("decoupled_weight_decay", own["decoupled"])
+    return options, conversion.names
+
+
+# -- states ----------------------------------------------------------------------------------------
+
+
+def read_state(
+    optimizer: "ElementwiseOptimizer", group: Group, names: dict[str, str], entry: Entry
+) -> State:
+    """A copy of a parameter's state."""
+    counters = optimizer.counters(group)
+    check_names(entry, {*counters, *names}, optimizer.rule_name)
+    state = {name: read_number(entry, name, type(value)) for name, value in counters.items()}
+    for theirs, ours in names.items():
+        check_tensor(entry, theirs, entry.p.shape)
+        state[ours] = zeros_for(entry.p).copy_(entry.state[theirs].detach())
+    return state
+
+
+def read_number(entry: Entry, name: str, kind: type) -> Any:
+    """The number, which torch's own optimizers keep in a tensor."""
+    value = entry.state[name]
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    require(
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 0 <= value < math.inf
+        and kind(value) == value,
+        f"state of {entry.who} has {name} {value!r}, it must be "
+        + ("a whole number from 0 on" if kind is int else "a number from 0 on"),
+    )
+    return kind(value)
+
+
+def check_names(entry: Entry, wanted: set[str], keeper: str) -> None:
+    """Raise ValueError unless the parameter has all of this state, and no other."""
+    found = entry.state.keys()
+    require(
+        found == wanted,
+        f"state of {entry.who} has {listed(found)}; {keeper} keeps {listed(wanted)}",
+    )
+
+
+def check_tensor(entry: Entry, name: str, shape: torch.Size, whose: str = "the parameter") -> None:
+    """Raise ValueError unless it can be state of the parameter, of the shape of `whose`."""
+    value, p = entry.state[name], entry.p
+    what = f"state of {entry.who} has {name}"
+    require(isinstance(value, Tensor), f"{what} that is no tensor")
+    require(
+        value.shape == shape,
+        f"{what} of shape {list(value.shape)}, {whose} has {list(shape)}",
+    )
+    require(value.layout == torch.strided, f"{what} in the layout {value.layout}")
+    require(
+        value.is_floating_point() or value.is_complex(),
+        f"{what} of {value.dtype}, which holds no fractions",
+    )
+    require(
+        value.is_complex() == p.is_complex(), f"{what} of {value.dtype}, the parameter is {p.dtype}"
+    )
+    require(
+        is_dtensor(value) == is_dtensor(p),
+        f"{what} in a {type(value).__name__} for a parameter in a {type(p.data).__name__}; "
+        "torch.distributed.checkpoint.state_dict.set_optimizer_state_dict distributes it",
+    )
+
+
+def is_dtensor(tensor: Tensor) -> bool:
+    return hasattr(tensor, "device_mesh")
+
+
+# -- any state dict --------------------------------------------------------------------------------
+
+
+def grouped(optimizer: Optimizer, loaded: Any) -> Iterator[tuple[Group, Group, list[Entry]]]:
+    """Each of the optimizer's groups, what a state dict has in its place, and its parameters.
+
+    Raises:
+        ValueError: it is no state dict of an optimizer with as many groups and parameters.
+    """
+    check_form(optimizer, loaded)
+    states, index = loaded["state"], 0
+    for own, saved in zip(optimizer.param_groups, loaded["param_groups"], strict=True):
+        names = own.get("param_names") or saved.get("param_names") or []
+        entries = []
+        for place, (p, key) in enumerate(zip(own["params"], saved["params"], strict=True)):
+            who = f"parameter {index}" + (f" ({names[place]!r})" if place < len(names) else "")
+            state = states.get(key, {})
+            require(isinstance(state, dict), f"state of {who} is no dict")
+            entries.append(Entry(p, who, key, state))
+            index += 1
+        yield own, saved, entries
+
+
+def check_form(optimizer: Optimizer, loaded: Any) -> None:
+    require(
+        isinstance(loaded, dict)
+        and isinstance(loaded.get("state"), dict)
+        and isinstance(loaded.get("param_groups"), list),
+        "a state dict of an optimizer has a dict `state` and a list `param_groups`",
+    )
+    mine, theirs = optimizer.param_groups, loaded["param_groups"]
+    require(
+        len(mine) == len(theirs),
+        "loaded state dict has a different number of parameter groups: "
+        f"{len(theirs)}, the optimizer has {len(mine)}",
+    )
+    for index, (own, saved) in enumerate(zip(mine, theirs, strict=True)):
+        require(
+            isinstance(saved, dict) and isinstance(saved.get("params"), list),
+            f"group {index} is no dict with a list `params`",
+        )
+        require(
+            len(own["params"]) == len(saved["params"]),
+            "loaded state dict contains a parameter group that doesn't match the size of "
+            f"optimizer's group: group {index} has {len(saved['params'])} parameters, the "
+            f"optimizer's has {len(own['params'])}",
+        )
+    known = {key for saved in theirs for key in saved["params"]}
+    strays = {key for key, state in loaded["state"].items() if state and key not in known}
+    require(not strays, f"it has state of {listed(strays)}, which is in none of its groups")
+
+
+def require(condition: bool, reason: str) -> None:
+    if not condition:
+        raise ValueError(f"cannot load: {reason}")
+
+
+def listed(names: Any) -> str:
+    return ", ".join(sorted(map(str, names))) or "nothing"

@@ -47,7 +47,9 @@ every_executor = pytest.mark.parametrize("executor", EXECUTOR_MARKS)
 
 def way(make: type[Optimizer], executor: str) -> dict[str, Any]:
     # torch's Adam has no option of its own to compile.
-    return {} if make is torch.optim.Adam and executor == "compile" else EXECUTORS[executor]
+    return (
+        {} if issubclass(make, torch.optim.Adam) and executor == "compile" else EXECUTORS[executor]
+    )
 
 
 def fresh(dtype: torch.dtype = torch.float32) -> list[Parameter]:
@@ -82,3 +84,18 @@ def leaves(optimizer: Optimizer) -> list[Parameter]:
 def assert_same(a: Optimizer, b: Optimizer, tolerance: float = 0.0) -> None:
     for p, q in zip(parameters(a), parameters(b), strict=True):
         torch.testing.assert_close(p, q, rtol=tolerance, atol=tolerance)
+
+
+def equal(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor):
+        return isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(value, b[key]) for key, value in a.items())
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return a == b
+
+
+def options_of(optimizer: Optimizer, group: int = 0) -> set[str]:
+    # torch adds this one to any optimizer that is loaded or copied.
+    return set(optimizer.param_groups[group]) - {"differentiable"}

@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 import torch
-from suite import OURS, OWN, assert_same, every_own, fresh, leaves, parameters, take
+from suite import (
+    OURS,
+    OWN,
+    assert_same,
+    equal,
+    every_own,
+    fresh,
+    leaves,
+    options_of,
+    parameters,
+    take,
+)
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
@@ -21,16 +32,6 @@ def all_of(optimizer: Optimizer) -> Any:
     return copy.deepcopy([optimizer.state_dict(), optimizer.defaults, optimizer.param_groups])
 
 
-def equal(a: Any, b: Any) -> bool:
-    if isinstance(a, torch.Tensor):
-        return isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(equal(value, b[key]) for key, value in a.items())
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(equal, a, b))
-    return a == b
-
-
 def refuses(optimizer: Optimizer, state: Any, message: str) -> None:
     """It refuses the state in one sentence, is as it was, and goes on as it would have."""
     before, twin = all_of(optimizer), copy.deepcopy(optimizer)
@@ -41,11 +42,6 @@ def refuses(optimizer: Optimizer, state: Any, message: str) -> None:
     take(optimizer, range(50, 52))
     take(twin, range(50, 52))
     assert_same(optimizer, twin)
-
-
-def options_of(optimizer: Optimizer, group: int = 0) -> set[str]:
-    # torch adds this one to any optimizer that is loaded or copied.
-    return set(optimizer.param_groups[group]) - {"differentiable"}
 
 
 def begun(make: type[Optimizer], steps: int = 2, **settings: Any) -> Optimizer:

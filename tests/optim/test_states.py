@@ -8,19 +8,26 @@ from typing import Any
 import pytest
 import torch
 from suite import (
+    ALL,
     EXECUTOR_MARKS,
     OURS,
+    OWN,
     assert_same,
+    equal,
     every_executor,
     every_input,
     every_optimizer,
     every_own,
     fresh,
     leaves,
+    options_of,
     parameters,
     take,
     way,
 )
+from torch.optim import Optimizer
+
+from optim.traced_amsgrad import TracedAMSGrad
 
 
 def through_file(state: dict[str, Any]) -> dict[str, Any]:
@@ -119,18 +126,33 @@ def test_loading_what_does_not_fit_is_refused(make):
         make(fresh()).load_state_dict(make(fresh()[:2]).state_dict())
 
 
-@pytest.mark.parametrize("how", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
+def pickled(optimizer: Optimizer) -> Optimizer:
+    return pickle.loads(pickle.dumps(optimizer))
+
+
+def in_a_file(optimizer: Optimizer) -> Optimizer:
+    file = io.BytesIO()
+    torch.save(optimizer, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, pickled, in_a_file])
 @every_executor
-@every_optimizer
-def test_copies_go_on_alike(make, executor, how):
-    optimizer = make(fresh(), **way(make, executor))
+@pytest.mark.parametrize(
+    ("make", "settings"), [*((make, {}) for make in ALL), *OWN, (TracedAMSGrad, {})], ids=str
+)
+def test_copies_go_on_alike(make, settings, executor, how):
+    optimizer = make(fresh(), **copy.deepcopy(settings), **way(make, executor))
     take(optimizer, range(2))
     twin = how(optimizer)
-    take(optimizer, range(2, 4))
-    assert not torch.equal(parameters(optimizer)[0], parameters(twin)[0])
-    take(twin, range(2, 4))
+    at_first = copy.deepcopy([parameters(twin), twin.state_dict()])
+    take(optimizer, range(2, 7))
+    assert equal([parameters(twin), twin.state_dict()], at_first)
+    take(twin, range(2, 7))
     assert_same(twin, optimizer)
-    assert twin.param_groups[0]["foreach"] == optimizer.param_groups[0]["foreach"]
+    assert equal(twin.state_dict()["state"], optimizer.state_dict()["state"])
+    assert options_of(twin) == options_of(optimizer)
 
 
 @every_own

@@ -18,7 +18,7 @@ class AdamAL(ElementwiseOptimizer):
     prints β1 in v's line; equation 18 shows that β2 is meant. The listing has no eps; the one here
     is Adam's. No code of the authors is known.
 
-    State: m, v.
+    State: m, v. Neither Adam's nor AMSGrad's can be gone on from: what goes into v depends on v.
     """
 
     def __init__(

@@ -36,7 +36,7 @@ class ElementwiseOptimizer(Optimizer):
     of this parameter, an int; numbers and tensors that the rule names. Tensors have the
     parameter's shape and memory layout and its dtype, float32 for bfloat16 and float16, whose
     updates are computed in float32 and rounded once. Complex parameters are treated as pairs of
-    real ones.
+    real ones. Groups have, beside their options, `rule`, which names the class in a state dict.
 
     A NaN in a gradient makes its element NaN for good, as in torch.optim.Adam, and an infinity does
     so by the next step (but see `SignSGDM`); other elements are untouched. A gradient whose square

@@ -39,6 +39,8 @@ class LaProp(ElementwiseOptimizer):
     Centered, S = n - n̄² is kept in place of n, since the difference cancels in float32:
     S ← ν·(S + (1 - ν)·(g - n̄)²) with n̄ before its update is the same number.
 
+    Adam's state cannot be gone on from, since its average is one of gradients not yet divided.
+
     State: m; n, or centered S and mean (n̄); with amsgrad n_max; with variant "authors" the number
     lr_average, e below.
 

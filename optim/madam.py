@@ -41,7 +41,8 @@ class MAdam(ElementwiseOptimizer):
     after bias correction: a large gradient of the first steps is never outgrown, and β_lo = β_hi
     is far from torch's AMSGrad. torch.optim.AdamW takes it of v, and corrects what it has taken.
 
-    State: m, U, S, w; with amsgrad True d_max, with "torch" v_max.
+    State: m, U, S, w; with amsgrad True d_max, with "torch" v_max. Adam's cannot be gone on from,
+    also where β_lo = β_hi: it does not tell U.
 
     Args:
         betas: (α, (β_lo, β_hi)). β_lo = β_hi is AdamW.

@@ -5,6 +5,7 @@ and how they change (`update`), once; this class does all that makes it an optim
 kind. The ways to run it are in `optim/executors.py`.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from numbers import Real
@@ -16,7 +17,8 @@ from torch.optim import Optimizer
 
 from optim.compiled import run_compiled
 from optim.executors import Row, Rule, run_batched, run_each
-from optim.state import Group, State, read, zeros_for
+from optim.rows import Misfit, is_plain, row_of, wide
+from optim.state import Group, State, name_of, read, zeros_for
 
 
 class ElementwiseOptimizer(Optimizer):
@@ -119,21 +121,21 @@ class ElementwiseOptimizer(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self._refuse_sparse()
-        self._refuse_capture()
-        if self._only_begins():
-            return loss
-        for group in self.param_groups:
-            run = executor(group)
-            for state, rows in self._rows(group):
-                rule, numbers = self.rule(group, state, rows[0][0].dtype)
-                run(rule, numbers, rows)
+        self._update()
         return loss
 
-    def _refuse_sparse(self) -> None:
-        for group in self.param_groups:
-            if any(p.grad is not None and p.grad.is_sparse for p in group["params"]):
-                raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+    # A compiled program that holds a step would be compiled anew for every number that changes.
+    @torch._disable_dynamo
+    def _update(self) -> None:
+        self._refuse_capture()
+        found = [self._found(group) for group in self.param_groups]
+        if self._only_begins():
+            return
+        for group, entries in zip(self.param_groups, found, strict=True):
+            for state, rows in self._together(group, entries):
+                rule, numbers = self.rule(group, state, rows[0])
+                run = executor(group) if is_plain(rows[0]) else run_each
+                run(rule, numbers, rows)
 
     def _refuse_capture(self) -> None:
         # Step counts and learning rates are Python numbers: a replay would repeat those of now.
@@ -158,47 +160,61 @@ class ElementwiseOptimizer(Optimizer):
         self.state.update({p: self.new_state(p, group) for group, p in pairs})
         return True
 
-    def _rows(self, group: Group) -> Iterable[tuple[State, list[Row]]]:
+    def _found(self, group: Group) -> list[tuple[Tensor, State, Row]]:
+        """Every parameter with a gradient, its state, new or old, and the row; changes nothing."""
+        names = self.state_names(group)
+        found = []
+        for place, p in enumerate(group["params"]):
+            if p.grad is None:
+                continue
+            state = self.state.get(p) or self.new_state(p, group)
+            try:
+                found.append((p, state, row_of(p, state, names)))
+            except Misfit as misfit:
+                before = itertools.takewhile(lambda other: other is not group, self.param_groups)
+                index = place + sum(len(other["params"]) for other in before)
+                who = name_of(index, place, group.get("param_names", []))
+                raise RuntimeError(f"{type(self).__name__} {misfit}: {who}") from None
+        return found
+
+    def _together(
+        self, group: Group, found: Iterable[tuple[Tensor, State, Row]]
+    ) -> Iterable[tuple[State, list[Row]]]:
         """Rows that can be run together, with the state of one of their parameters.
 
         Parameters that had no gradient at times are at an earlier step than others.
         """
-        names = self.state_names(group)
         together: dict[tuple[Any, ...], tuple[State, list[Row]]] = {}
-        for p in group["params"]:
-            if p.grad is None:
-                continue
-            state = self.state[p]
-            if not state:
-                state.update(self.new_state(p, group))
+        for p, state, row in found:
+            self.state[p] = state
             self.advance(state, group)
-            if p.numel() == 0:
+            if row[0].numel() == 0:
                 continue
-            row = [p, p.grad, *(state[name] for name in names)]
-            if p.is_complex():
-                row = [torch.view_as_real(tensor) for tensor in row]
             counts = [value for value in state.values() if type(value) in (int, float)]
-            key = (p.device, row[0].dtype, *counts)
+            key = (is_plain(row), row[0].device, row[0].dtype, row[1].dtype, *counts)
             together.setdefault(key, (state, []))[1].append(row)
         return together.values()
 
-    def rule(
-        self, group: Group, state: State, dtype: torch.dtype
-    ) -> tuple[Rule, tuple[float, ...]]:
-        """The arithmetic of this step, and its numbers."""
+    def rule(self, group: Group, state: State, row: Row) -> tuple[Rule, tuple[float, ...]]:
+        """The arithmetic of this step on rows like this one, and its numbers."""
         weight_decay = group["weight_decay"]
         when = "after" if self.decays_after else "before"
         decay = None if weight_decay == 0 else when if group["decoupled"] else "l2"
-        widen = dtype in (torch.bfloat16, torch.float16)
-        limits = torch.finfo(torch.promote_types(dtype, torch.float32))
+        dtype = wide(row[0].dtype)
+        limits = torch.finfo(dtype)
         numbers = self.numbers(group, state) | {
             "weight_decay": weight_decay,
             "keep": self.decay_factor(group),
             "tiny": limits.tiny,
             "huge": limits.max / 8,
         }
-        options = self.options(group, state)
-        options |= {"decay": decay, "maximize": group["maximize"], "widen": widen}
+        options = self.options(group, state) | {
+            "decay": decay,
+            "maximize": group["maximize"],
+            "wide": dtype,
+            "widen": row[0].dtype != dtype,
+            "cast": row[1].dtype != dtype,
+        }
         names = self.state_names(group)
         rule = Rule(type(self).update, names, tuple(numbers), tuple(options.items()))
         return rule, tuple(numbers.values())

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from optim.executors import BATCH, Row, Rule, batches, build, run_batched, run_each
+from optim.rows import wide
 
 # From how many elements on a parameter gets a call of its own.
 LARGE = 4 * 1024
@@ -28,11 +29,11 @@ def run_compiled(rule: Rule, numbers: Sequence[float], rows: Sequence[Row]) -> N
         run_batched(rule, numbers, rows)
         return
     # State is never narrower than float32, nor are the numbers.
-    dtype = torch.promote_types(rows[0][0].dtype, torch.float32)
+    dtype = wide(rows[0][0].dtype)
     scalars = torch.tensor(numbers, dtype=dtype).to(rows[0][0].device, non_blocking=True)
     small = []
     for row in rows:
-        if row[0].numel() >= LARGE and all(tensor.is_contiguous() for tensor in row):
+        if row[0].numel() >= LARGE and all(stands_as_read(tensor) for tensor in row):
             kernel(scalars, *[tensor.view(-1) for tensor in row])
         else:
             small.append(row)
@@ -42,6 +43,11 @@ def run_compiled(rule: Rule, numbers: Sequence[float], rows: Sequence[Row]) -> N
             run_each(rule, numbers, batch)
         else:
             run_packed(kernel, scalars, batch)
+
+
+def stands_as_read(tensor: Tensor) -> bool:
+    """Whether its memory holds its numbers one after the other, and not their negatives."""
+    return tensor.is_contiguous() and not tensor.is_neg()
 
 
 def run_packed(kernel: Callable[..., None], scalars: Tensor, rows: Sequence[Row]) -> None:
@@ -68,7 +74,7 @@ def compiled(
     # Dynamo keeps what it compiled with the code object, and gives up on one that has many forms.
     kernel.__code__ = kernel.__code__.replace()
     # A trial on rows that do not matter: a failure here leaves parameters as they were.
-    dtype = torch.promote_types(dtypes[0], torch.float32)
+    dtype = wide(dtypes[0])
     scalars = torch.full((len(rule.numbers),), 0.5, dtype=dtype, device=device)
     row = [torch.ones(BATCH, dtype=dtype, device=device) for dtype in dtypes]
     try:

@@ -1,7 +1,7 @@
 """Three ways to run one update rule over many parameters.
 
-A row is `[parameter, gradient, *state]` of one parameter. All rows of a call share a device, a
-dtype and the step's numbers.
+A row is `[parameter, gradient, *state]` of one parameter (see `optim/rows.py`). All rows of a call
+share a device, the dtypes of each of the three and the step's numbers.
 
 `run_each` takes parameter by parameter and is the reference. `run_batched` takes many tensors at a
 time: on a CPU only as many as fit in its cache, since a rule walks over its operands once for each
@@ -53,7 +53,9 @@ def build(rule: Rule) -> Callable[..., None]:
         h: Any = scalars(*numbers, *chosen)
         low = p
         if h.widen:
-            p, g = p.float(), g.float()
+            p = p.to(h.wide)
+        if h.cast:
+            g = g.to(h.wide)
         if h.maximize:
             g = g.neg()
         if h.decay == "l2":

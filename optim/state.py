@@ -7,13 +7,15 @@ known by their options), and from torch.optim.Adam and AdamW where `FROM_ADAM` s
 
 import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+
+from optim.rows import wide
 
 if TYPE_CHECKING:
     from optim.base import ElementwiseOptimizer
@@ -69,7 +71,7 @@ class Entry(NamedTuple):
 
 def zeros_for(p: Tensor) -> Tensor:
     """State for a parameter: its shape, layout and device, its dtype or float32 where wider."""
-    return torch.zeros_like(p, dtype=torch.promote_types(p.dtype, torch.float32))
+    return torch.zeros_like(p, dtype=wide(p.dtype))
 
 
 def read(
@@ -248,12 +250,17 @@ def grouped(optimizer: Optimizer, loaded: Any) -> Iterator[tuple[Group, Group, l
         names = own.get("param_names") or saved.get("param_names") or []
         entries = []
         for place, (p, key) in enumerate(zip(own["params"], saved["params"], strict=True)):
-            who = f"parameter {index}" + (f" ({names[place]!r})" if place < len(names) else "")
+            who = name_of(index, place, names)
             state = states.get(key, {})
             require(isinstance(state, dict), f"state of {who} is no dict")
             entries.append(Entry(p, who, key, state))
             index += 1
         yield own, saved, entries
+
+
+def name_of(index: int, place: int, names: Sequence[str]) -> str:
+    """A parameter for a message, given its place in its group and the names that the group has."""
+    return f"parameter {index}" + (f" ({names[place]!r})" if place < len(names) else "")
 
 
 def check_form(optimizer: Optimizer, loaded: Any) -> None:

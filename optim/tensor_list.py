@@ -32,9 +32,9 @@ class TensorList:
         """Clip into [low, high]."""
         return self.clamp_min_(low).clamp_max_(high)
 
-    def float(self) -> "TensorList":
-        """The same values in float32."""
-        return TensorList(tensor.float() for tensor in self.tensors)
+    def to(self, dtype: torch.dtype) -> "TensorList":
+        """The same values in another dtype."""
+        return TensorList(tensor.to(dtype) for tensor in self.tensors)
 
 
 def _unwrapped(value: Any) -> Any:

@@ -1,0 +1,128 @@
+"""From parameters to rows: plain tensors, which is all that an executor has to know.
+
+A row shares its memory with the parameter and its state. Of a `DTensor` (FSDP2, tensor parallelism)
+it holds the shard of this process: rules work on each element by itself, so that every process
+updates what it has without asking the others.
+"""
+
+import sys
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from optim.executors import Row
+
+# Only of exactly these types is it known that views share memory and that a pointer leads to it.
+PLAIN = {Tensor, Parameter}
+DTENSOR = ("torch.distributed.tensor", "DTensor")
+ASYNC = ("torch.distributed._functional_collectives", "AsyncCollectiveTensor")
+REMEDY = "`load_state_dict(state_dict())` brings it along"
+
+
+class Misfit(Exception):
+    """What does not go together, in words that follow the optimizer's name."""
+
+
+def row_of(p: Tensor, state: dict[str, Any], names: Sequence[str]) -> Row:
+    """`[p, gradient, *state]`, in real numbers: pairs of them where p is complex.
+
+    The gradient may be of another dtype than p. Where it has other placements than a DTensor p, it
+    is brought to those of p first, in which all processes take part.
+
+    Raises:
+        Misfit: of gradient or state with the parameter.
+    """
+    try:
+        row = [p, gradient_of(p), *[state[name] for name in names]]
+    except KeyError as name:
+        raise Misfit(f"has no state {name}: options of the group were changed") from None
+    if not is_plain(row):
+        row = local_row(row)
+    if row[0].dtype.is_complex:
+        # Only a gradient can be one that is conjugated when it is read.
+        row = [torch.view_as_real(tensor) for tensor in (row[0], row[1].resolve_conj(), *row[2:])]
+    check_alike(row)
+    return row
+
+
+def gradient_of(p: Tensor) -> Tensor:
+    g: Any = p.grad
+    if g.layout is not torch.strided:
+        kind = "sparse" if g.is_sparse else str(g.layout).removeprefix("torch.")
+        raise Misfit(f"does not support {kind} gradients")
+    if g.dtype.is_complex and not p.dtype.is_complex:
+        raise Misfit("does not support a complex gradient of a real parameter")
+    return g.to(p.dtype) if p.dtype.is_complex and not g.dtype.is_complex else g
+
+
+def check_alike(row: Row) -> None:
+    """Raise Misfit where `p.data` was exchanged after the gradient or the state was made.
+
+    A compiled kernel would not notice, and leave the memory of a tensor.
+    """
+    p, g, *state = row
+    shape, device, dtype = p.shape, p.device, wide(p.dtype)
+    if g.shape != shape or g.device != device:
+        raise Misfit("does not support a gradient of another shape or device than the parameter's")
+    for tensor in state:
+        if tensor.shape != shape or tensor.dtype is not dtype or tensor.device != device:
+            raise Misfit(
+                "keeps state of another shape, device or dtype than its parameter calls for; "
+                f"where the shape is the same, {REMEDY}"
+            )
+
+
+@cache
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of a parameter's state, in which it is updated."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def is_plain(row: Row) -> bool:
+    """Whether a row can be cut into views, and a kernel can work on its memory."""
+    return PLAIN.issuperset(map(type, row))
+
+
+# -- tensors that are more than their memory -------------------------------------------------------
+
+
+def local_row(row: Row) -> Row:
+    """What this process holds; tensors of a type that this module does not know, as they are."""
+    p, g, *state = row
+    if any(is_a(DTENSOR, tensor) for tensor in row):
+        row = [tensor.to_local() for tensor in sharded_alike(p, g, *state)]
+    return [memory_of(tensor) for tensor in row]
+
+
+def sharded_alike(p: Any, g: Any, *state: Any) -> list[Any]:
+    if not all(is_a(DTENSOR, tensor) for tensor in (p, g, *state)):
+        raise Misfit("does not support a DTensor together with a gradient or state that is none")
+    if any(placement.is_partial() for placement in p.placements):
+        raise Misfit("does not support a parameter in summands, one for each process (Partial)")
+    if any(tensor.device_mesh != p.device_mesh for tensor in (g, *state)):
+        raise Misfit("does not support a gradient or state on another device mesh")
+    if any(tensor.placements != p.placements for tensor in state):
+        raise Misfit(f"keeps state that is not placed as its parameter is; {REMEDY}")
+    if g.placements != p.placements:
+        g = g.redistribute(placements=p.placements)
+    return [p, g, *state]
+
+
+def memory_of(tensor: Any) -> Tensor:
+    if is_a(ASYNC, tensor):
+        tensor = tensor.wait()
+    if type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+        return tensor
+    # A class that only adds names or methods has a memory like any other.
+    with torch._C.DisableTorchFunctionSubclass():
+        return tensor.as_subclass(Tensor)
+
+
+def is_a(kind: tuple[str, str], tensor: Tensor) -> bool:
+    """Whether it is of that type, without importing its module, which takes long."""
+    module, name = kind
+    return module in sys.modules and isinstance(tensor, getattr(sys.modules[module], name))

@@ -2,7 +2,6 @@
 
 import io
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from results.analysis import Result, Row
 from results.curves import Band, HeatMap, colour_range, heat_maps, lines_of, sensitivity
 from results.files import replacing
 from results.metrics import METRICS
-from results.study import STATISTICS, Figure, Study, is_number
+from results.study import STATISTICS, Figure, Study, is_number, slug
 from results.table import number, short
 
 # Okabe & Ito's colours, which colour-blind readers can tell apart, then the same dashed.
@@ -85,10 +84,6 @@ def label(row: Row) -> str:
     assert row.best is not None
     values = ", ".join(f"{short(key)} {number(v)}" for key, v in row.best.values.items())
     return f"{row.row} ({values})" if values else row.row
-
-
-def slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def is_logarithmic(values: Sequence[Any]) -> bool:

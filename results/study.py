@@ -181,3 +181,8 @@ def spell(value: Any) -> str:
     # In Hydra's quotes a backslash is one, but before a quote, where it is doubled.
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + "\\'" * len(found[2]), text)
     return f"'{escaped}'"
+
+
+def slug(text: str) -> str:
+    """What stands for the text in the name of a file."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from results.yaml_files import YamlError, read_yaml
 from scripts.checks import BadInput, check_values
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -52,6 +54,8 @@ def compose_unresolved(overrides: Sequence[str]) -> Composed:
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             cfg = hydra_compose("train", overrides=list(overrides), return_hydra_config=True)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(unreadable(error)) from error
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise BadInput(explain(error, overrides)) from error
     run = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
@@ -97,10 +101,14 @@ def resolved(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
 
 
 def names(group: str) -> list[str]:
-    """The names that can be typed for a group such as "task", "optim" or "study"."""
+    """The names that can be typed for a group such as "task", "optim" or "study".
+
+    What editors and file systems leave beside the files (`.#x.yaml`, `._x.yaml`) has none.
+    """
     folder = CONF / group
     depth = "*/*.yaml" if group == "study" else "*.yaml"
-    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.glob(depth))
+    paths = [path for path in folder.glob(depth) if path.name[0] not in ".#"]
+    return sorted(str(path.relative_to(folder).with_suffix("")) for path in paths)
 
 
 # -- what Hydra says, in one sentence --------------------------------------------------------------
@@ -130,6 +138,17 @@ def explain(error: Exception, overrides: Iterable[str]) -> str:
     reasons = [line for line in (str(error), str(error.__cause__ or "")) if line]
     sentence = ": ".join(" ".join(reason.split("\n")[0].split()) for reason in reasons)
     return f"{full[1]}: {sentence}" if full and full[1] not in sentence else sentence
+
+
+def unreadable(error: yaml.YAMLError | UnicodeDecodeError) -> str:
+    """What is wrong with the file of conf/ that Hydra could not read; it may not say which."""
+    mark = getattr(error, "problem_mark", None)
+    for path in [Path(mark.name)] if mark else sorted(CONF.rglob("*.yaml")):
+        try:
+            read_yaml(path)
+        except (YamlError, OSError) as found:
+            return str(found)
+    return " ".join(str(error).split())
 
 
 def unknown(group: str, name: str, allowed: Iterable[str]) -> str:

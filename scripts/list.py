@@ -2,14 +2,19 @@
 
 import argparse
 import json
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from results.yaml_files import read_yaml
-from scripts.checks import SOURCES
+from results.yaml_files import YamlError, read_yaml
+from scripts.checks import SOURCES, BadInput
 from scripts.config import CONF, compose, make_task, names
+from scripts.console import log_to_console
 from scripts.studies import all_studies
+
+log = logging.getLogger("adamily")
 
 EXAMPLES = """\
 examples:
@@ -29,6 +34,7 @@ def main() -> None:
     parser.add_argument("what", nargs="?", choices=list(LISTS), help="default: all three")
     parser.add_argument("--json", action="store_true", help="for programs")
     asked = parser.parse_args()
+    log_to_console()
     chosen = {asked.what: LISTS[asked.what]} if asked.what else LISTS
     listed = {name: make() for name, make in chosen.items()}
     if asked.json:
@@ -38,20 +44,29 @@ def main() -> None:
         print_entries(name, entries)
 
 
+def entries_of(group: str, entry: Callable[[str], dict[str, Any]]) -> list[dict[str, Any]]:
+    """An entry for every name; one whose YAML is wrong is named in a warning and left out."""
+    found = []
+    for name in names(group):
+        try:
+            found.append({"name": name} | entry(name))
+        except (BadInput, YamlError) as error:
+            log.warning("%s %s is left out: %s", group, name, error)
+    return found
+
+
 def tasks() -> list[dict[str, Any]]:
     """Every task with its trainable parameters, and its full budget on each data source."""
-    entries = []
-    for name in names("task"):
-        made = {data: task_of(name, data) for data in SOURCES}
-        parameters = made["full"].model.parameters()
-        entries.append(
-            {
-                "name": name,
-                "parameters": sum(p.numel() for p in parameters if p.requires_grad),
-                "steps": {data: task.steps for data, task in made.items()},
-            }
-        )
-    return entries
+    return entries_of("task", task_entry)
+
+
+def task_entry(name: str) -> dict[str, Any]:
+    made = {data: task_of(name, data) for data in SOURCES}
+    parameters = made["full"].model.parameters()
+    return {
+        "parameters": sum(p.numel() for p in parameters if p.requires_grad),
+        "steps": {data: task.steps for data, task in made.items()},
+    }
 
 
 def task_of(name: str, data: str) -> Any:
@@ -60,13 +75,17 @@ def task_of(name: str, data: str) -> Any:
 
 def optims() -> list[dict[str, Any]]:
     """Every optimizer with its class and the settings of its YAML."""
-    entries = []
-    for name in names("optim"):
-        settings = read_yaml(CONF / "optim" / f"{name}.yaml")
-        target = settings.pop("_target_")
-        settings.pop("_partial_", None)
-        entries.append({"name": name, "class": target, "settings": settings})
-    return entries
+    return entries_of("optim", optim_entry)
+
+
+def optim_entry(name: str) -> dict[str, Any]:
+    path = CONF / "optim" / f"{name}.yaml"
+    settings = read_yaml(path)
+    if not isinstance(settings, dict) or "_target_" not in settings:
+        raise BadInput(f"{path}: _target_ is missing: the name of a class")
+    target = settings.pop("_target_")
+    settings.pop("_partial_", None)
+    return {"class": target, "settings": settings}
 
 
 def studies() -> list[dict[str, Any]]:
@@ -89,7 +108,7 @@ def print_entries(title: str, entries: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*entries[0], title=title, title_justify="left")
+    table = Table(*(entries[0] if entries else ()), title=title, title_justify="left")
     for entry in entries:
         table.add_row(*(show(value) for value in entry.values()))
     Console().print(table)

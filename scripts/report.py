@@ -4,6 +4,7 @@
 """
 
 import itertools
+import logging
 import sys
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from scripts.checks import SOURCES, BadInput
 from scripts.console import log_to_console, refuse
 from scripts.launch import check_writable
 from scripts.studies import Plan, all_studies, plan, read_planned
+
+log = logging.getLogger("adamily")
 
 HELP = """\
 Write every study's table and figures and one page over all studies and runs, from the records.
@@ -103,11 +106,20 @@ def collect(
             if swept and (swept.study.name, swept.profile, swept.data, swept.changes) == wanted:
                 planned = swept
             else:
-                planned = plan(study, profile, data, [f"paths.runs={spell(str(runs))}"])
-            result = planned.result(records)
-            if result.records:
+                planned = planned_or_none(study, profile, data, runs)
+            result = planned.result(records) if planned else None
+            if result and result.records:
                 results.append(result)
     return studies, results, records
+
+
+def planned_or_none(study: Study, profile: str, data: str, runs: Path) -> Plan | None:
+    """The plan; None, with a warning, where the study sets what cannot be."""
+    try:
+        return plan(study, profile, data, [f"paths.runs={spell(str(runs))}"])
+    except BadInput as error:
+        log.warning("study %s, profile %s: its table is left out: %s", study.name, profile, error)
+        return None
 
 
 def variants(study: Study, records: dict[str, Record]) -> list[tuple[str, str]]:

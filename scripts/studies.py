@@ -1,5 +1,6 @@
 """Studies and the runs that they stand for."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,6 @@ from typing import Any
 
 from results.analysis import Result, analyse
 from results.identity import DECIDES_OUTCOME
-from results.published import published
 from results.records import Record, read
 from results.run import Run
 from results.study import Cell, Study, StudyError
@@ -24,6 +24,8 @@ from scripts.config import (
     unknown,
 )
 
+log = logging.getLogger("adamily")
+
 
 def find(name: str) -> Study:
     """The study `conf/study/<name>.yaml`.
@@ -34,21 +36,20 @@ def find(name: str) -> Study:
     if name not in names("study"):
         raise BadInput(unknown("study", name, names("study")))
     try:
-        study = load(name, CONF / "study")
+        return load(name, CONF / "study")
     except StudyError as error:
         raise BadInput(str(error)) from error
-    tables = published(study.paper)["tables"]
-    for table in study.published:
-        if table not in tables:
-            raise BadInput(
-                f"study {name}: published: {table}: must be one of "
-                f"{', '.join(tables) or 'the tables of a paper'}"
-            )
-    return study
 
 
 def all_studies() -> list[Study]:
-    return [find(name) for name in names("study")]
+    """The studies that there are; one whose YAML is wrong is named in a warning and left out."""
+    found = []
+    for name in names("study"):
+        try:
+            found.append(find(name))
+        except BadInput as error:
+            log.warning("study %s is left out: %s", name, error)
+    return found
 
 
 @dataclass(frozen=True)

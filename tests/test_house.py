@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from results.published import published
 from results.run import Run
 from results.study import PROFILES
+from results.yaml_files import read_yaml
 from scripts.checks import SOURCES
 from scripts.config import compose, make_optimizer, make_schedule, make_task, names
-from scripts.studies import all_studies, plan
+from scripts.studies import find, plan
 
 ROOT = Path(__file__).parents[1]
 
@@ -124,7 +126,15 @@ def test_importing_one_thing_does_not_import_everything(module, spared):
     assert done.stdout.strip() == ""
 
 
+STUDIES = [find(name) for name in names("study")]
+
 # -- everything in conf/ ---------------------------------------------------------------------------
+
+
+def test_every_yaml_is_read_strictly_and_as_hydra_reads_it():
+    """Hydra's own reader lets through some of what ours refuses."""
+    for path in [*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "results").rglob("*.yaml")]:
+        assert read_yaml(path) == OmegaConf.to_container(OmegaConf.load(path)), path
 
 
 @pytest.mark.parametrize("name", names("task"))
@@ -176,7 +186,7 @@ def test_loggers_may_be_several():
     assert set(compose(["logger=[wandb,tensorboard]"])["logger"]) == {"wandb", "tensorboard"}
 
 
-@pytest.mark.parametrize("study", all_studies(), ids=lambda study: study.name)
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
 @pytest.mark.parametrize("data", SOURCES)
 def test_every_study_can_be_planned(study, data):
     """Every run's config composes, its classes take their settings, and no two are the same run."""
@@ -192,7 +202,7 @@ def test_every_study_can_be_planned(study, data):
             assert (config["seed"], config["group"]) == (planned.cell.seed, study.name)
 
 
-@pytest.mark.parametrize("study", all_studies(), ids=lambda study: study.name)
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
 def test_every_study_stands_beside_the_numbers_of_its_paper(study):
     tables = published(study.paper)["tables"]
     for table in (tables[name] for name in study.published):
@@ -202,7 +212,7 @@ def test_every_study_stands_beside_the_numbers_of_its_paper(study):
         assert table["value"] in {*study.grid, *study.report}
 
 
-@pytest.mark.parametrize("study", all_studies(), ids=lambda study: study.name)
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
 def test_a_planned_run_is_the_run_that_its_worker_will_train(study):
     """The plan sets values in a composed config; the worker composes all of the overrides anew."""
     for profile in study.profiles:

@@ -6,8 +6,8 @@ import pytest
 
 from results import figures
 from results.curves import Band, sensitivity
-from results.figures import averaged, draw, is_logarithmic, slug
-from results.study import Figure
+from results.figures import averaged, draw, is_logarithmic
+from results.study import Figure, slug
 
 
 def outcome(cell):

@@ -188,11 +188,11 @@ def setter(*path, value):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda t: t.pop("grid"), "study paperx/toy: keys missing or unknown: grid"),
-        (setter("lrs", value=1), "study paperx/toy: keys missing or unknown: lrs"),
+        (lambda t: t.pop("grid"), "toy.yaml: keys missing or unknown: grid"),
+        (setter("lrs", value=1), "toy.yaml: keys missing or unknown: lrs"),
         (lambda t: t["select"].pop("at"), "select: keys missing or unknown: at"),
         (setter("select", "on", value=1), "select: keys missing or unknown: on"),
-        (setter("figures", "fig", "row", value=[]), "figure fig: keys missing or unknown: row"),
+        (setter("figures", "fig", "row", value=[]), "figures: fig: keys missing or unknown: row"),
         # A slip in these would choose by the wrong rule without a word.
         (
             setter("select", "mode", value="minimum"),
@@ -208,19 +208,25 @@ def setter(*path, value):
             "statistic: mode: must be one of mean, mean_se, median",
         ),
         (setter("report", value=["accuracy"]), "report: accuracy: must be one of train/loss"),
-        (setter("figures", "fig", "metric", value="l"), "figure fig: l: must be one of train/loss"),
+        (
+            setter("figures", "fig", "metric", value="l"),
+            "figures: fig: metric: l: must be one of train/loss",
+        ),
         (
             setter("figures", "fig", "rows", value=["one", "ten", "six"]),
-            "figure fig has no row six, ten",
+            "figures: fig: rows: ten: must be one of one, two",
         ),
         (
             setter("figures", "fig", "x", value="steps"),
-            "figure fig: x: steps: must be one of step,",
+            "figures: fig: x: steps: must be one of step,",
         ),
-        (setter("profiles", "tiny", value={}), "unknown profile tiny"),
         (
-            setter("profiles", "smoke", "grid", value={"optim.lr": [1], "seed": [1], "p": [2]}),
-            "profiles: smoke: grid: p, seed: not in the study's grid",
+            setter("profiles", "tiny", value={}),
+            "profiles: tiny: must be one of paper, short, smoke",
+        ),
+        (
+            setter("profiles", "smoke", "grid", value={"optim.lr": [1], "q": [1], "p": [2]}),
+            "profiles: smoke: grid: p, q: not in the study's grid",
         ),
         (
             setter("profiles", "smoke", "grid", value={"optim.lr": 1e-3}),
@@ -248,11 +254,82 @@ def setter(*path, value):
         ),
     ],
 )
-def test_a_mistake_is_named(loaded, change, said):
+def test_a_mistake_is_named(loaded, tmp_path, change, said):
     with pytest.raises(StudyError) as caught:
         loaded(change)
     assert said in str(caught.value)
-    assert str(caught.value).startswith("study paperx/toy: ")
+    assert str(caught.value).startswith(f"{tmp_path / 'paperx' / 'toy.yaml'}: ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("  one:", "  1.5:", "rows: 1.5: must be text; a number, a word such as yes, and a colon"),
+        ("  one:", "  yes:", "rows: True: must be text"),
+        ("  A:", "  3:", "columns: 3: must be text"),
+        ("  paper:", "  on:", "profiles: True: must be text"),
+        ("{optim: adam}", "{optim: adam, 1: 2}", "rows: one: 1: must be text"),
+        ("notes: []", "notes: [a note: with a colon]", "{'a note': 'with a colon'}: must be text"),
+        ("notes: []", "notes: [7]", "notes: 7: must be text"),
+        ("title: Toys", "title: {a: b}", "title: {'a': 'b'}: must be text"),
+        ("title: Toys", "title: ' '", "title: a text is empty"),
+        ("report: [train/loss]", "report: [{train/loss: 1}]", "report: {'train/loss': 1}: must be"),
+        ("metric: train/loss, at", "metric: [train/loss], at", "select.metric: ['train/loss']: mu"),
+        ("statistic: mean", "statistic: [mean]", "statistic: ['mean']: must be one of mean"),
+        ("published: []", "published: [table2]", "table2: must be one of nothing: there are none"),
+        ("rows: [one]", "rows: []", "figures: fig: rows: there are none"),
+        ("rows: [one]", "rows: [[one]]", "figures: fig: rows: ['one']: must be text"),
+        ("title: F", "title: 5", "figures: fig: title: 5: must be text"),
+        ("  fig:", "  a/b:", "figures: a/b: must be letters, digits, _ and -"),
+        ("  fig:", "  ..:", "figures: ..: must be letters"),
+        ("  fig:", "  7:", "figures: 7: must be text"),
+        ("  fig:", "  optim-lr:", "optim-lr: is the name of the picture of optim.lr"),
+        ("optim.betas: [[0.9, 0.999], [0, 0.5]]", "optim_lr: [1]", "pictures would have one name"),
+        ("[3e-5, 1e-3]", "[]", "grid: optim.lr: must be a list of values"),
+        ("[3e-5, 1e-3]", "[1, 1.0]", "grid: optim.lr: a value is there twice"),
+        ("[3e-5, 1e-3]", "[{a: 1}]", "grid: optim.lr: KEY: VALUE pairs are no value to try"),
+        ("optim.lr: [3e-5, 1e-3]", "seed: [1, 2]", "grid: seed: cannot be tried"),
+        ("optim.lr: [3e-5, 1e-3]", "1: [1, 2]", "grid: 1: must be text"),
+        ("seeds: 2", "seeds: 0", "seeds: 0: must be a whole number above 0"),
+        ("seeds: 2", "seeds: true", "seeds: True: must be a whole number above 0"),
+        # What a table says of its runs must hold for all of them.
+        ("{task: toy}", "{task: toy, data: full}", "columns: A: data: a study does not set it"),
+        ("{optim: adam}", "{optim: adam, seed: 1}", "rows: one: seed: a study does not set it"),
+        ("{optim: adam}", "{optim: adam, columns: [B]}", "one: columns: a study does not set it"),
+        ("{optim: adam}", "{optim: adam, grid: {a: [1]}}", "one: grid: a study does not set it"),
+        ("{seeds: 1, task.epochs: 3}", "{C: {seeds: 1}}", "smoke: there is no column C"),
+        ("{optim: adam}", "{optim: adam, optim.lr: 1}", "one: optim.lr: the grid has its values"),
+        ("{optim: adam}", "{optim: adam, B: {profile: x}}", "rows: one: B: profile: a study does"),
+        ("{seeds: 1, task.epochs: 3}", "{optim.lr: 1}", "smoke: optim.lr: the grid has its values"),
+        ("  two:", "  one:", "toy.yaml: line 10: the key one is there twice"),
+        ("title: Toys", "title: Toys\ntitle: Toys", "toy.yaml: line 3: the key title is there twi"),
+    ],
+)
+def test_what_is_written_wrongly_is_refused_with_the_files_name(tmp_path, old, new, said):
+    path = tmp_path / "paperx" / "toy.yaml"
+    path.parent.mkdir()
+    assert old in TEXT
+    path.write_text(TEXT.replace(old, new, 1))
+    with pytest.raises(StudyError) as caught:
+        load("paperx/toy", tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and said in message and "\n" not in message
+
+
+@pytest.mark.parametrize("part", ["rows", "columns", "profiles"])
+def test_a_study_of_nothing_is_refused(loaded, part):
+    for nothing in ({}, None):
+        with pytest.raises(StudyError, match=rf"toy\.yaml: {part}: (there are none|None: must be)"):
+            loaded(setter(part, value=nothing))
+
+
+def test_bytes_that_are_no_text_and_folders_are_no_study(tmp_path):
+    (tmp_path / "x.yaml").write_bytes(b"title: caf\xe9")
+    with pytest.raises(StudyError, match=r"x\.yaml: is no text in UTF-8"):
+        load("x", tmp_path)
+    (tmp_path / "y.yaml").mkdir()
+    with pytest.raises(StudyError, match=r"y\.yaml: Is a directory"):
+        load("y", tmp_path)
 
 
 def test_a_profile_that_is_not_there_is_named_with_those_that_are(loaded):
@@ -285,7 +362,7 @@ def test_a_part_of_the_wrong_shape_is_refused_by_name(tmp_path, change, said):
 @pytest.mark.parametrize("text", ["", "title: [", "- a list"])
 def test_a_file_that_is_no_study_is_refused(tmp_path, text):
     (tmp_path / "x.yaml").write_text(text)
-    with pytest.raises(StudyError, match="study x: "):
+    with pytest.raises(StudyError, match=r"x\.yaml: "):
         load("x", tmp_path)
 
 
@@ -391,14 +468,39 @@ def test_it_may_pick_among_rows_and_columns(loaded, tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ({"columns": ["C"]}, "study paperx/other: columns: there is no C"),
-        ({"rows": ["one", "three"]}, "study paperx/other: rows: there is no three"),
-        ({"like": "paperx/none"}, "study paperx/none: there is no "),
+        ({"columns": ["C"]}, "other.yaml: columns: there is no C"),
+        ({"rows": ["one", "three"]}, "other.yaml: rows: there is no three"),
+        ({"like": "paperx/none"}, "other.yaml: like: paperx/none: there is no such study"),
     ],
 )
 def test_what_the_other_study_has_not_is_refused(loaded, tmp_path, text, said):
     loaded()
     with pytest.raises(StudyError, match=re.escape(said)):
+        like(tmp_path, **text)
+
+
+@pytest.mark.parametrize("name", ["paperx/other", "../paperx/toy", "/x", 3, None, ["paperx/toy"]])
+def test_a_study_like_itself_or_like_no_study_is_refused(loaded, tmp_path, name):
+    loaded()
+    with pytest.raises(StudyError, match=r"other\.yaml: like: .*(in a circle|must be the name of)"):
+        like(tmp_path, like=name)
+
+
+def test_studies_like_each_other_in_a_circle_are_refused(loaded, tmp_path):
+    loaded()
+    for name, other in (("a", "b"), ("b", "c"), ("c", "a")):
+        (tmp_path / "paperx" / f"{name}.yaml").write_text(f"like: paperx/{other}")
+    with pytest.raises(StudyError, match=r"c\.yaml: like: paperx/a: the studies are like each"):
+        load("paperx/a", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [{"rows": 3}, {"columns": [["A"]]}, {"profiles": None}, {"rows": {"one": 1}}, {"columns": []}],
+)
+def test_parts_of_the_wrong_shape_in_a_study_like_another(loaded, tmp_path, text):
+    loaded()
+    with pytest.raises(StudyError, match=rf"other\.yaml: {next(iter(text))}: "):
         like(tmp_path, **text)
 
 
@@ -418,12 +520,15 @@ def test_a_heat_map_is_over_two_keys_or_over_trials(loaded):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"x": "optim.lr", "y": "optim.eps"}, "figure fig: y: optim.eps: must be one of optim.lr"),
-        ({"y": "optim.lr"}, "figure fig: x: step: must be one of optim.lr"),
-        ({"across": 3}, "figure fig: x, with across,: step: must be one of trial"),
-        ({"x": "trial"}, "figure fig: x: trial: must be one of step"),
+        (
+            {"x": "optim.lr", "y": "optim.eps"},
+            "fig: y: optim.eps: must be one of optim.lr",
+        ),
+        ({"y": "optim.lr"}, "figures: fig: x: step: must be one of optim.lr"),
+        ({"across": 3}, "figures: fig: x, with across,: step: must be one of trial"),
+        ({"x": "trial"}, "figures: fig: x: trial: must be one of step"),
         ({"x": "trial", "across": 0}, "across: 0: must be a whole number above 0"),
-        ({"normalised": "yes"}, "figure fig: normalised: yes: must be one of True, False"),
+        ({"normalised": "yes"}, "figures: fig: normalised: yes: must be true or false"),
         ({"x": "trial", "across": 3, "normalised": True}, "normalised: is for lines, not for a"),
         ({"colour": "test/loss"}, "colour: test/loss: needs x: trial and across"),
         ({"x": "trial", "across": 3, "colour": "red"}, "colour: red: must be one of"),

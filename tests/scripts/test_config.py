@@ -380,3 +380,19 @@ def test_a_task_that_reads_its_data_at_once_says_what_is_wrong_with_them(movie_r
     config["task"]["sources"]["full"] = movie_reviews
     with pytest.raises(DataError, match=r"^task\.model\.dimensions=50: .* has glove\.6B\.4d\.txt"):
         make_task(config, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"lr: 1\nlr: 2", "line 2: the key lr is there twice"),
+        (b"lr: [1\n\nx: 2", "line 3: did not find expected ',' or ']'"),
+        (b"lr: \xff", "is no text in UTF-8"),
+    ],
+)
+def test_a_yaml_that_cannot_be_read_is_named_with_the_line(conf, content, said):
+    path = conf / "optim" / "adam.yaml"
+    path.write_bytes(content)
+    with pytest.raises(BadInput) as caught:
+        compose(["optim=adam", "data=sample"])
+    assert str(caught.value) == f"{path}: {said}"

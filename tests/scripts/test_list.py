@@ -83,3 +83,37 @@ def test_what_cannot_be_listed(capsys):
 def test_help(capsys):
     done = run_here(capsys, "list", "--help")
     assert done.code == 0 and "python -m scripts.list studies --json" in done.out
+
+
+def test_a_file_that_is_wrong_is_named_and_the_others_are_listed(capsys, conf):
+    papers, optims = conf / "study" / "lp_adam", conf / "optim"
+    (papers / "fc2.yaml").write_text("title: [")
+    (papers / "mine.yaml").write_bytes(b"\xff")
+    (optims / "adam.yaml").write_text("lr: 1\nlr: 2")
+    (optims / "sgd.yaml").write_text("")
+    (conf / "task" / "mnist_fc2.yaml").write_text("steps: 1\nsteps: 2")
+    done = run_here(capsys, "list", "studies", "--json")
+    assert done.code == 0
+    listed = {entry["name"] for entry in json.loads(done.out)}
+    assert "lp_adam/table2" in listed and not {"lp_adam/fc2", "lp_adam/mine"} & listed
+    assert f"study lp_adam/fc2 is left out: {papers / 'fc2.yaml'}: line " in done.err
+    assert f"study lp_adam/mine is left out: {papers / 'mine.yaml'}: is no text in" in done.err
+    done = run_here(capsys, "list", "optims", "--json")
+    listed = {entry["name"] for entry in json.loads(done.out)}
+    assert done.code == 0 and "adamw" in listed and not {"adam", "sgd"} & listed
+    assert f"{optims / 'adam.yaml'}: line 2: the key lr is there twice" in done.err
+    assert f"{optims / 'sgd.yaml'}: _target_ is missing" in done.err
+
+
+def test_what_editors_leave_beside_files_is_not_listed(capsys, conf):
+    for group in ("study/lp_adam", "optim", "task"):
+        for name in ("._x.yaml", ".#x.yaml", "#x.yaml#", "#x.yaml", ".x.yaml.swp", "x.yaml~"):
+            (conf / group / name).write_bytes(b"\x00\x05\x16")
+        (conf / group / ".#y.yaml").symlink_to("somebody@somewhere")
+    done = run_here(capsys, "list", "studies", "--json")
+    assert (done.code, done.err) == (0, "")
+    written = (ROOT / "conf" / "study").glob("*/*.yaml")
+    names = {f"{path.parent.name}/{path.stem}" for path in written}
+    assert {entry["name"] for entry in json.loads(done.out)} == names
+    done = run_here(capsys, "list", "optims", "--json")
+    assert done.code == 0 and not {e["name"] for e in json.loads(done.out)} & {"._x", ".#x", "#x"}

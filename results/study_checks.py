@@ -1,0 +1,202 @@
+"""Whether a study's YAML says what can be, before anything trains."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from results.identity import canonical
+from results.metrics import METRICS
+from results.study import (
+    PROFILES,
+    STATISTICS,
+    Figure,
+    Select,
+    Settings,
+    Study,
+    StudyError,
+    slug,
+    spell,
+)
+
+# What the command line says of each run, or a study in another place.
+ELSEWHERE = ("data", "profile", "group", "seed", "grid", "columns")
+
+
+def check(where: str, text: Settings, tables: Iterable[str]) -> None:
+    """Raise StudyError unless `text` makes a study.
+
+    Args:
+        where: the file, which begins every message.
+        text: what it says, with nothing left out that has a default.
+        tables: those that the paper's numbers are in.
+    """
+    check_keys(where, text, Study.__dataclass_fields__.keys() - {"name"})
+    check_text(f"{where}: title", text["title"])
+    for key in ("reproduces", "notes", "report", "published"):
+        check_texts(f"{where}: {key}", text[key])
+    for key in ("columns", "rows", "profiles"):
+        check_labels(f"{where}: {key}", text[key])
+    check_grid(f"{where}: grid", text["grid"])
+    for label, settings in text["columns"].items():
+        check_settings(f"{where}: columns: {label}", settings, text, nested=False)
+    for label, settings in text["rows"].items():
+        check_settings(f"{where}: rows: {label}", settings, text, nested=True)
+    for label, profile in text["profiles"].items():
+        check_one_of(f"{where}: profiles", label, PROFILES)
+        check_profile(f"{where}: profiles: {label}", profile, text)
+    check_count(f"{where}: seeds", text["seeds"])
+    check_select(f"{where}: select", text["select"])
+    check_one_of(f"{where}: statistic", text["statistic"], STATISTICS)
+    for metric in text["report"]:
+        check_one_of(f"{where}: report", metric, METRICS)
+    for table in text["published"]:
+        check_one_of(f"{where}: published", table, tables)
+    check_figures(f"{where}: figures", text)
+
+
+def check_labels(where: str, parts: Any) -> None:
+    """Columns, rows or profiles: at least one, each by its label with settings."""
+    if not mapping(where, parts):
+        raise StudyError(f"{where}: there are none")
+    for label, settings in parts.items():
+        check_text(where, label)
+        mapping(f"{where}: {label}", settings)
+
+
+def check_settings(where: str, settings: Settings, text: Settings, nested: bool) -> None:
+    """Settings of a row, a column or a profile; `nested`: with settings for one column."""
+    for key, value in settings.items():
+        check_text(where, key)
+        if key in ELSEWHERE:
+            raise StudyError(f"{where}: {key}: a study does not set it for a part of its runs")
+        if key in text["grid"]:
+            raise StudyError(f"{where}: {key}: the grid has its values")
+        if key == "seeds":
+            check_count(f"{where}: seeds", value)
+        elif nested and isinstance(value, dict) and key in text["columns"]:
+            check_settings(f"{where}: {key}", value, text, nested=False)
+        elif isinstance(value, dict):
+            raise StudyError(f"{where}: there is no column {key}")
+
+
+def check_profile(where: str, profile: Settings, text: Settings) -> None:
+    grid = profile.get("grid", {})
+    check_grid(f"{where}: grid", grid)
+    if unknown := grid.keys() - text["grid"].keys():
+        raise StudyError(f"{where}: grid: {', '.join(sorted(unknown))}: not in the study's grid")
+    columns = profile.get("columns", list(text["columns"]))
+    known = isinstance(columns, list) and all(label in list(text["columns"]) for label in columns)
+    if not known or not columns or len(set(columns)) < len(columns):
+        raise StudyError(f"{where}: columns: {columns}: must be a list of the study's columns")
+    settings = {key: value for key, value in profile.items() if key not in ("grid", "columns")}
+    check_settings(where, settings, text, nested=True)
+
+
+def check_grid(where: str, grid: Any) -> None:
+    for key, values in mapping(where, grid).items():
+        check_text(where, key)
+        if key in ELSEWHERE:
+            raise StudyError(f"{where}: {key}: cannot be tried; seeds: says how many there are")
+        if not isinstance(values, list) or not values:
+            raise StudyError(f"{where}: {key}: must be a list of values")
+        if any(isinstance(value, dict) for value in values):
+            raise StudyError(f"{where}: {key}: KEY: VALUE pairs are no value to try")
+        if len({spell(canonical(value)) for value in values}) < len(values):
+            raise StudyError(f"{where}: {key}: a value is there twice")
+
+
+def check_select(where: str, said: Any) -> None:
+    check_keys(where, mapping(where, said), Select.__dataclass_fields__)
+    check_one_of(f"{where}.at", said["at"], ("last", "best"))
+    check_one_of(f"{where}.mode", said["mode"], ("min", "max"))
+    check_one_of(f"{where}.metric", said["metric"], METRICS)
+    check_count(f"{where}.evaluations", said["evaluations"])
+    if said["at"] == "best" and said["evaluations"] > 1:
+        raise StudyError(f"{where}.evaluations: {said['evaluations']}: needs at: last")
+
+
+def check_figures(where: str, text: Settings) -> None:
+    pictures = {slug(key): key for key in text["grid"]}
+    if len(pictures) < len(text["grid"]):
+        raise StudyError(f"{where}: the grid has keys whose pictures would have one name")
+    for name, said in mapping(where, text["figures"]).items():
+        check_text(where, name)
+        if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, re.ASCII):
+            raise StudyError(
+                f"{where}: {name}: must be letters, digits, _ and -, as it is part of files' names"
+            )
+        if name in pictures:
+            raise StudyError(f"{where}: {name}: is the name of the picture of {pictures[name]}")
+        check_keys(f"{where}: {name}", mapping(f"{where}: {name}", said), FIGURE_KEYS)
+        check_text(f"{where}: {name}: title", said["title"])
+        check_texts(f"{where}: {name}: rows", said["rows"])
+        check_figure(f"{where}: {name}", Figure(**said), text)
+
+
+FIGURE_KEYS = Figure.__dataclass_fields__.keys()
+
+
+def check_figure(where: str, figure: Figure, text: Settings) -> None:
+    if not figure.rows:
+        raise StudyError(f"{where}: rows: there are none")
+    for row in figure.rows:
+        check_one_of(f"{where}: rows", row, text["rows"])
+    if not isinstance(figure.normalised, bool):
+        raise StudyError(f"{where}: normalised: {figure.normalised}: must be true or false")
+    if figure.normalised and figure.is_heat_map:
+        raise StudyError(f"{where}: normalised: is for lines, not for a heat map")
+    check_one_of(f"{where}: metric", figure.metric, METRICS)
+    if figure.y is not None:
+        check_one_of(f"{where}: x", figure.x, text["grid"])
+        check_one_of(f"{where}: y", figure.y, text["grid"])
+    elif figure.across is not None:
+        check_one_of(f"{where}: x, with across,", figure.x, ["trial"])
+        check_count(f"{where}: across", figure.across)
+    else:
+        check_one_of(f"{where}: x", figure.x, ["step", *METRICS])
+    if figure.colour is not None:
+        check_one_of(f"{where}: colour", figure.colour, METRICS)
+        if figure.across is None:
+            raise StudyError(f"{where}: colour: {figure.colour}: needs x: trial and across")
+
+
+# -- words that the checks are made of -------------------------------------------------------------
+
+
+def mapping(where: str, value: Any) -> Settings:
+    if not isinstance(value, dict):
+        raise StudyError(f"{where}: {value}: must be KEY: VALUE pairs")
+    return value
+
+
+def check_keys(where: str, found: Settings, wanted: Iterable[str]) -> None:
+    if wrong := found.keys() ^ set(wanted):
+        raise StudyError(f"{where}: keys missing or unknown: {', '.join(sorted(map(str, wrong)))}")
+
+
+def check_text(where: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise StudyError(
+            f"{where}: {value}: must be text; a number, a word such as yes, and a colon need quotes"
+        )
+    if not value.strip():
+        raise StudyError(f"{where}: a text is empty")
+
+
+def check_texts(where: str, values: Any) -> None:
+    if not isinstance(values, list):
+        raise StudyError(f"{where}: must be a list")
+    for value in values:
+        check_text(where, value)
+
+
+def check_count(where: str, count: Any) -> None:
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise StudyError(f"{where}: {count}: must be a whole number above 0")
+
+
+def check_one_of(where: str, value: Any, allowed: Iterable[Any]) -> None:
+    # In a list, also what cannot be in a set.
+    if value not in list(allowed):
+        choices = ", ".join(map(str, allowed)) or "nothing: there are none"
+        raise StudyError(f"{where}: {value}: must be one of {choices}")

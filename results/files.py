@@ -1,11 +1,36 @@
 """Files that are either whole or absent, whatever stops the process that writes them."""
 
+import errno
 import json
 import os
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+# Far more than any record holds; what is larger was not written by this project.
+LARGEST_FILE = 1 << 30  # bytes
+
+TEMPORARY = re.compile(r"\..+\.\d+\.tmp")  # .NAME.PROCESS.tmp
+
+
+class Unreadable(ValueError):
+    """A file is no such file as was asked for; the message names it and says why."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """In the block, errors of the system say which file they are about: this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        if error.errno is None:
+            raise OSError(f"{path}: {error}") from error
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 @contextmanager
@@ -17,21 +42,39 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with naming(path):
+            with open(temporary, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def sweep_up(folder: Path) -> None:
+    """Remove what processes left that were killed inside `replacing`, unless one is at it now.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    for path in left_over(folder):
+        path.unlink(missing_ok=True)
+
+
+def left_over(folder: Path) -> list[Path]:
+    """The temporary files in a folder and in those just below it."""
+    found = (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp"))
+    return [path for path in found if TEMPORARY.fullmatch(path.name)]
 
 
 def sync_folder(folder: Path) -> None:
     """Make renames inside `folder` survive a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(folder):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -41,14 +84,70 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+def json_text(value: Any) -> str:
+    """Strict JSON: a NaN or an infinity raises ValueError."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write strict JSON: a NaN or an infinity raises ValueError."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    """Write `json_text`."""
+    write_text(path, json_text(value))
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to read it, and nothing that only has a file's name.
+
+    Raises:
+        OSError: it is a folder, a pipe, a device or the like, or there is none.
+    """
+    # A pipe that nobody writes to would else be waited for.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a file", str(path))
+        yield file
+
+
+def read_bytes(path: Path, largest: int = LARGEST_FILE) -> bytes:
+    """What a file holds.
+
+    Raises:
+        FileNotFoundError: there is nothing of this name.
+        Unreadable: it is no file, cannot be read, or is larger.
+    """
+    try:
+        with open_file(path) as file:
+            read = file.read(largest + 1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
+    except OSError as error:
+        raise Unreadable(f"{path}: cannot be read: {error.strerror or error}") from error
+    if len(read) > largest:
+        raise Unreadable(f"{path}: is larger than {largest:,} bytes")
+    return read
+
+
+def parse_json(text: bytes, path: Path) -> Any:
+    """The value that a file's text stands for.
+
+    Raises:
+        Unreadable: it is no JSON in UTF-8, or its values lie in each other too deep.
+    """
+    try:
+        return json.loads(text.decode())
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"{path}: is no text in UTF-8") from error
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"{path}: is no JSON: {error}") from error
+    except ValueError as error:  # more digits than Python turns into a number
+        raise Unreadable(f"{path}: holds a number that is too long") from error
+    except RecursionError as error:
+        raise Unreadable(f"{path}: values lie in each other too deep") from error
 
 
 def read_json(path: Path) -> Any | None:
     """The file's value, or None where there is no file or it does not hold JSON."""
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return parse_json(read_bytes(path), path)
+    except (FileNotFoundError, Unreadable):
         return None

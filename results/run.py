@@ -7,7 +7,8 @@ A run's folder is `<runs>/<task>/<optim>/<id>/`, and the id is a hash of what de
     environment.json   versions, device, git commit; of each session, where a run was resumed
     metrics.jsonl      one JSON object a line, `step` in each
     summary.json       how it ended; absent while it has not
-    checkpoint.pt      while it has not ended, with checkpoint.previous.pt in reserve
+    checkpoint.pt      while it has not ended, with checkpoint.previous.pt in reserve; both know
+                       the hash of metrics.jsonl as far as they go
     files/             until then, what the checkpoints of some tasks refer to
     videos/            of evaluations, by the step, where they were asked for
     log.txt            warnings, and the traceback of a failure
@@ -15,21 +16,18 @@ A run's folder is `<runs>/<task>/<optim>/<id>/`, and the id is a hash of what de
 so that whoever asks for the same run again finds it finished, or goes on where it stopped.
 """
 
-import errno
-import json
 import logging
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
 from results import checkpoint
-from results.files import read_json, replacing, sync_folder, write_json, write_text
+from results.files import left_over, read_json, replacing, sweep_up, write_json, write_text
 from results.identity import place, run_id
-from results.metrics import finite_or_none
+from results.metrics_file import MetricsFile
 from results.yaml_files import YamlError, dump_yaml, read_yaml
 
 log = logging.getLogger("adamily")
@@ -49,6 +47,17 @@ class ConfigChanged(Exception):
     """A run's config.yaml is not the config that its folder was made for."""
 
 
+class RunLog(logging.FileHandler):
+    """Passes over what it cannot write, as on a full disk: standard error has the message."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Nothing: what went wrong is said elsewhere, too."""
+
+
 class Run:
     """A run's folder, which need not exist yet.
 
@@ -63,6 +72,7 @@ class Run:
         self.root = Path(root)
         self.folder = self.root / place(config)
         self.id = self.folder.name
+        self._metrics = MetricsFile(self.folder / "metrics.jsonl")
         self._checkpoint_failed = False
 
     # -- what is known of it -----------------------------------------------------------------------
@@ -153,8 +163,7 @@ class Run:
     @contextmanager
     def logged(self) -> Iterator[None]:
         """Keep what the project logs meanwhile in the run's log.txt, too."""
-        handler = logging.FileHandler(self.folder / "log.txt", delay=True)
-        handler.handleError = lambda record: None  # a full disk: standard error has the message
+        handler = RunLog(self.folder / "log.txt", delay=True, encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(handler)
         try:
@@ -163,8 +172,24 @@ class Run:
             log.removeHandler(handler)
             handler.close()
 
-    def begin(self, environment: dict[str, Any]) -> dict[str, Any] | None:
-        """Make the folder ready and return the checkpoint to go on from, if there is one.
+    def checkpoints(self) -> Iterator[dict[str, Any]]:
+        """What there is to go on from, the newest first; what cannot be used is warned of.
+
+        Raises:
+            checkpoint.OtherFormat: there is one, of another version of this project.
+        """
+        for path, state in checkpoint.usable(self.folder, self.id):
+            if self._metrics.begins_with(state["metrics_bytes"], state["metrics_sha256"]):
+                yield state
+            else:
+                log.warning(
+                    "%s is passed over: %s has lost lines or was changed since.",
+                    path,
+                    self._metrics.path,
+                )
+
+    def begin(self, environment: dict[str, Any], state: dict[str, Any] | None) -> None:
+        """Make the folder ready to go on from `state`, one of `checkpoints`, or to begin afresh.
 
         Raises:
             ConfigChanged: config.yaml was edited by hand.
@@ -172,12 +197,13 @@ class Run:
         """
         self.check_config()
         self.folder.mkdir(parents=True, exist_ok=True)
+        sweep_up(self.folder)
+        if state is None and checkpoint.exists(self.folder):
+            log.warning("Run %s begins afresh: none of its checkpoints can be used.", self.id)
         write_text(self.folder / "config.yaml", dump_yaml(self.config))
         (self.folder / "summary.json").unlink(missing_ok=True)
-        state = self._usable_checkpoint()
-        self._truncate_metrics(state["metrics_bytes"] if state else 0)
+        self._metrics.cut(state["metrics_bytes"] if state else 0)
         self._record_environment(environment, resumed_at=state["step"] if state else None)
-        return state
 
     def record(self, step: int, metrics: dict[str, float]) -> None:
         """Append one line to metrics.jsonl.
@@ -185,11 +211,7 @@ class Run:
         Raises:
             OSError: it could not be written whole.
         """
-        line = json.dumps({"step": step, **finite_or_none(metrics)}, allow_nan=False) + "\n"
-        # A single write, so that a killed process leaves whole lines behind.
-        with open(self.folder / "metrics.jsonl", "ab", buffering=0) as file:
-            if file.write(line.encode()) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+        self._metrics.append(step, metrics)
 
     def keep_video(self, step: int, gif: bytes) -> Path:
         """Write the video of the evaluation after `step`, and return where it is.
@@ -210,8 +232,9 @@ class Run:
             Whether it was saved.
         """
         try:
-            state = {**state, "metrics_bytes": self._sync_metrics()}
-            checkpoint.save(self.folder, state)
+            self._metrics.sync()
+            written = {"metrics_bytes": self._metrics.size, "metrics_sha256": self._metrics.sha256}
+            checkpoint.save(self.folder, self.id, state | written)
         except OSError as error:
             if not self._checkpoint_failed:
                 log.warning(
@@ -237,38 +260,26 @@ class Run:
             "status": status,
             **summary,
         }
-        self._sync_metrics()
+        self._metrics.sync()
         write_json(self.folder / "summary.json", summary)
         if status in ENDED:
-            checkpoint.remove(self.folder)
+            self._clear_away()
         return summary
+
+    def tidy(self) -> None:
+        """Remove what is left over in the folder of a run that has ended, if nobody holds it."""
+        if left_over(self.folder) or checkpoint.exists(self.folder):
+            with suppress(Busy, OSError), self.locked(patience=0):
+                self._clear_away()
 
     # -- details -----------------------------------------------------------------------------------
 
-    def _usable_checkpoint(self) -> dict[str, Any] | None:
-        state = checkpoint.load(self.folder)
-        metrics = self.folder / "metrics.jsonl"
-        written = metrics.stat().st_size if metrics.exists() else 0
-        if state is not None and state["metrics_bytes"] > written:
-            log.warning("%s has lost lines: run %s starts afresh.", metrics, self.id)
-            return None
-        return state
-
-    def _truncate_metrics(self, size: int) -> None:
-        """Drop what was recorded after the checkpoint: it will be recorded again."""
-        path = self.folder / "metrics.jsonl"
-        path.touch()
-        os.truncate(path, size)
-
-    def _sync_metrics(self) -> int:
-        """Make the recorded metrics survive a loss of power; return their size in bytes."""
-        path = self.folder / "metrics.jsonl"
-        if not path.exists():
-            return 0
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
-        sync_folder(self.folder)
-        return path.stat().st_size
+    def _clear_away(self) -> None:
+        try:
+            checkpoint.remove(self.folder)
+            sweep_up(self.folder)
+        except OSError as error:  # the record is whole without it
+            log.warning("run %s has ended, but not all it needed is removed: %s", self.id, error)
 
     def _record_environment(self, environment: dict[str, Any], resumed_at: int | None) -> None:
         path = self.folder / "environment.json"

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from results.checkpoint import CURRENT as CHECKPOINT
+from results.checkpoint import OtherFormat
 from results.loggers import Loggers, RunInfo
 from results.run import ENDED, Busy, ConfigChanged, Run
 from scripts import distributed, interrupt
@@ -17,6 +18,7 @@ from scripts.console import say
 from scripts.devices import reserved
 from scripts.distributed import Follower, from_first
 from scripts.progress import progress
+from scripts.resume import resume
 from scripts.session import Session
 from scripts.titles import optimizer_title, run_title
 
@@ -44,6 +46,10 @@ def execute(config: dict[str, Any], loop: Loop, share_devices: bool = False) -> 
     run = kind(config["paths"]["runs"], config)
     title = f"{run_title(config)} [{run.id}]"
     try:
+        if from_first(lambda: run.ended):
+            from_first(run.tidy)
+            say(f"{title}: {from_first(lambda: run.status)} before")
+            return str(run.status)
         with ExitStack() as held:
             from_first(lambda: held.enter_context(run.locked()))
             before = from_first(lambda: run.status)
@@ -56,7 +62,7 @@ def execute(config: dict[str, Any], loop: Loop, share_devices: bool = False) -> 
     except Busy as error:
         log.info("%s: %s", title, error)
         return "busy"
-    except (ConfigChanged, OSError) as error:
+    except (ConfigChanged, OtherFormat, OSError) as error:
         log.error("%s: %s", title, error)
         return "failed"
     say(f"{title}: {status}{result_text(run)}")
@@ -74,7 +80,7 @@ def attempt(run: Run, config: dict[str, Any], loop: Loop, share_devices: bool) -
                 return train_on(distributed.own_device(wanted), run, config, loop)
             with reserved(wanted, jobs) as (device,):
                 return train_on(device, run, config, loop)
-        except (interrupt.Interrupted, ConfigChanged):
+        except (interrupt.Interrupted, ConfigChanged, OtherFormat):
             raise
         except Exception as error:
             log.debug("%s", traceback.format_exc())
@@ -83,8 +89,7 @@ def attempt(run: Run, config: dict[str, Any], loop: Loop, share_devices: bool) -
 
 
 def train_on(device: torch.device, run: Run, config: dict[str, Any], loop: Loop) -> str:
-    session = Session(config, device)
-    session.restore(run)
+    session = resume(config, device, run)
     chosen = make_loggers(config) if distributed.rank() == 0 else []
     loggers = Loggers(chosen, describe(run, config, session.step))
     bar = progress(f"{run_title(config)} [{run.id}]", session.step, session.task.steps)

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from optim import Observer
-from results.environment import environment
 from results.metrics import METRICS, finite_or_none, improves
 from results.run import Run
 from scripts import distributed
@@ -208,35 +207,24 @@ class Session:
         if distributed.from_first(lambda: run.save_checkpoint(state)):
             self.task.after_checkpoint()
 
-    def restore(self, run: Run) -> None:
-        """Go on from the run's checkpoint, if it has one."""
-        self.task.checkpoint_folder = run.files(distributed.rank())
-        here = environment(self.device)
-        here |= {"processes": distributed.size(), "devices": distributed.gather(here["device"])}
-        state = distributed.from_first(lambda: run.begin(here))
-        if state is None:
-            return
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave; after an error the session is of no further use."""
         self._rehearse()
         self.step = state["step"]
         self.task.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
-        self._restore_own(state["processes"])
+        self._load_own(state["processes"])
         self.losses = Losses(state["losses"])
         self.final, self.best, self.trials = state["final"], state["best"], state["trials"]
         self.wall_seconds, self.step_seconds = state["wall_seconds"], state["step_seconds"]
         torch.set_num_threads(state["threads"])
         self.start_interval()
 
-    def _restore_own(self, saved: list[dict[str, Any]]) -> None:
+    def _load_own(self, saved: list[dict[str, Any]]) -> None:
         """Take over what each process has of its own, of which there may have been others."""
         rank = distributed.rank()
-        if len(saved) not in (1, distributed.size()) and saved[0]["task"]:
-            raise ValueError(
-                f"{len(saved)} processes have begun this run, and each holds a part of the task's "
-                f"state: go on with torchrun --nproc-per-node={len(saved)}"
-            )
         if rank >= len(saved):
             self.task.load_state_dict(saved[0]["task"])
             return

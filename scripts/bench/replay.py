@@ -101,7 +101,7 @@ def add(memory: PrioritisedReplay, transitions: int) -> None:
 def save(memory: PrioritisedReplay, folder: Path) -> float:
     """Seconds for a checkpoint."""
     began = time.perf_counter()
-    checkpoint.save(folder, memory.state_dict())
+    checkpoint.save(folder, "bench", memory.state_dict())
     memory.saved()
     return time.perf_counter() - began
 

@@ -101,13 +101,10 @@ class Frames:
         for number, checksum in zip(numbers, checksums, strict=True):
             path = self._path(number)
             if not path.is_file() or path.stat().st_size != self._file_size:
-                raise DataError(f"{path} is missing or incomplete: remove {path.parents[2]}")
+                raise DataError(f"{path} is missing or incomplete")
             mapped = self._map(path)
             if zlib.crc32(mapped[: written - number * self.rows_per_file].data) != checksum:
-                raise DataError(
-                    f"{path} is damaged: it does not hold what was written to it: remove "
-                    f"{path.parents[2]}"
-                )
+                raise DataError(f"{path} does not hold what was written to it")
             self._files[number], self._checksums[number] = mapped, checksum
         self.written = self._flushed = written
 

@@ -40,6 +40,13 @@ def trained(run, upto, since=0, checkpoint_at=()):
             run.save_checkpoint({"step": step, "w": torch.ones(2) * step})
 
 
+def go_on(run, environment=None):
+    """Begin the run from its newest checkpoint that can be used, and return that."""
+    state = next(run.checkpoints(), None)
+    run.begin(environment or HERE, state)
+    return state
+
+
 def ended(status="finished", step=3):
     return status, {"step": step, "final": {}, "best": {}}
 
@@ -54,7 +61,7 @@ def test_a_run_lies_below_its_task_and_its_optimizer(run, tmp_path):
 
 
 def test_a_whole_run_leaves_its_record_and_no_checkpoint(run, make_config):
-    assert run.begin(HERE) is None
+    assert go_on(run) is None
     assert run.begun and not run.ended
     trained(run, 3, checkpoint_at=(1, 2))
     run.end(*ended())
@@ -72,7 +79,7 @@ def test_a_video_is_whole_or_not_there_and_stays(run, monkeypatch):
     def full(descriptor):
         raise OSError("no space left")
 
-    run.begin(HERE)
+    go_on(run)
     path = run.keep_video(4, b"GIF of a game")
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
@@ -86,24 +93,24 @@ def test_a_video_is_whole_or_not_there_and_stays(run, monkeypatch):
 
 
 def test_a_failed_run_keeps_its_checkpoint_and_is_begun_again(run):
-    run.begin(HERE)
+    go_on(run)
     trained(run, 3, checkpoint_at=(2,))
     run.end(*ended("failed"))
     assert not run.ended and not run.begun
-    state = run.begin(HERE)
+    state = go_on(run)
     assert state["step"] == 2
     assert run.summary is None and run.begun
     assert steps(run) == [1, 2]
 
 
 def test_a_diverged_run_has_ended(run):
-    run.begin(HERE)
+    go_on(run)
     run.end(*ended("diverged"))
     assert run.ended
 
 
 def test_a_number_that_is_not_finite_is_recorded_as_null(run):
-    run.begin(HERE)
+    go_on(run)
     run.record(1, {"train/loss": float("nan"), "test/loss": float("inf"), "lr": 0.1})
     assert lines(run) == [{"step": 1, "train/loss": None, "test/loss": None, "lr": 0.1}]
 
@@ -112,10 +119,10 @@ def test_a_number_that_is_not_finite_is_recorded_as_null(run):
 
 
 def test_a_resumed_run_goes_on_from_its_checkpoint_and_records_nothing_twice(run, tmp_path):
-    run.begin(HERE)
+    go_on(run)
     trained(run, 5, checkpoint_at=(1, 3))
     again = Run(tmp_path / "runs", run.config)
-    state = again.begin({"device": "cuda:0", "started": "later"})
+    state = go_on(again, {"device": "cuda:0", "started": "later"})
     assert state["step"] == 3 and torch.equal(state["w"], torch.ones(2) * 3)
     assert steps(again) == [1, 2, 3]
     trained(again, 5, since=3)
@@ -123,18 +130,18 @@ def test_a_resumed_run_goes_on_from_its_checkpoint_and_records_nothing_twice(run
 
 
 def test_a_line_cut_off_by_a_crash_is_recorded_again(run):
-    run.begin(HERE)
+    go_on(run)
     trained(run, 2, checkpoint_at=(1,))
     with open(run.folder / "metrics.jsonl", "a") as file:
         file.write('{"step": 3, "tra')
-    assert run.begin(HERE)["step"] == 1
+    assert go_on(run)["step"] == 1
     assert steps(run) == [1]
 
 
 def test_without_a_checkpoint_a_run_starts_afresh(run):
-    run.begin(HERE)
+    go_on(run)
     trained(run, 2)
-    assert run.begin({**HERE, "started": "later"}) is None
+    assert go_on(run, {**HERE, "started": "later"}) is None
     assert lines(run) == []
     environment = json.loads((run.folder / "environment.json").read_text())
     assert environment == {**HERE, "started": "later"}
@@ -143,20 +150,20 @@ def test_without_a_checkpoint_a_run_starts_afresh(run):
 @pytest.mark.parametrize("left", [0, 10])
 def test_a_checkpoint_newer_than_its_metrics_is_not_used(run, heard, left):
     """Otherwise the curve would have a hole that nobody sees."""
-    run.begin(HERE)
+    go_on(run)
     trained(run, 2, checkpoint_at=(2,))
     os.truncate(run.folder / "metrics.jsonl", left)
-    assert run.begin(HERE) is None
+    assert go_on(run) is None
     assert lines(run) == []
     assert "metrics.jsonl has lost lines" in heard.text and run.id in heard.text
 
 
 def test_every_session_of_a_resumed_run_is_in_its_environment(run):
-    run.begin({"device": "cpu", "started": "first"})
+    go_on(run, {"device": "cpu", "started": "first"})
     trained(run, 2, checkpoint_at=(2,))
-    run.begin({"device": "cpu", "started": "second"})
+    go_on(run, {"device": "cpu", "started": "second"})
     trained(run, 4, since=2, checkpoint_at=(4,))
-    run.begin({"device": "cuda:0", "started": "third"})
+    go_on(run, {"device": "cuda:0", "started": "third"})
     assert json.loads((run.folder / "environment.json").read_text()) == {
         "device": "cpu",
         "started": "first",
@@ -168,10 +175,10 @@ def test_every_session_of_a_resumed_run_is_in_its_environment(run):
 
 
 def test_a_damaged_environment_is_written_anew(run):
-    run.begin(HERE)
+    go_on(run)
     trained(run, 1, checkpoint_at=(1,))
     (run.folder / "environment.json").write_text("{")
-    run.begin(HERE)
+    go_on(run)
     assert json.loads((run.folder / "environment.json").read_text()) == HERE
 
 
@@ -184,13 +191,13 @@ def edit(run, **changes):
 
 
 def test_a_config_edited_by_hand_is_refused_before_anything_is_written(run, make_config):
-    run.begin(HERE)
+    go_on(run)
     trained(run, 2, checkpoint_at=(2,))
     edit(run, seed=7)
     before = {path: path.read_bytes() for path in run.folder.iterdir()}
     other = Run(run.root, make_config({"seed": 7})).id
     with pytest.raises(ConfigChanged) as caught:
-        run.begin(HERE)
+        go_on(run)
     said = str(caught.value)
     assert str(run.folder / "config.yaml") in said
     assert run.id in said and other in said and "remove the folder" in said
@@ -202,7 +209,7 @@ def test_a_config_edited_by_hand_is_refused_before_anything_is_written(run, make
     [b"", b"seed: 0\n", b"a: [", b"- 1\n", b"task: caf\xe9\n", b"\0\0\0", b"task: {sources: 1}\n"],
 )
 def test_a_config_that_is_no_config_is_refused(run, content):
-    run.begin(HERE)
+    go_on(run)
     (run.folder / "config.yaml").write_bytes(content)
     with pytest.raises(ConfigChanged, match=r"config\.yaml was changed: it describes run nothing"):
         run.check_config()
@@ -225,9 +232,9 @@ def test_a_config_that_is_gone_from_an_ended_run_is_written_anew(tmp_path, make_
 
 
 def test_a_change_of_what_does_not_decide_the_outcome_is_none(run):
-    run.begin(HERE)
+    go_on(run)
     edit(run, group="other", paths={"runs": "/moved"})
-    run.begin(HERE)
+    go_on(run)
     assert read_yaml(run.folder / "config.yaml") == run.config
 
 
@@ -291,7 +298,7 @@ def test_an_error_lets_go_of_the_run(run):
 
 
 def test_a_full_disk_costs_one_warning_and_no_run(run, heard, monkeypatch):
-    run.begin(HERE)
+    go_on(run)
     trained(run, 1, checkpoint_at=(1,))
 
     def full(*_):
@@ -305,7 +312,7 @@ def test_a_full_disk_costs_one_warning_and_no_run(run, heard, monkeypatch):
     assert run.id in warnings[0] and "step 2" in warnings[0] and "No space left" in warnings[0]
     # There is room again: the next checkpoint counts.
     trained(run, 5, since=3, checkpoint_at=(4,))
-    assert run.begin(HERE)["step"] == 4
+    assert go_on(run)["step"] == 4
     assert steps(run) == [1, 2, 3, 4]
 
 
@@ -319,25 +326,25 @@ for step in range(1, 100):
     try:
         run.record(step, {"train/loss": 0.5})
     except OSError as error:
-        sys.exit(f"{step}: {error.strerror}")
+        sys.exit(f"{step}: {error.strerror}: {error.filename}")
 """
 
 
 def test_a_line_that_fits_only_in_part_is_an_error(run, tmp_path):
     """Else the next line would be written behind half a line, and the record be unreadable."""
-    run.begin(HERE)
+    go_on(run)
     (tmp_path / "config.yaml").write_text(dump_yaml(run.config))
     line = len('{"step": 1, "train/loss": 0.5}\n')
     command = [sys.executable, "-c", SHORT_WRITE, tmp_path / "runs", tmp_path / "config.yaml"]
     done = subprocess.run([*command, str(2 * line + 5)], capture_output=True, text=True)
-    assert done.stderr == "3: No space left on device\n"
-    assert (run.folder / "metrics.jsonl").read_text().count("\n") == 2
+    assert done.stderr == f"3: No space left on device: {run.folder / 'metrics.jsonl'}\n"
+    assert [step["step"] for step in lines(run)] == [1, 2]
 
 
 def test_a_folder_that_cannot_be_written_is_an_os_error(tmp_path, make_config):
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(OSError):
-        Run(tmp_path / "runs", make_config()).begin(HERE)
+        Run(tmp_path / "runs", make_config()).begin(HERE, None)
 
 
 # -- what is logged --------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from scripts import distributed
 from scripts.checks import BadInput
 from scripts.config import compose, make_task
 from scripts.devices import places, reserved
+from scripts.resume import check_processes
 from scripts.session import Session
 
 
@@ -245,10 +246,10 @@ def test_another_number_of_processes_goes_on(start_all, train_by, undisturbed, t
 def test_a_state_that_lies_in_several_processes_wants_as_many(tiny):
     session = Session(compose(tiny()), torch.device("cpu"))
     saved = session.state_dict()["processes"] * 2
-    session._restore_own(saved)
+    check_processes({"processes": saved})
     parted = [own | {"task": {"rows": rank}} for rank, own in enumerate(saved)]
     with pytest.raises(ValueError, match=r"2 processes have begun .* --nproc-per-node=2"):
-        session._restore_own(parted)
+        check_processes({"processes": parted})
 
 
 def test_a_run_that_others_train_is_left_to_them(start_all, tiny, runs):

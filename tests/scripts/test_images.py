@@ -8,6 +8,7 @@ from results.run import Run
 from scripts import train as training
 from scripts.config import compose
 from scripts.execute import execute
+from scripts.resume import resume
 from scripts.session import Session, fingerprint
 
 CPU = torch.device("cpu")
@@ -44,12 +45,10 @@ def test_a_resumed_run_goes_on_in_the_middle_of_an_epoch(config, name):
     undisturbed = Session(made, CPU)
     wanted = walk(undisturbed, 6)
     run = Run(made["paths"]["runs"], made)
-    stopped = Session(made, CPU)
-    stopped.restore(run)
+    stopped = resume(made, CPU, run)
     assert walk(stopped, 3) == wanted[:3]
     run.save_checkpoint(stopped.state_dict())
-    resumed = Session(made, CPU)
-    resumed.restore(run)
+    resumed = resume(made, CPU, run)
     assert resumed.step == 3
     assert walk(resumed, 3) == wanted[3:]
     ends = [fingerprint(session.task.model.state_dict()) for session in (undisturbed, resumed)]

@@ -269,8 +269,8 @@ def test_damaged_checkpoints(start, killed, runs, damage, which):
     # One warning for each that had to be passed over, on the terminal and in the run's log.
     log = where / "log.txt"
     for said in (child.output, log.read_text() if log.exists() else ""):
-        assert said.count(f"{CURRENT} is damaged") == len(damaged)
-        assert said.count(f"{PREVIOUS} is damaged") == (
+        assert said.count(f"{CURRENT} is passed over") == len(damaged)
+        assert said.count(f"{PREVIOUS} is passed over") == (
             which == [CURRENT, PREVIOUS] and damaged != []
         )
     usable = [saved[name] for name in (CURRENT, PREVIOUS) if name not in which]

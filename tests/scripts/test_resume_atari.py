@@ -1,6 +1,7 @@
 """A run that plays games goes on with the emulators and the memory that it had."""
 
 import signal
+from pathlib import Path
 
 import pytest
 from running import environment, folder, lines, outcome, run_here, typed, wait_until
@@ -93,17 +94,30 @@ def test_killed_in_the_middle(start, tmp_path, task, seconds):
     assert lines(folder(runs))[-1]["agent/steps"] == 60 + 119 * 4
 
 
-def test_lost_frames_are_missed(start, tmp_path):
-    command = ["train", *typed(TASK), "train.checkpoint_seconds=0"]
-    command.append(f"paths.runs={tmp_path / 'runs'}")
-    child = start(*command)
-    wait_until(lambda: saved_step(tmp_path / "runs") >= 20 or not child.running, "a step", pause=0)
-    child.kill()
-    for path in (folder(tmp_path / "runs") / "files" / "0").iterdir():
-        path.unlink()
-    child = start(*command)
-    assert child.wait() == 1
-    assert "is missing or incomplete: remove" in child.output
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[0] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [(Path.unlink, "is missing or incomplete"), (flip, "does not hold what was written to it")],
+)
+def test_lost_frames_are_missed(capsys, tmp_path, damage, said):
+    odd = {"optim": "sgd", "optim._target_": "odd.Raises", "+optim.at": 30}
+    short = TASK | odd | {"+optim.once": tmp_path / "once", "task.steps": 40}
+    command = ["train", *typed(short), "train.checkpoint_seconds=0"]
+    assert run_here(capsys, *command, f"paths.runs={tmp_path / 'runs'}").code == 1
+    assert run_here(capsys, *command, f"paths.runs={tmp_path / 'peace'}").code == 0
+    where = folder(tmp_path / "runs")
+    for path in (where / "files" / "0").iterdir():
+        damage(path)
+    done = run_here(capsys, *command, f"paths.runs={tmp_path / 'runs'}")
+    assert done.code == 0, done.err
+    # They belong to both checkpoints.
+    assert done.err.count(said) == 2 and "begins afresh" in done.err
+    assert outcome(where) == outcome(folder(tmp_path / "peace"))
 
 
 def test_a_video_changes_nothing_else(capsys, tmp_path):

@@ -345,7 +345,9 @@ def test_a_flipped_bit_in_any_row_that_a_checkpoint_refers_to_is_noticed(tmp_pat
         path = tmp_path / f"frames-{number // 5:06}"
         flip(path, number % 5 * row + number % row)
         if number < 33:
-            with pytest.raises(DataError, match=f"{path.name} is damaged: it does not hold what"):
+            with pytest.raises(
+                DataError, match=f"{path.name} does not hold what was written to it"
+            ):
                 make(tmp_path, capacity=20).load_state_dict(state)
         else:
             make(tmp_path, capacity=20).load_state_dict(state)
@@ -357,5 +359,5 @@ def test_a_flipped_bit_in_any_row_that_a_checkpoint_refers_to_is_noticed(tmp_pat
     state = again.state_dict()
     make(tmp_path, capacity=20).load_state_dict(state)
     flip(tmp_path / "frames-000006", 1)
-    with pytest.raises(DataError, match="frames-000006 is damaged"):
+    with pytest.raises(DataError, match="frames-000006 does not hold"):
         make(tmp_path, capacity=20).load_state_dict(state)

@@ -64,6 +64,26 @@ def test_every_module_says_what_it_is_for_in_its_name_and_in_its_first_line():
     assert not [path for path in MODULES if not ast.get_docstring(ast.parse(path.read_text()))]
 
 
+def is_test_or_fixture(node):
+    decorators = map(ast.unparse, getattr(node, "decorator_list", []))
+    return isinstance(node, ast.FunctionDef) and (
+        node.name.startswith("test_") or any("fixture" in text for text in decorators)
+    )
+
+
+def test_tests_use_what_they_are_given():
+    """A test that is run for several values must depend on them; `usefixtures` asks for effects."""
+    unused = [
+        f"{path.relative_to(ROOT)}: {node.name}: {given.arg}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if is_test_or_fixture(node)
+        for given in [*node.args.args, *node.args.kwonlyargs]
+        if given.arg not in {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    ]
+    assert not unused
+
+
 def test_every_public_class_has_a_docstring():
     """Its own: `inspect.getdoc` would take the base class's."""
     missing = [

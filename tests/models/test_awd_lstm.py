@@ -139,7 +139,7 @@ def test_word_dropout_takes_a_word_out_of_the_whole_batch():
     torch.testing.assert_close(embedded[kept], 2 * model.embedding.weight[words[kept]])
 
 
-def test_every_parameter_learns(words):
+def test_every_parameter_learns():
     model = make()
     model(torch.arange(11)[None], model.start(1))[0].square().sum().backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in model.parameters())

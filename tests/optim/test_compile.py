@@ -44,7 +44,8 @@ def no_compiler(monkeypatch):
     executor.warn_once.cache_clear()
 
 
-def test_without_a_compiler_it_warns_once_and_runs_in_batches(no_compiler):
+@pytest.mark.usefixtures("no_compiler")
+def test_without_a_compiler_it_warns_once_and_runs_in_batches():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for make in (optim.LaProp, optim.MAdam):

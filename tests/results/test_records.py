@@ -103,7 +103,8 @@ def test_a_folder_without_a_config_is_no_run(tmp_path, heard):
     assert heard.text == ""
 
 
-def test_all_runs_are_found_and_a_bad_one_harms_no_other(tmp_path, make_config, write_run, heard):
+@pytest.mark.usefixtures("heard")
+def test_all_runs_are_found_and_a_bad_one_harms_no_other(tmp_path, make_config, write_run):
     root = tmp_path / "runs"
     runs = [write_run(root, make_config({"seed": seed}), SUMMARY, LINES) for seed in range(3)]
     (runs[1].folder / "config.yaml").write_text("a: [")

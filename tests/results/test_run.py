@@ -350,7 +350,8 @@ def test_a_folder_that_cannot_be_written_is_an_os_error(tmp_path, make_config):
 # -- what is logged --------------------------------------------------------------------------------
 
 
-def test_the_log_holds_what_was_logged_meanwhile_and_only_that(run, heard):
+@pytest.mark.usefixtures("heard")
+def test_the_log_holds_what_was_logged_meanwhile_and_only_that(run):
     log = logging.getLogger("adamily")
     run.folder.mkdir(parents=True)
     with run.logged():

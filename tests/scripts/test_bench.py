@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 TINY = {"tiny": [(30, 20), (7,)]}
 
 
-def test_loop_cost_names_both_times_and_their_ratio(monkeypatch, sample_root, tmp_path):
+def test_loop_cost_names_both_times_and_their_ratio(monkeypatch, sample_root):
     monkeypatch.setattr(loop, "STEPS", 2)
     monkeypatch.setattr(loop, "TASK", [*loop.TASK, f"paths.data={sample_root}"])
     said = loop.loop_cost(CPU, rounds=2)
@@ -96,9 +96,8 @@ def small_atari(monkeypatch, tmp_path):
     return replay
 
 
-def test_atari_writes_the_rates_of_both_loops_and_the_times_of_a_memory(
-    capsys, small_atari, tmp_path
-):
+@pytest.mark.usefixtures("small_atari")
+def test_atari_writes_the_rates_of_both_loops_and_the_times_of_a_memory(capsys, tmp_path):
     done = run_here(capsys, "bench", "atari", "device=cpu", "rounds=2")
     assert done.code == 0, done
     (page,) = (tmp_path / "results/bench").glob("atari.*.md")
@@ -264,7 +263,8 @@ def cells(text):
 
 
 @with_torchvision
-def test_train_writes_its_tables(small, capsys, tmp_path):
+@pytest.mark.usefixtures("small")
+def test_train_writes_its_tables(capsys, tmp_path):
     done = run_here(capsys, "bench", "train", "device=cpu", "rounds=2")
     assert done.code == 0, done
     (page,) = tmp_path.glob("results/bench/train.*.md")
@@ -296,7 +296,8 @@ def test_train_writes_its_tables(small, capsys, tmp_path):
         assert "pip install 'adamily[text,bench]'" in text
 
 
-def test_the_trainer_takes_the_steps_of_the_loop(small, tmp_path):
+@pytest.mark.usefixtures("small")
+def test_the_trainer_takes_the_steps_of_the_loop(tmp_path):
     """The same batches and losses, and so the same weights."""
     pytest.importorskip("accelerate")
     config = compose([*tokens.TASK, "task.batch_size=4", "task.max_tokens=24", *loop.ENDLESS])

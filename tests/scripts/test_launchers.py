@@ -47,7 +47,7 @@ def options(script):
     return dict(line.removeprefix("#SBATCH --").partition("=")[::2] for line in lines)
 
 
-def test_the_job_script_that_slurm_gets(cluster, train, runs, monkeypatch):
+def test_the_job_script_that_slurm_gets(cluster, train, runs):
     train("-m", "seed=0,1,2", *SLURM)
     script = cluster.read_text()
     asked = options(script)
@@ -65,7 +65,8 @@ def test_the_job_script_that_slurm_gets(cluster, train, runs, monkeypatch):
     assert str(runs / ".hydra" / ".submitit") in script
 
 
-def test_a_slurm_job_can_be_stopped_and_submitted_again(cluster, train, runs, monkeypatch):
+@pytest.mark.usefixtures("cluster")
+def test_a_slurm_job_can_be_stopped_and_submitted_again(train, runs, monkeypatch):
     from submitit.core.utils import DelayedSubmission
 
     train("-m", "seed=0,1", *SLURM)
@@ -90,7 +91,7 @@ def test_a_slurm_job_can_be_stopped_and_submitted_again(cluster, train, runs, mo
     assert summary(folder(runs))["status"] == "finished"
 
 
-def test_a_sweep_of_a_study_by_slurm(cluster, sweep, runs, study, monkeypatch):
+def test_a_sweep_of_a_study_by_slurm(cluster, sweep, study, monkeypatch):
     # As of a sweep that is stopped once its jobs are queued.
     from scripts import interrupt
 

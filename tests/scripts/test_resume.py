@@ -181,7 +181,7 @@ def test_a_signal_leaves_a_checkpoint(start, tiny, runs, undisturbed, number):
     assert outcome(where) == undisturbed(**changes)
 
 
-def test_a_signal_where_the_sweep_cannot_be_told(start, tiny, runs, monkeypatch):
+def test_a_signal_where_the_sweep_cannot_be_told(start, tiny, runs):
     # A job of SLURM's runs on another machine than its sweep, whose name for that file it inherits.
     changes = {"task__steps": 300, "task__eval_every": 1}
     child = start("train", *tiny(**changes), environment={"ADAMILY_STOP_FILE": "/nowhere/stop"})
@@ -191,7 +191,7 @@ def test_a_signal_where_the_sweep_cannot_be_told(start, tiny, runs, monkeypatch)
     assert (folder(runs) / "checkpoint.pt").exists()
 
 
-def test_a_signal_stops_many_runs(start, tiny, runs, tmp_path):
+def test_a_signal_stops_many_runs(start, tiny, runs):
     changes = {"task__steps": 150, "task__eval_every": 1, "train__checkpoint_seconds": 1e4}
     command = ["train", "-m", *tiny(**changes), "seed=0,1,2"]
     child = start(*command)

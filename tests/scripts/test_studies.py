@@ -33,9 +33,8 @@ OWN = [name for name in STUDIES if not is_like_another(name)]
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_two_steps_of_a_row_in_every_column(
-    name, sample_root, images_root, movie_reviews, glue_source
-):
+@pytest.mark.usefixtures("images_root")
+def test_two_steps_of_a_row_in_every_column(name, sample_root, movie_reviews, glue_source):
     study = find(name)
     runs = plan(study, "smoke", "sample", [f"paths.data={sample_root}"]).runs
     rows = list(study.rows)

@@ -152,7 +152,7 @@ def test_a_study_may_add_what_its_classes_know(sweep, runs, study):
     assert lines(folders(runs)[0])[-1]["optim/kept"] > 0
 
 
-def test_a_config_that_is_gone_is_written_anew_and_the_run_counts(sweep, runs, study, tmp_path):
+def test_a_config_that_is_gone_is_written_anew_and_the_run_counts(sweep, runs, study):
     asked = study()
     assert sweep(*asked).code == 0
     gone, whole = folders(runs)[0], folders(runs)[1]
@@ -181,7 +181,7 @@ def test_a_diverging_cell_is_a_result(sweep, runs, study):
     assert "2 ended before" in sweep(*asked).out
 
 
-def test_help_and_its_examples(capsys, sweep, runs):
+def test_help_and_its_examples(sweep, runs):
     done = sweep("--help")
     assert done.code == 0
     shown = [
@@ -211,7 +211,7 @@ def asked(start, tiny, conf):
 SLOW = {"Slow": {"optim": "sgd", "optim._target_": "odd.Slow", "+optim.seconds": 0.02}}
 
 
-def test_two_places_on_a_device_train_two_runs_at_a_time(asked, runs, study, tmp_path):
+def test_two_places_on_a_device_train_two_runs_at_a_time(asked, study, tmp_path):
     rows = {"Slow": SLOW["Slow"] | {"+optim.diary": str(tmp_path / "diary")}}
     typed = study(rows=rows, grid={"optim.lr": [0.001, 0.002, 0.003, 0.004]}, steps=40)
     child = asked(*typed, "sweep.jobs_per_device=2")
@@ -223,7 +223,7 @@ def test_two_places_on_a_device_train_two_runs_at_a_time(asked, runs, study, tmp
     assert len(processes) == 2, "each worker trains several runs"
 
 
-def test_one_run_at_a_time_on_a_device_whoever_asks(asked, runs, study, tmp_path):
+def test_one_run_at_a_time_on_a_device_whoever_asks(asked, study, tmp_path):
     # Two sweeps on two folders of runs, which know of each other by the device alone.
     rows = {"Slow": SLOW["Slow"] | {"+optim.diary": str(tmp_path / "diary")}}
     typed = study(rows=rows, steps=20)

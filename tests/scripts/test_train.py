@@ -155,7 +155,7 @@ def test_a_run_that_diverges_is_noticed_between_evaluations(train, runs, monkeyp
     assert summary(folder(runs))["step"] < 100
 
 
-def test_a_run_whose_trials_have_all_succeeded_is_finished(tiny, runs):
+def test_a_run_whose_trials_have_all_succeeded_is_finished(runs):
     small = ["task=rosenbrock", "task.trials=5", "task.noise=0.3", "task.threshold=0.9"]
     where = run(compose([*small, "task.eval_every=7", "optim.lr=0.02", f"paths.runs={runs}"]))
     said = summary(where)
@@ -430,7 +430,7 @@ class FailingLogger:
         raise AssertionError("called after it failed")
 
 
-def test_a_logger_that_fails_is_dropped_with_one_warning(tiny, train, runs, monkeypatch):
+def test_a_logger_that_fails_is_dropped_with_one_warning(train, runs, monkeypatch):
     monkeypatch.setattr("scripts.execute.make_loggers", lambda _: [FailingLogger()])
     done = train("logger=tensorboard")
     assert done.code == 0
@@ -438,7 +438,7 @@ def test_a_logger_that_fails_is_dropped_with_one_warning(tiny, train, runs, monk
     assert len(lines(folder(runs))) == 3
 
 
-def test_loggers_are_told_what_is_recorded(tiny, monkeypatch, runs):
+def test_loggers_are_told_what_is_recorded(tiny, monkeypatch):
     told = {}
 
     class Recorder:

@@ -383,7 +383,7 @@ def test_the_full_sources_are_the_original_archives(classes):
     assert all(mirror.startswith("https://") for mirror in source["mirrors"])
 
 
-def test_a_folder_is_named_where_nothing_can_be_written(images_root):
+def test_a_folder_is_named_where_nothing_can_be_written():
     made = task(Path("/dev/null"), data="sample")
     with pytest.raises(DataError, match="cannot write to"):
         made.prepare()

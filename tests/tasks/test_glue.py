@@ -98,7 +98,8 @@ def test_tokens_and_labels_are_those_of_the_file(tiny, tmp_path):
         assert labels.item() == ["entailment", "not_entailment"].index(label)
 
 
-def test_long_texts_are_cut_as_the_tokenizer_cuts_them(glue_source, tmp_path):
+@pytest.mark.usefixtures("glue_source")
+def test_long_texts_are_cut_as_the_tokenizer_cuts_them(tmp_path):
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(tmp_path / "glue" / "tokenizer.json"))

@@ -106,7 +106,7 @@ def test_whole_words_are_masked_as_often_as_asked(tiny):
     assert other / asked_of == pytest.approx(0.1, abs=0.03)
 
 
-def test_other_tokens_are_any_but_special_ones(tiny, text_files):
+def test_other_tokens_are_any_but_special_ones(tiny):
     """RoBERTa's <mask> is its last token, and number 4 a word."""
     made = tiny(mask_probability=0.9)
     words = made.tokenizer.get_vocab()
@@ -186,7 +186,7 @@ def test_it_learns(tiny):
     assert sum(losses[-10:]) / 10 < losses[0] - 2
 
 
-def test_full_is_of_bert_bases_size(tmp_path, tiny):
+def test_full_is_of_bert_bases_size(tiny):
     sources = {"full": SOURCES["full"]}
     made = tiny(sources=sources, data="full", device=META, max_tokens=512, files=None)
     assert sum(p.numel() for p in made.model.parameters()) == 124_697_433
@@ -231,7 +231,7 @@ def test_more_tokens_than_the_text_gives_are_refused(tiny):
     assert learn_tokenizer(["a b"], 1).get_vocab_size() == 261
 
 
-def test_a_data_set_that_is_not_there_is_refused_offline(tiny, tmp_path, monkeypatch):
+def test_a_data_set_that_is_not_there_is_refused_offline(tiny, monkeypatch):
     pytest.importorskip("datasets")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)

@@ -310,7 +310,7 @@ def test_a_corpus_is_prepared_once(make, monkeypatch):
         make(sources={"sample": SOURCES["iwslt14"]["sample"] | SIZES | {"merges": 7}}).prepare()
 
 
-def test_a_file_of_another_vocabulary(make, root, tmp_path):
+def test_a_file_of_another_vocabulary(make, tmp_path):
     one = parallel_text.prepare("iwslt14", "sample", make().source, tmp_path)
     other = make().source | {"target_words": 90}
     two = parallel_text.prepare("iwslt14", "sample", other, tmp_path)

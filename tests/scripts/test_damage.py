@@ -14,7 +14,7 @@ SAVING = {"task__steps": 8, "task__eval_every": 2, "train__checkpoint_seconds": 
 
 
 @pytest.fixture
-def stopped(train, runs, tmp_path):
+def stopped(train, tmp_path):
     """`stopped()`: the command of a run that failed in its fifth step, after a checkpoint in each,
     and how it ends in peace.
     """

@@ -74,6 +74,10 @@ def or_null(rule: Callable[[Any], bool], text: str) -> tuple[Callable[[Any], boo
     return lambda value: value is None or rule(value), f"{text}, or null"
 
 
+def or_auto(rule: Callable[[Any], bool], text: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: value == "auto" or rule(value), f"{text}, or auto"
+
+
 POSITIVE = (is_positive, "a number above 0")
 COUNT = (is_count, "a whole number above 0")
 SHARE = (is_share, "a number from 0 to 1")
@@ -139,7 +143,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "train.compile": FLAG,
     "train.deterministic": FLAG,
     "train.checkpoint_seconds": (is_not_negative, "a number of seconds, 0 or above"),
-    "sweep.jobs_per_device": COUNT,
+    "sweep.jobs_per_device": or_auto(*COUNT),
     "sweep.devices_per_run": COUNT,
     "paths.runs": PATH,
     "paths.data": PATH,

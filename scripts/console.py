@@ -1,9 +1,10 @@
 """What a command says, and how it leaves."""
 
 import logging
-import os
 import sys
 from typing import NoReturn
+
+from scripts.world import rank
 
 log = logging.getLogger("adamily")
 
@@ -12,7 +13,7 @@ BAD_INPUT = 2
 
 def speaks() -> bool:
     """Whether this process speaks: of several that train one run, the first one does for all."""
-    return os.environ.get("RANK", "0") == "0"
+    return rank() == 0
 
 
 def log_to_console() -> None:

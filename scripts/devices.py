@@ -16,6 +16,12 @@ from scripts.checks import BadInput
 
 POLL_SECONDS = 0.2
 
+# What this process began with; a run may train with fewer, or go on with the number it had.
+THREADS = torch.get_num_threads()
+
+# As in the config: a number, or "auto".
+Jobs = int | str
+
 
 def available(wanted: str) -> list[torch.device]:
     """The devices that `train.device` names; "auto" means every GPU, or else the CPU.
@@ -35,29 +41,56 @@ def available(wanted: str) -> list[torch.device]:
     return [asked]
 
 
-def places(wanted: str, jobs_per_device: int, devices_per_run: int = 1) -> int:
+def cores() -> int:
+    """How many cores this process may use, by its affinity and its container's share of the CPU."""
+    import joblib
+
+    return joblib.cpu_count()
+
+
+def places_on(device: torch.device, jobs_per_device: Jobs) -> int:
+    """How many runs may train at a time on a device.
+
+    "auto" means one on a GPU. On the CPU it means one for each core: threads that wait for each
+    other cost more than they bring where a network is small or others use the machine, too.
+    """
+    if jobs_per_device != "auto":
+        return int(jobs_per_device)
+    return cores() if device.type == "cpu" else 1
+
+
+def threads(wanted: str, jobs_per_device: Jobs) -> int:
+    """How many threads a process in one place has: the CPU's places share its cores."""
+    device = available(wanted)[0]
+    if device.type != "cpu":
+        return THREADS
+    return max(1, min(THREADS, cores() // places_on(device, jobs_per_device)))
+
+
+def places(wanted: str, jobs_per_device: Jobs, devices_per_run: int = 1) -> int:
     """How many runs may train at a time on this machine.
 
     Raises:
         BadInput: there are not enough devices for one.
     """
     devices = available(wanted)
-    if devices[0].type == "cpu" and devices_per_run > jobs_per_device:
+    each = places_on(devices[0], jobs_per_device)
+    if devices[0].type == "cpu" and devices_per_run > each:
         raise BadInput(
-            f"sweep.devices_per_run={devices_per_run}: the CPU counts as "
-            f"sweep.jobs_per_device={jobs_per_device} devices; set that higher, too"
+            f"sweep.devices_per_run={devices_per_run}: the CPU counts as {each} device(s) "
+            f"(sweep.jobs_per_device={jobs_per_device}); set sweep.jobs_per_device higher, too"
         )
     if devices[0].type == "cuda" and devices_per_run > len(devices):
         raise BadInput(
             f"sweep.devices_per_run={devices_per_run}: train.device={wanted} stands for "
             f"{len(devices)} GPU(s) of this machine"
         )
-    return len(devices) * jobs_per_device // devices_per_run
+    return len(devices) * each // devices_per_run
 
 
 @contextmanager
 def reserved(
-    wanted: str, jobs_per_device: int, devices_per_run: int = 1
+    wanted: str, jobs_per_device: Jobs, devices_per_run: int = 1
 ) -> Iterator[list[torch.device]]:
     """Wait for free places and hold them; the system frees them when the process dies.
 
@@ -69,7 +102,9 @@ def reserved(
     """
     folder = Path(tempfile.gettempdir()) / f"adamily-devices-{os.getuid()}"
     folder.mkdir(exist_ok=True)
-    candidates = list(itertools.product(range(jobs_per_device), available(wanted)))
+    devices = available(wanted)
+    places = range(places_on(devices[0], jobs_per_device))
+    candidates = list(itertools.product(places, devices))
     while True:
         with ExitStack() as held:
             # One at a time: two runs that each held half of what both need would wait for ever.

@@ -7,7 +7,6 @@ here does nothing, at no cost.
 
 import functools
 import io
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
@@ -22,21 +21,12 @@ from results.run import Run
 from scripts.checks import BadInput
 from scripts.console import log
 from scripts.devices import available
+from scripts.world import check, local_rank, local_size, rank, size
 from tasks.task import Task
 
 Value = TypeVar("Value")
 
 CPU = torch.device("cpu")
-
-
-def size() -> int:
-    """How many processes train the run; torchrun says so."""
-    return int(os.environ.get("WORLD_SIZE", 1))
-
-
-def rank() -> int:
-    """Which of them this one is, from 0."""
-    return int(os.environ.get("RANK", 0))
 
 
 def join() -> None:
@@ -54,19 +44,20 @@ def own_device(wanted: str) -> torch.device:
     devices = available(wanted)
     if size() == 1 or devices[0] == CPU:
         return devices[0]
-    processes = int(os.environ["LOCAL_WORLD_SIZE"])
+    processes = local_size()
     if processes > len(devices):
         raise BadInput(
             f"torchrun --nproc-per-node={processes}: train.device={wanted} stands for "
             f"{len(devices)} GPU(s) of this machine, and each process needs its own"
         )
-    device = devices[int(os.environ["LOCAL_RANK"])]
+    device = devices[local_rank()]
     torch.cuda.set_device(device)
     return device
 
 
 def check_one_run(command: str) -> None:
     """Raise BadInput where several processes are to carry out a command for many runs."""
+    check()
     if size() > 1:
         raise BadInput(
             f"{command}: torchrun trains one run by several processes; for many runs leave "

@@ -12,10 +12,9 @@ from results.checkpoint import CURRENT as CHECKPOINT
 from results.checkpoint import OtherFormat
 from results.loggers import Loggers, RunInfo
 from results.run import ENDED, Busy, ConfigChanged, Run
-from scripts import distributed, interrupt
+from scripts import devices, distributed, interrupt
 from scripts.config import make_loggers
 from scripts.console import say
-from scripts.devices import reserved
 from scripts.distributed import Follower, from_first
 from scripts.progress import progress
 from scripts.resume import resume
@@ -74,11 +73,13 @@ def attempt(run: Run, config: dict[str, Any], loop: Loop, share_devices: bool) -
     wanted, jobs = config["train"]["device"], config["sweep"]["jobs_per_device"]
     run.check_config()
     run.folder.mkdir(parents=True, exist_ok=True)
+    # The run before may have had another number.
+    torch.set_num_threads(devices.threads(wanted, jobs) if share_devices else devices.THREADS)
     with run.logged():
         try:
             if not share_devices:
                 return train_on(distributed.own_device(wanted), run, config, loop)
-            with reserved(wanted, jobs) as (device,):
+            with devices.reserved(wanted, jobs) as (device,):
                 return train_on(device, run, config, loop)
         except (interrupt.Interrupted, ConfigChanged, OtherFormat):
             raise

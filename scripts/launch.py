@@ -15,7 +15,8 @@ from hydra.types import HydraContext, RunMode
 
 from scripts.checks import BadInput
 from scripts.config import CONF, explain
-from scripts.devices import places
+from scripts.console import say
+from scripts.devices import places, places_on, threads
 
 # Launchers that do not come with the project, and the extras that bring them.
 EXTRAS = {"ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
@@ -57,12 +58,13 @@ def launcher_name(overrides: Sequence[str]) -> str:
     return named[-1] if named else "joblib"
 
 
-def launcher_settings(overrides: Sequence[str], config: dict[str, Any]) -> list[str]:
+def launcher_settings(overrides: Sequence[str], config: dict[str, Any], runs: int) -> list[str]:
     """What a launcher must be told about this machine, unless `overrides` say it.
 
     Args:
         overrides: as typed.
         config: of any one of the runs.
+        runs: how many there are.
 
     Raises:
         BadInput: the launcher is not installed or cannot be set so, or a device is not there.
@@ -74,9 +76,10 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any]) -> list[
     if trains_here(overrides):
         most = places(device, jobs, share)
     if name == "joblib":
-        settings["hydra.launcher.n_jobs"] = most
+        settings["hydra.launcher.n_jobs"] = min(most, runs)
     if name == "ray" and on_gpu(device) and not typed(overrides, "hydra.launcher.ray.remote"):
-        settings["+hydra.launcher.ray.remote.num_gpus"] = 1 / jobs if share == 1 else share
+        each = places_on(torch.device("cuda"), jobs)
+        settings["+hydra.launcher.ray.remote.num_gpus"] = 1 / each if share == 1 else share
     if name in EXTRAS and not installed(name):
         raise BadInput(
             f"hydra/launcher={name}: not installed; pip install 'adamily[{EXTRAS[name]}]'"
@@ -85,6 +88,20 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any]) -> list[
         raise BadInput(f"hydra/launcher={name}: there is no srun here; use a node of the cluster")
     check_settings([override for override in overrides if is_hydras(override)])
     return [f"{key}={value}" for key, value in settings.items() if not typed(overrides, key)]
+
+
+def say_how(overrides: Sequence[str], config: dict[str, Any], runs: int) -> None:
+    """Print in a line how runs will share this machine's CPU, if they will."""
+    device, sweep = config["train"]["device"], config["sweep"]
+    if launcher_name(overrides) != "joblib" or on_gpu(device):
+        return
+    jobs, processes = sweep["jobs_per_device"], sweep["devices_per_run"]
+    at_a_time, count = min(places(device, jobs, processes), runs), threads(device, jobs)
+    say(
+        f"{at_a_time} at a time on the CPU, each with "
+        f"{f'{processes} processes of ' if processes > 1 else ''}"
+        f"{count} thread{'s' if count > 1 else ''} (sweep.jobs_per_device={jobs})"
+    )
 
 
 def check_settings(shared: list[str]) -> None:

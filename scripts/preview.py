@@ -12,7 +12,7 @@ from results.records import Record, read_all
 from results.run import ENDED
 from results.study import spell
 from scripts.config import make_task
-from scripts.devices import available, places
+from scripts.devices import available, places, threads
 from scripts.studies import Plan, Planned
 
 
@@ -48,7 +48,8 @@ def estimate(missing: Sequence[Planned], records: Mapping[str, Record]) -> str:
             return f"no estimate: no run of {task} has finished here on such a device"
         seconds += found * steps_of(planned.config)
     train, sweep = missing[0].config["train"], missing[0].config["sweep"]
-    at_a_time = min(places(train["device"], sweep["jobs_per_device"]), len(missing))
+    most = places(train["device"], sweep["jobs_per_device"], sweep["devices_per_run"])
+    at_a_time = min(most, len(missing))
     length = timedelta(seconds=round(seconds / at_a_time))
     return f"about {length} of training steps with {at_a_time} at a time, as recorded"
 
@@ -56,9 +57,10 @@ def estimate(missing: Sequence[Planned], records: Mapping[str, Record]) -> str:
 def step_seconds(config: dict[str, Any], records: Iterable[Record]) -> float | None:
     """Median seconds of a training step in runs of the same task on such a device.
 
-    Those with the same optimizer count where there are any, else all.
+    Those with as many threads count where there are any, and of them those with the same optimizer.
     """
-    names, device = config["names"], available(config["train"]["device"])[0].type
+    names, wanted = config["names"], config["train"]["device"]
+    device, count = available(wanted)[0].type, threads(wanted, config["sweep"]["jobs_per_device"])
     alike = [
         record
         for record in records
@@ -66,8 +68,9 @@ def step_seconds(config: dict[str, Any], records: Iterable[Record]) -> float | N
         and record.status == "finished"
         and record.environment.get("device", "").startswith(device)
     ]
-    same = [record for record in alike if record.config["names"]["optim"] == names["optim"]]
-    times = [record.summary["step_seconds"] for record in same or alike]
+    alike = [record for record in alike if record.environment.get("threads") == count] or alike
+    alike = [r for r in alike if r.config["names"]["optim"] == names["optim"]] or alike
+    times = [record.summary["step_seconds"] for record in alike]
     return median(times) if times else None
 
 

@@ -20,9 +20,6 @@ from scripts import distributed
 from scripts.config import make_optimizer, make_schedule, make_task
 from tasks.seeds import derive
 
-# What this process began with; a resumed run may ask for another number.
-THREADS = torch.get_num_threads()
-
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -77,7 +74,6 @@ class Session:
         if config["train"]["deterministic"]:
             # cuBLAS reads this when it starts.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.set_num_threads(THREADS)
         # Only where it changes something: the call imports the compiler, which takes seconds.
         if torch.are_deterministic_algorithms_enabled() != config["train"]["deterministic"]:
             torch.use_deterministic_algorithms(config["train"]["deterministic"])

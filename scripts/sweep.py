@@ -11,7 +11,14 @@ from results.table import markdown, tabulate
 from scripts import distributed, interrupt
 from scripts.checks import BadInput
 from scripts.console import log_to_console, refuse
-from scripts.launch import check_writable, is_hydras, launch, launcher_settings, trains_here
+from scripts.launch import (
+    check_writable,
+    is_hydras,
+    launch,
+    launcher_settings,
+    say_how,
+    trains_here,
+)
 from scripts.preview import preview
 from scripts.ready import leave, make_ready
 from scripts.report import write_swept
@@ -33,13 +40,14 @@ Run the runs that a study still misses, then write its table, its figures and th
   dry_run   true: only say what would run, and about how long it would take
 
 Any other KEY=VALUE goes to every run: train.device=cuda:1, logger=none, paths.runs=elsewhere,
-sweep.jobs_per_device=2 (runs that share a device), sweep.devices_per_run=2 (devices that share a
-run), hydra/launcher=ray or submitit_slurm with hydra.launcher.… settings.
+sweep.jobs_per_device=2 (runs that share a device; by itself a GPU has one, and the CPU one for each
+core, of one thread), sweep.devices_per_run=2 (devices that share a run), hydra/launcher=ray or
+submitit_slurm with hydra.launcher.… settings.
 
 Examples:
   python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample
   python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample dry_run=true
-  python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample sweep.jobs_per_device=2
+  python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample sweep.jobs_per_device=1
 """
 
 # Of a run that dies with its worker: once more, then it counts as failed.
@@ -61,11 +69,13 @@ def main() -> None:
             return
         runs = wanted.runs
         settings = [o for o in shared if is_hydras(o)]
-        settings += launcher_settings(shared, runs[0].config)
+        settings += launcher_settings(shared, runs[0].config, len(runs))
         check_writable(runs[0].config["paths"]["reports"], "paths.reports")
         make_ready([planned.config for planned in runs], trains_here(shared))
     except (BadInput, DataError) as error:
         refuse(error)
+    if not all(planned.run.ended for planned in runs):
+        say_how(shared, runs[0].config, len(runs))
     with interrupt.told_to_workers():
         run_missing(wanted, settings)
     finish(wanted)

@@ -12,7 +12,7 @@ import torch
 
 from results.run import Run
 from scripts import interrupt
-from scripts.devices import POLL_SECONDS, available, reserved
+from scripts.devices import POLL_SECONDS, Jobs, available, reserved, threads
 from scripts.titles import run_title
 
 
@@ -32,7 +32,7 @@ def by_torchrun(config: dict[str, Any], arguments: Sequence[str], share_devices:
         return str(run.status)
     try:
         with devices_of(config, share_devices) as devices:
-            wait_for(start(devices, arguments))
+            wait_for(start(devices, arguments, config["sweep"]["jobs_per_device"]))
     except interrupt.Interrupted:
         return "interrupted"
     if run.ended:
@@ -52,13 +52,17 @@ def devices_of(config: dict[str, Any], share_devices: bool) -> Iterator[list[tor
         yield devices
 
 
-def start(devices: Sequence[torch.device], arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+def start(
+    devices: Sequence[torch.device], arguments: Sequence[str], jobs_per_device: Jobs
+) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={len(devices)}", "-m", "scripts.train", *arguments]
     environment = dict(os.environ)
     if devices[0].type == "cuda":
         command.append("train.device=auto")
         environment["CUDA_VISIBLE_DEVICES"] = visible(devices)
+    else:
+        environment["OMP_NUM_THREADS"] = str(threads("cpu", jobs_per_device))
     return subprocess.Popen(command, env=environment)
 
 

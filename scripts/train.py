@@ -24,12 +24,12 @@ from torch import Tensor
 from optim import Observer
 from results.loggers import Loggers
 from results.run import Run
-from scripts import distributed, interrupt
+from scripts import distributed, interrupt, world
 from scripts.checks import BadInput
 from scripts.config import CONF, compose, explain, resolved
 from scripts.console import log_to_console, refuse
 from scripts.execute import execute
-from scripts.launch import launcher_settings, trains_here
+from scripts.launch import launcher_settings, say_how, trains_here
 from scripts.progress import Progress
 from scripts.ready import leave, make_ready
 from scripts.session import Session
@@ -153,9 +153,10 @@ def main() -> None:
     if typed.help or typed.hydra_help or typed.cfg or typed.info or typed.shell_completion:
         app()
         return
-    if distributed.rank() > 0:
-        distributed.join()  # as soon as the first process has found nothing wrong
     try:
+        world.check()
+        if world.rank() > 0:
+            distributed.join()  # as soon as the first process has found nothing wrong
         if typed.multirun:
             distributed.check_one_run("-m")
         # Hydra's --config-dir is one more place of YAML files.
@@ -167,7 +168,8 @@ def main() -> None:
         if typed.multirun:
             # Beside the other overrides: the parser wants them all in one place.
             at = sys.argv.index(typed.overrides[0]) if typed.overrides else len(sys.argv)
-            sys.argv[at:at] = launcher_settings(typed.overrides, configs[0])
+            sys.argv[at:at] = launcher_settings(typed.overrides, configs[0], len(configs))
+            say_how(typed.overrides, configs[0], len(configs))
     except (BadInput, DataError) as error:
         refuse(error)
     distributed.join()

@@ -188,8 +188,9 @@ def swept(tmp_path_factory):
     def sweep(study):
         asked = [f"study={study}", "profile=smoke", "data=full", "logger=none"]
         where = [f"paths.runs={folder}/runs", f"paths.reports={folder}/reports"]
+        in_one_process = ["train.device=cpu", "sweep.jobs_per_device=1"]
         done = subprocess.run(
-            [sys.executable, "-m", "scripts.sweep", *asked, *where, "train.device=cpu"],
+            [sys.executable, "-m", "scripts.sweep", *asked, *where, *in_one_process],
             cwd=ROOT,
             # The locks of devices lie in the folder for temporary files: it waits for nobody else.
             env=os.environ | {"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"},

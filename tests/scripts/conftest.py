@@ -148,6 +148,18 @@ def start_all(start):
 
 
 @pytest.fixture
+def as_first_of(monkeypatch):
+    """Let this process take itself for the first of some, which refuses before it meets others."""
+
+    def pretend(count):
+        world = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "RANK": 0, "LOCAL_RANK": 0}
+        for name, value in (world | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 9}).items():
+            monkeypatch.setenv(name, str(value))
+
+    return pretend
+
+
+@pytest.fixture
 def train_by(start_all):
     """Train to the end: `train_by(2, *tiny())`; what the first process said."""
 

@@ -28,6 +28,8 @@ TINY = {
     "task.model.widths": "[784,16,10]",
     "logger": "none",
     "train.device": "cpu",
+    # In this process, which has imported everything.
+    "sweep.jobs_per_device": "1",
 }
 
 # Far more than anything here takes: reached only where something hangs.

@@ -268,19 +268,73 @@ def test_a_failure_in_all_is_recorded_once(start_all, tiny, runs):
     assert "process 1 of 2: ArithmeticError: odd on purpose" in children[1].output
 
 
+# -- who is alone ----------------------------------------------------------------------------------
+
+# What launchers, and shells inside of their jobs, leave in the environment.
+LEFT = {
+    "RANK": "1",
+    "LOCAL_RANK": "1",
+    "LOCAL_WORLD_SIZE": "2",
+    "SLURM_PROCID": "3",
+    "SLURM_LOCALID": "3",
+    "SLURM_NTASKS": "4",
+    "OMPI_COMM_WORLD_RANK": "1",
+    "OMPI_COMM_WORLD_SIZE": "2",
+    "PMI_RANK": "1",
+    "MASTER_ADDR": "elsewhere",
+    "MASTER_PORT": "1",
+}
+
+
+@pytest.mark.parametrize("left", [LEFT, LEFT | {"WORLD_SIZE": "1"}, {"RANK": "x"}])
+def test_ranks_without_a_world_mean_nothing(train, runs, monkeypatch, left):
+    for name, value in left.items():
+        monkeypatch.setenv(name, value)
+    done = train()
+    assert done.code == 0
+    assert "]: finished in" in done.out
+    assert summary(folder(runs))["status"] == "finished"
+    assert environment(folder(runs))["processes"] == 1
+    assert len(lines(folder(runs))) == 3
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert distributed.own_device("auto") == torch.device("cuda:0")
+
+
+def test_a_sweep_with_a_rank_left_over(sweep, runs, study, monkeypatch):
+    for name, value in LEFT.items():
+        monkeypatch.setenv(name, value)
+    done = sweep(*study())
+    assert done.code == 0
+    assert "4 runs, 0 ended before" in done.out and "| Adam" in done.out
+    assert len(folders(runs)) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"WORLD_SIZE": "abc"}, "WORLD_SIZE=abc: must be a whole number above 0"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE=0: must be a whole number above 0"),
+        ({"WORLD_SIZE": ""}, "WORLD_SIZE=: must be a whole number above 0"),
+        ({"RANK": None, "MASTER_ADDR": None}, "WORLD_SIZE=2 without RANK, MASTER_ADDR"),
+        ({"RANK": "one"}, "WORLD_SIZE=2 without RANK"),
+        ({"LOCAL_RANK": "-1"}, "WORLD_SIZE=2 without LOCAL_RANK"),
+        ({"RANK": "2"}, "RANK=2 with WORLD_SIZE=2"),
+        ({"LOCAL_RANK": "5"}, "LOCAL_RANK=5 with LOCAL_WORLD_SIZE=2"),
+    ],
+)
+def test_half_a_world_is_refused(
+    as_first_of, train, sweep, study, runs, monkeypatch, changes, said
+):
+    as_first_of(2)
+    for name, value in changes.items():
+        monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
+    for done in (train(), train("-m", "seed=0,1"), sweep(*study())):
+        assert done.code == 2 and len(done.err.splitlines()) == 1
+        assert said in done.err and "torchrun, or unset WORLD_SIZE" in done.err
+    assert folders(runs) == []
+
+
 # -- what cannot be shared -------------------------------------------------------------------------
-
-
-@pytest.fixture
-def as_first_of(monkeypatch):
-    """Let this process take itself for the first of some, which refuses before it meets others."""
-
-    def pretend(count):
-        for name, value in {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "RANK": 0}.items():
-            monkeypatch.setenv(name, str(value))
-        monkeypatch.setenv("LOCAL_RANK", "0")
-
-    return pretend
 
 
 def test_many_runs_are_refused(as_first_of, train, sweep, study, runs):
@@ -370,7 +424,7 @@ def test_a_sweep_stops_its_torchruns(start, tiny, runs):
     assert (folder(runs) / checkpoint.CURRENT).exists()
 
 
-@pytest.mark.parametrize("typed", ["sweep.devices_per_run=0", "sweep.devices_per_run=2"])
+@pytest.mark.parametrize("typed", ["sweep.devices_per_run=0", "sweep.devices_per_run=7"])
 def test_more_devices_than_there_are_are_refused(train, runs, typed):
     done = train("-m", "seed=0,1", typed)
     assert done.code == 2
@@ -380,8 +434,13 @@ def test_more_devices_than_there_are_are_refused(train, runs, typed):
 
 def test_places_of_several_devices(monkeypatch):
     assert places("cpu", 4, 2) == 2
+    monkeypatch.setattr("scripts.devices.cores", lambda: 7)
+    assert (places("cpu", "auto"), places("cpu", "auto", 2)) == (7, 3)
+    with pytest.raises(BadInput, match=r"devices_per_run=8: the CPU counts as 7 .*_device=auto"):
+        places("cpu", "auto", 8)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
     assert (places("auto", 1, 2), places("auto", 2, 1), places("cuda:1", 2, 1)) == (2, 8, 2)
+    assert (places("auto", "auto"), places("auto", "auto", 2)) == (4, 2)
     with pytest.raises(BadInput, match=r"devices_per_run=5: .* 4 GPU"):
         places("auto", 1, 5)
 

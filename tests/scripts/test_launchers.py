@@ -7,7 +7,7 @@ import pytest
 from odd import diary, most_at_once
 from running import ROOT, child_environment, folder, folders, summary, typed
 
-from scripts.launch import launcher_settings
+from scripts.launch import launcher_settings, say_how
 
 SLURM = [
     "hydra/launcher=submitit_slurm",
@@ -106,6 +106,7 @@ def test_a_sweep_of_a_study_by_slurm(cluster, sweep, study, monkeypatch):
     assert options(cluster.read_text())["array"] == "0-3%4"
 
 
+AUTO = {"jobs_per_device": "auto", "devices_per_run": 1}
 CONFIG = {"train": {"device": "cpu"}, "sweep": {"jobs_per_device": 4, "devices_per_run": 1}}
 
 
@@ -116,20 +117,49 @@ def test_what_ray_is_told(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     on_gpu = CONFIG | {"train": {"device": "auto"}}
     chosen = ["hydra/launcher=ray"]
-    told = launcher_settings(chosen, on_gpu)
+    told = launcher_settings(chosen, on_gpu, 9)
     assert told == ["+hydra.launcher.ray.remote.num_gpus=0.25"]
+    auto = on_gpu | {"sweep": AUTO}
+    assert launcher_settings(chosen, auto, 9) == ["+hydra.launcher.ray.remote.num_gpus=1.0"]
     own = [*chosen, "+hydra.launcher.ray.remote.num_gpus=1"]
-    assert launcher_settings(own, on_gpu) == []
-    assert launcher_settings(chosen, CONFIG) == []
+    assert launcher_settings(own, on_gpu, 9) == []
+    assert launcher_settings(chosen, CONFIG, 9) == []
     # Without a GPU a run that waits for one would wait for ever.
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert launcher_settings(chosen, on_gpu) == []
+    assert launcher_settings(chosen, on_gpu, 9) == []
 
 
-def test_what_joblib_is_told():
-    assert launcher_settings([], CONFIG) == ["hydra.launcher.n_jobs=4"]
-    assert launcher_settings(["hydra.launcher.n_jobs=1"], CONFIG) == []
-    assert launcher_settings(["hydra/launcher=basic"], CONFIG) == []
+def test_what_joblib_is_told(monkeypatch):
+    assert launcher_settings([], CONFIG, 9) == ["hydra.launcher.n_jobs=4"]
+    # No more workers than there are runs.
+    assert launcher_settings([], CONFIG, 3) == ["hydra.launcher.n_jobs=3"]
+    assert launcher_settings(["hydra.launcher.n_jobs=1"], CONFIG, 9) == []
+    assert launcher_settings(["hydra/launcher=basic"], CONFIG, 9) == []
+    monkeypatch.setattr("scripts.devices.cores", lambda: 6)
+    assert launcher_settings([], CONFIG | {"sweep": AUTO}, 9) == ["hydra.launcher.n_jobs=6"]
+    by_two = AUTO | {"devices_per_run": 2}
+    assert launcher_settings([], CONFIG | {"sweep": by_two}, 9) == ["hydra.launcher.n_jobs=3"]
+
+
+def test_how_runs_share_the_cpu_is_said_in_a_line(monkeypatch, capsys):
+    monkeypatch.setattr("scripts.devices.cores", lambda: 6)
+    monkeypatch.setattr("scripts.devices.THREADS", 6)
+
+    def said(overrides=(), device="cpu", runs=9, **sweep):
+        say_how(overrides, {"train": {"device": device}, "sweep": AUTO | sweep}, runs)
+        return capsys.readouterr().out
+
+    assert said() == "6 at a time on the CPU, each with 1 thread (sweep.jobs_per_device=auto)\n"
+    assert said(jobs_per_device=2) == (
+        "2 at a time on the CPU, each with 3 threads (sweep.jobs_per_device=2)\n"
+    )
+    assert said(runs=2).startswith("2 at a time on the CPU, each with 1 thread ")
+    assert said(devices_per_run=2).startswith(
+        "3 at a time on the CPU, each with 2 processes of 1 thread "
+    )
+    assert said(["hydra/launcher=basic"]) == said(["hydra/launcher=ray"]) == ""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert said(device="auto") == ""
 
 
 @pytest.mark.slow

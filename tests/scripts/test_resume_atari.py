@@ -151,11 +151,10 @@ def test_a_run_that_has_ended_needs_no_room(capsys, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("task", [TASK, RAINBOW], ids=["dqn", "rainbow"])
-def test_several_processes_are_refused(capsys, tmp_path, monkeypatch, task):
+def test_several_processes_are_refused(capsys, tmp_path, as_first_of, task):
     command = ["train", *typed(task), f"paths.runs={tmp_path}"]
     said = f"error: task={task['task']}: this task is trained by one process, not by 2: leave"
     assert said in run_here(capsys, *command, "sweep.devices_per_run=2").err
-    for name, value in {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_WORLD_SIZE": "2"}.items():
-        monkeypatch.setenv(name, value)
+    as_first_of(2)
     done = run_here(capsys, *command)
     assert (done.code, said in done.err) == (2, True)

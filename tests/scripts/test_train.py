@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from running import (
+    environment,
     files,
     folder,
     folders,
@@ -487,6 +488,29 @@ def test_multirun_makes_the_same_runs_as_single_commands(train, tmp_path, launch
         [".hydra", ".locks", "mnist_fc2"],
         [".locks", "mnist_fc2"],
     )
+
+
+@pytest.fixture
+def three_threads(monkeypatch):
+    """As of a process on a machine of three cores."""
+    before = torch.get_num_threads()
+    monkeypatch.setattr("scripts.devices.THREADS", 3)
+    monkeypatch.setattr("scripts.devices.cores", lambda: 3)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_runs_side_by_side_on_the_cpu_have_a_thread_each(train, runs, three_threads, tmp_path):
+    def threads(place, *typed):
+        assert train(*typed, f"paths.runs={tmp_path}/{place}").code == 0
+        return environment(folder(tmp_path / place))["threads"]
+
+    here = ["-m", "hydra/launcher=basic"]
+    assert threads("alone") == 3
+    assert threads("each core", *here, "sweep.jobs_per_device=auto") == 1
+    assert threads("one", *here, "sweep.jobs_per_device=1") == 3
+    assert threads("more than cores", *here, "sweep.jobs_per_device=7") == 1
+    assert threads("alone again") == 3
 
 
 def test_one_failure_among_many(train, runs):

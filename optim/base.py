@@ -130,6 +130,7 @@ class ElementwiseOptimizer(Optimizer):
         self._refuse_capture()
         found = [self._found(group) for group in self.param_groups]
         if self._only_begins():
+            self.state.update({p: state for entries in found for p, state, _ in entries})
             return
         for group, entries in zip(self.param_groups, found, strict=True):
             for state, rows in self._together(group, entries):
@@ -146,19 +147,14 @@ class ElementwiseOptimizer(Optimizer):
             )
 
     def _only_begins(self) -> bool:
-        """Make the state before the first step and return True if this step is asked for just that.
+        """Whether this step is there just to make the state, as torch.distributed.checkpoint's is.
 
-        torch.distributed.checkpoint does so: it is the first one, with lr 0 and all gradients 0.
-        Counted as a step, it would change all that follow.
+        It is the first, with lr 0 and all gradients 0. Counted, it would change all that follow.
         """
         if any(self.state.values()) or any(float(group["lr"]) for group in self.param_groups):
             return False
-        pairs = [(group, p) for group in self.param_groups for p in group["params"]]
-        pairs = [(group, p) for group, p in pairs if p.grad is not None]
-        if any(p.grad.any() for _, p in pairs):
-            return False
-        self.state.update({p: self.new_state(p, group) for group, p in pairs})
-        return True
+        parameters = (p for group in self.param_groups for p in group["params"])
+        return not any(p.grad.any() for p in parameters if p.grad is not None)
 
     def _found(self, group: Group) -> list[tuple[Tensor, State, Row]]:
         """Every parameter with a gradient, its state, new or old, and the row; changes nothing."""

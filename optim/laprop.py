@@ -108,7 +108,9 @@ class LaProp(ElementwiseOptimizer):
         super().advance(state, group)
         if group["variant"] == "authors":
             mu, lr = group["betas"][0], float(group["lr"])
-            state["lr_average"] = mu * state["lr_average"] + (1 - mu) * lr
+            # Where the group had the other variant so far, as if this had been its lr.
+            before = state.get("lr_average", (1 - mu ** (state["step"] - 1)) * lr)
+            state["lr_average"] = mu * before + (1 - mu) * lr
 
     def numbers(self, group: Group, state: State) -> dict[str, float]:
         (mu, nu), lr, t = group["betas"], float(group["lr"]), state["step"]

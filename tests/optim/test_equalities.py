@@ -140,6 +140,21 @@ def test_both_variants_of_laprop_are_the_same_at_one_rate():
     assert same(walk(LaProp, drawn(), variant="authors"), walk(LaProp, drawn(), variant="paper"))
 
 
+def test_laprop_changes_its_variant_on_the_way():
+    switched, whole = (
+        LaProp([torch.nn.Parameter(torch.ones(20, dtype=torch.float64))], variant=variant)
+        for variant in ("paper", "authors")
+    )
+    for t, g in enumerate(drawn()):
+        if t == 5:
+            switched.param_groups[0]["variant"] = "authors"
+        for optimizer in (switched, whole):
+            optimizer.param_groups[0]["params"][0].grad = g.clone()
+            optimizer.step()
+    one, other = (optimizer.param_groups[0]["params"][0] for optimizer in (switched, whole))
+    torch.testing.assert_close(one, other, rtol=1e-12, atol=0)
+
+
 def test_padam_of_one_half_is_amsgrad():
     # AMSGrad as printed and as torch has it differ where eps stands: here it is 0.
     common = {"lr": 1e-2, "eps": 0.0, "weight_decay": 0.1}

@@ -3,14 +3,12 @@
 import io
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from results.analysis import Result, Row
 from results.curves import Band, HeatMap, colour_range, heat_maps, lines_of, sensitivity
-from results.files import replacing
 from results.metrics import METRICS
 from results.study import STATISTICS, Figure, Study, is_number, slug
 from results.table import number, short
@@ -29,28 +27,41 @@ ABREAST = 3
 Panels = dict[str, dict[str, Band]]
 
 
-def draw(result: Result, folder: Path) -> list[Path]:
-    """Write every figure of a study as PNG and PDF; return the PNGs' paths."""
+def draw(result: Result) -> dict[str, bytes]:
+    """Every figure of a study as PNG and PDF, by the names of their files."""
     study = result.study
-    written = []
+    drawn: dict[str, bytes] = {}
     for name, wanted in study.figures.items():
-        path = folder / f"{result.name}.{name}.png"
         if wanted.is_heat_map:
-            written += plot_heat_maps(heat_maps(result, wanted), path, wanted, result)
-            continue
-        lines = lines_of(result, wanted)
-        log_x = wanted.x != "step" and METRICS[wanted.x].log
-        written += plot(labelled(lines, result), path, wanted, result, log_x=log_x)
+            figure = plot_heat_maps(heat_maps(result, wanted), wanted, result)
+        else:
+            lines = labelled(lines_of(result, wanted), result)
+            log_x = wanted.x != "step" and METRICS[wanted.x].log
+            figure = plot(lines, wanted, result, log_x=log_x)
+        drawn |= saved(figure, f"{result.name}.{name}")
     for key in study.grid:
         metric = study.select.metric
         panels = {column: {} for column in study.columns}
         for row in result.rows:
             if found := sensitivity(row, key, metric, study):
                 panels[row.column][row.row] = found
-        path = folder / f"{result.name}.{slug(key)}.png"
         wanted = Figure(f"Sensitivity to {key}", list(study.rows), metric, x=key)
-        written += plot(panels, path, wanted, result, log_x=is_logarithmic(study.grid[key]))
-    return written
+        figure = plot(panels, wanted, result, log_x=is_logarithmic(study.grid[key]))
+        drawn |= saved(figure, f"{result.name}.{slug(key)}")
+    return drawn
+
+
+def saved(figure: Any, name: str) -> dict[str, bytes]:
+    """A picture as PNG and PDF; nothing where nothing was drawn."""
+    return {f"{name}.{kind}": content(figure, kind) for kind in ("png", "pdf") if figure}
+
+
+def content(figure: Any, kind: str) -> bytes:
+    picture = io.BytesIO()
+    # Without the time, so that the same picture is the same file.
+    about = {"CreationDate": None} if kind == "pdf" else None
+    figure.savefig(picture, format=kind, dpi=150, metadata=about)
+    return picture.getvalue()
 
 
 def averaged(result: Result, metric: str, bands: Sequence[Band], over_steps: bool) -> str:
@@ -86,16 +97,21 @@ def label(row: Row) -> str:
     return f"{row.row} ({values})" if values else row.row
 
 
+def plain(text: str) -> str:
+    """Text that matplotlib draws as it stands: between two dollars it would read mathematics."""
+    return text.replace("$", r"\$")
+
+
 def is_logarithmic(values: Sequence[Any]) -> bool:
     """Whether values that are tried span more than one order of magnitude."""
     return all(is_number(v) and v > 0 for v in values) and max(values) > 10 * min(values)
 
 
-def plot(panels: Panels, path: Path, wanted: Figure, result: Result, *, log_x: bool) -> list[Path]:
-    """Draw one picture; nothing where there is nothing to draw."""
+def plot(panels: Panels, wanted: Figure, result: Result, *, log_x: bool) -> Any:
+    """Draw one picture; None where there is nothing to draw."""
     panels = {column: bands for column, bands in panels.items() if bands}
     if not panels:
-        return []
+        return None
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Drawing
 
@@ -109,7 +125,7 @@ def plot(panels: Panels, path: Path, wanted: Figure, result: Result, *, log_x: b
         axes.set_visible(False)
     for axes, (column, bands) in zip(grid.flat, panels.items(), strict=False):
         draw_lines(axes, bands)
-        axes.set_xlabel(METRICS[wanted.x].label if wanted.x in METRICS else wanted.x)
+        axes.set_xlabel(plain(METRICS[wanted.x].label if wanted.x in METRICS else wanted.x))
         axes.set_ylabel(wanted.label)
         if wanted.log:
             axes.set_yscale("log")
@@ -117,7 +133,7 @@ def plot(panels: Panels, path: Path, wanted: Figure, result: Result, *, log_x: b
             axes.set_xscale("log")
         axes.grid(alpha=0.3)
         if len(panels) > 1 or wanted.normalised:
-            axes.set_title(column, fontsize=9)
+            axes.set_title(plain(column), fontsize=9)
         if len(panels) > 1:
             axes.legend(fontsize=6)
     if len(panels) == 1:
@@ -125,26 +141,14 @@ def plot(panels: Panels, path: Path, wanted: Figure, result: Result, *, log_x: b
     lines = [band for bands in panels.values() for band in bands.values()]
     of_what = averaged(result, wanted.metric, lines, over_steps=wanted.x not in result.study.grid)
     made = f"{result.study.name}, {result.made_with}, {of_what}"
-    figure.suptitle(f"{wanted.title}\n{made}", fontsize=9)
-    return save(figure, path)
+    figure.suptitle(plain(f"{wanted.title}\n{made}"), fontsize=9)
+    return figure
 
 
-def save(figure: Any, path: Path) -> list[Path]:
-    """Write a picture as PNG and PDF; return the PNG's path."""
-    for target in (path, path.with_suffix(".pdf")):
-        picture = io.BytesIO()
-        figure.savefig(picture, format=target.suffix[1:], dpi=150)
-        with replacing(target) as file:
-            file.write(picture.getvalue())
-    return [path]
-
-
-def plot_heat_maps(
-    panels: dict[str, HeatMap], path: Path, wanted: Figure, result: Result
-) -> list[Path]:
-    """Draw one picture, in one scale of colours; nothing where there is nothing to draw."""
+def plot_heat_maps(panels: dict[str, HeatMap], wanted: Figure, result: Result) -> Any:
+    """Draw one picture, in one scale of colours; None where there is nothing to draw."""
     if not panels:
-        return []
+        return None
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm, Normalize
@@ -162,23 +166,24 @@ def plot_heat_maps(
         axes.set_visible(False)
     for axes, (name, panel) in zip(grid.flat, panels.items(), strict=False):
         draw_cells(axes, panel, norm)
-        axes.set_title(name, fontsize=9)
-        axes.set_xlabel(wanted.x)
-        axes.set_ylabel(wanted.y or "")
+        axes.set_title(plain(name), fontsize=9)
+        axes.set_xlabel(plain(wanted.x))
+        axes.set_ylabel(plain(wanted.y or ""))
     colours = ScalarMappable(norm, CELLS)
     figure.colorbar(colours, ax=list(grid.flat[: len(panels)]), label=f"colour: {shade.label}")
     said = f"{METRICS[wanted.metric].label}. nan: diverged, *: some seeds did" if wanted.y else ""
     made = f"{result.study.name}, {result.made_with}"
-    figure.suptitle("\n".join(filter(None, [wanted.title, said, made])), fontsize=9)
-    return save(figure, path)
+    lines = [line for line in (wanted.title, said, made) if line]
+    figure.suptitle(plain("\n".join(lines)), fontsize=9)
+    return figure
 
 
 def draw_cells(axes: Any, panel: HeatMap, norm: Any) -> None:
     values = np.array(panel.colours, dtype=float)
     axes.set_facecolor("#d0d0d0")
     axes.imshow(values, cmap=CELLS, norm=norm, aspect="auto")
-    axes.set_xticks(range(len(panel.x)), panel.x, fontsize=7)
-    axes.set_yticks(range(len(panel.y)), panel.y, fontsize=7)
+    axes.set_xticks(range(len(panel.x)), [*map(plain, panel.x)], fontsize=7)
+    axes.set_yticks(range(len(panel.y)), [*map(plain, panel.y)], fontsize=7)
     dark = np.ma.filled(norm(values), 1) <= 0.5
     for line, place in np.ndindex(values.shape):
         axes.text(
@@ -197,14 +202,16 @@ def draw_lines(axes: Any, bands: dict[str, Band]) -> None:
         colour = COLOURS[index % len(COLOURS)]
         style = "-" if index < len(COLOURS) else "--"
         mean, low, high = (np.array(v, dtype=float) for v in (drawn.mean, drawn.low, drawn.high))
+        x = [plain(place) if isinstance(place, str) else place for place in drawn.x]
         axes.plot(
-            drawn.x,
+            x,
             mean,
             style,
             color=colour,
-            label=name,
+            # A label that begins with a line is left out of legends.
+            label=plain(f" {name}" if name.startswith("_") else name),
             marker=MARKERS[index % len(MARKERS)],
             markersize=4,
             markevery=max(1, len(mean) // MARKED),
         )
-        axes.fill_between(drawn.x, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)

@@ -1,21 +1,18 @@
 """Everything rendered: a study's table and figures as files, and the page over all runs."""
 
-import glob
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from results import curves, figures, table
 from results.analysis import Result, Row, warnings
 from results.environment import version
-from results.files import write_text
 from results.identity import identity
 from results.metrics import METRICS
-from results.page import write_page
+from results.page import page
 from results.published import published
 from results.records import Record
 from results.study import Figure, Study
@@ -25,19 +22,26 @@ PAGE = "index.html"
 CURVE_POINTS = 150
 
 
-def write_study(result: Result, reports: Path) -> None:
-    """Write a study's table (Markdown, LaTeX, CSV), its runs (JSON lines) and figures (PNG, PDF).
+def render_study(result: Result) -> dict[str, bytes]:
+    """A study's table (Markdown, LaTeX, CSV), its runs (JSON lines) and figures (PNG, PDF).
 
-    They lie in `reports/<paper>/`, and each name holds the profile and the data source.
+    Returns:
+        The files' contents by their names, which begin with `name_of(result)`.
     """
-    folder = reports / result.study.paper
-    folder.mkdir(parents=True, exist_ok=True)
     made = table.tabulate(result)
-    write_text(folder / f"{result.name}.md", table.markdown(made))
-    write_text(folder / f"{result.name}.tex", table.latex(made))
-    write_text(folder / f"{result.name}.csv", table.comma_separated(result))
-    write_text(folder / f"{result.name}.jsonl", "".join(map(run_line, result.records)))
-    figures.draw(result, folder)
+    texts = {
+        f"{result.name}.md": table.markdown(made),
+        f"{result.name}.tex": table.latex(made),
+        f"{result.name}.csv": table.comma_separated(result),
+        f"{result.name}.jsonl": "".join(map(run_line, result.records)),
+    }
+    files = {name: text.encode() for name, text in texts.items()} | figures.draw(result)
+    return {f"{result.study.paper}/{name}": content for name, content in files.items()}
+
+
+def name_of(result: Result) -> str:
+    """What the names of a study's files begin with, in the folder of reports."""
+    return f"{result.study.paper}/{result.name}"
 
 
 def run_line(record: Record) -> str:
@@ -47,16 +51,10 @@ def run_line(record: Record) -> str:
     return json.dumps(line | {"summary": summary, "environment": record.environment}) + "\n"
 
 
-def files_of(result: Result, reports: Path) -> list[Path]:
-    """What `write_study` wrote."""
-    return sorted((reports / result.study.paper).glob(f"{glob.escape(result.name)}.*"))
-
-
-def write_report(
-    studies: Sequence[Study], results: Iterable[Result], records: Iterable[Record], reports: Path
-) -> Path:
-    """Write the page over all studies and runs, `reports/index.html`, and return its path."""
-    reports.mkdir(parents=True, exist_ok=True)
+def render_page(
+    studies: Sequence[Study], results: Iterable[Result], records: Iterable[Record]
+) -> dict[str, bytes]:
+    """The page over all studies and runs, by its name."""
     results = list(results)
     payload = {
         "title": "adamily",
@@ -69,9 +67,7 @@ def write_report(
         ],
         "runs": [run_payload(record) for record in records],
     }
-    path = reports / PAGE
-    write_page(payload, path)
-    return path
+    return {PAGE: page(payload).encode()}
 
 
 def study_payload(study: Study, results: Sequence[Result]) -> dict[str, Any]:

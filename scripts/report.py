@@ -10,12 +10,16 @@ from pathlib import Path
 
 from results.analysis import Result
 from results.records import Record, read_all
-from results.report import PAGE, files_of, write_report, write_study
+from results.rendered import current, hash_source, write
+from results.report import PAGE, name_of, render_page, render_study
 from results.study import Study, spell
 from scripts.checks import SOURCES, BadInput
+from scripts.config import CONF
 from scripts.console import log_to_console, refuse
 from scripts.launch import check_writable
-from scripts.studies import Plan, all_studies, plan, read_planned
+from scripts.studies import Plan, all_studies, plan
+
+HERE = Path(__file__).resolve().parents[1]
 
 log = logging.getLogger("adamily")
 
@@ -58,38 +62,49 @@ def parse(arguments: list[str]) -> dict[str, str]:
     return paths
 
 
+def hash_of(runs: Path) -> str:
+    """The hash of all that reports over a folder of runs are made from."""
+    return hash_source(runs, [HERE / "results", HERE / "scripts", CONF])
+
+
 def write_all(runs: Path, reports: Path) -> Path:
     """Write the files of every study that has runs in `runs`, and the page; return its path."""
+    source = hash_of(runs)
     studies, results, records = collect(runs)
     for result in results:
-        write_study(result, reports)
-    return write_report(studies, results, records.values(), reports)
+        write(reports, name_of(result), source, render_study(result))
+    [page] = write(reports, PAGE, source, render_page(studies, results, records.values()))
+    return page
 
 
-def write_swept(swept: Plan, runs: Path, reports: Path) -> tuple[Result, list[Path], Path]:
-    """Write the files of the study that was swept, and the page, where runs are newer.
+def write_swept(
+    swept: Plan, result: Result, source: str, runs: Path, reports: Path
+) -> tuple[list[Path], Path]:
+    """Write the files of the study that was swept, and the page, unless they are current.
+
+    Args:
+        swept: the study's runs.
+        result: what their table says.
+        source: `hash_of` the runs, taken before the result was.
+        runs: the folder of runs.
+        reports: the folder of reports.
 
     Returns:
-        The study's result, the paths of its files, and the path of the page.
+        The paths of the study's files, and the path of the page.
+
+    Raises:
+        OSError: a file could not be written.
     """
-    result = swept.result(read_planned(swept))
-    page = reports / PAGE
-    if is_current(result, page) and files_of(result, reports):
-        return result, files_of(result, reports), page
-    studies, results, records = collect(runs, swept)
-    if swept.changes:
-        results.append(result)
-    write_study(result, reports)
-    write_report(studies, results, records.values(), reports)
-    return result, files_of(result, reports), page
-
-
-def is_current(result: Result, page: Path) -> bool:
-    """Whether the page, which is written last, is newer than every run of a study."""
-    if not page.exists():
-        return False
-    ends = [record.folder / "summary.json" for record in result.records]
-    return all(end.exists() and end.stat().st_mtime < page.stat().st_mtime for end in ends)
+    # A changed study is on the page that its own sweep writes, and on no other.
+    page_source = " ".join([source, name_of(result)]) if swept.changes else source
+    files, page = current(reports, name_of(result), source), current(reports, PAGE, page_source)
+    if not files:
+        files = write(reports, name_of(result), source, render_study(result))
+    if not page:
+        studies, results, records = collect(runs, swept)
+        results += [result] if swept.changes else []
+        page = write(reports, PAGE, page_source, render_page(studies, results, records.values()))
+    return files, page[0]
 
 
 def collect(

@@ -21,8 +21,8 @@ from scripts.launch import (
 )
 from scripts.preview import preview
 from scripts.ready import leave, make_ready
-from scripts.report import write_swept
-from scripts.studies import Plan, find, plan
+from scripts.report import hash_of, write_swept
+from scripts.studies import Plan, find, plan, read_planned
 from scripts.train import job
 from tasks.sources import DataError
 
@@ -149,14 +149,17 @@ def run_missing(wanted: Plan, settings: list[str]) -> None:
 
 
 def finish(wanted: Plan) -> None:
-    """Write and print what there is, and exit."""
+    """Print the table, write what there is, and exit."""
     if not interrupt.received():
         paths = wanted.runs[0].config["paths"]
+        runs, reports = Path(paths["runs"]), Path(paths["reports"])
+        source = hash_of(runs)
+        result = wanted.result(read_planned(wanted))
+        print(f"\n{markdown(tabulate(result))}", flush=True)
         try:
-            result, written, page = write_swept(wanted, Path(paths["runs"]), Path(paths["reports"]))
+            written, page = write_swept(wanted, result, source, runs, reports)
         except (BadInput, OSError) as error:
             refuse(f"the runs have ended, but not all can be rendered: {error}")
-        print(f"\n{markdown(tabulate(result))}")
         print(f"Table and figures: {', '.join(map(str, written))}")
         print(f"Page: {page}")
     leave(planned.run for planned in wanted.runs)

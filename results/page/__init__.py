@@ -11,15 +11,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from results.files import write_text
-
 _HERE = Path(__file__).parent
 # In this order: each uses what those before it define, and page.js starts the page.
 _SCRIPTS = ("dom.js", "charts.js", "figures.js", "runs.js", "page.js")
 
 
-def write_page(payload: dict[str, Any], path: Path) -> None:
-    """Write the report of `payload` to `path`, which holds the old page or all of the new one."""
+def page(payload: dict[str, Any]) -> str:
+    """The report of `payload` as HTML."""
     from plotly.offline import get_plotlyjs  # slow to import, and only the report needs it
 
     plotly = _script(get_plotlyjs())
@@ -33,9 +31,7 @@ def write_page(payload: dict[str, Any], path: Path) -> None:
         "code": code,
     }
     # One pass, so that a placeholder's name inside the data stays what it is.
-    page = re.sub(r"\{\{(\w+)\}\}", lambda match: fill[match[1]], _read("template.html"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, page)
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: fill[match[1]], _read("template.html"))
 
 
 def _read(name: str) -> str:

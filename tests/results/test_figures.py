@@ -6,8 +6,8 @@ import pytest
 
 from results import figures
 from results.curves import Band, sensitivity
-from results.figures import averaged, draw, is_logarithmic
-from results.study import Figure, slug
+from results.figures import averaged, draw, is_logarithmic, plain
+from results.study import Figure, slug, spell
 
 
 def outcome(cell):
@@ -18,8 +18,7 @@ def outcome(cell):
     return {"train/loss": 0.1 + 0.2 * cell.seed, "test/accuracy": 0.9}
 
 
-def size_of(path):
-    content = path.read_bytes()
+def size_of(content):
     assert content[:8] == b"\x89PNG\r\n\x1a\n"
     return struct.unpack(">II", content[16:24])
 
@@ -32,82 +31,76 @@ def size_of(path):
         ([None, 1.0, 0.1], ["null", "1.0", "0.1"]),
     ],
 )
-def test_values_that_are_no_numbers_stand_side_by_side(
-    make_study, make_result, tmp_path, values, places
-):
+def test_values_that_are_no_numbers_stand_side_by_side(make_study, make_result, values, places):
     study = make_study(grid={"optim.betas": values})
     result = make_result(study, lambda cell: {"train/loss": 0.5})
     assert sensitivity(result.rows[0], "optim.betas", "train/loss", study).x == places
-    assert all(path.stat().st_size for path in draw(result, tmp_path))
+    assert all(draw(result).values())
 
 
-def test_every_figure_is_drawn_as_png_and_pdf(make_study, make_result, tmp_path):
-    paths = draw(make_result(make_study(), outcome), tmp_path)
-    assert [path.name for path in paths] == [
-        "toy.smoke.sample.fig.png",
-        "toy.smoke.sample.optim-lr.png",
-    ]
-    for path in paths:
-        width, height = size_of(path)
+def test_every_figure_is_drawn_as_png_and_pdf(make_study, make_result):
+    result = make_result(make_study(), outcome)
+    drawn = draw(result)
+    names = ["toy.smoke.sample.fig", "toy.smoke.sample.optim-lr"]
+    assert list(drawn) == [f"{name}.{kind}" for name in names for kind in ("png", "pdf")]
+    for name in names:
+        width, height = size_of(drawn[f"{name}.png"])
         assert width > 800 and height > 500
-        assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
-    assert len(list(tmp_path.iterdir())) == 1 + 2 * len(paths)  # the runs, and no litter
+        assert drawn[f"{name}.pdf"].startswith(b"%PDF")
+    assert draw(result) == drawn, "the same picture is the same file"
 
 
-def panels_drawn(monkeypatch, result, folder):
+def panels_drawn(monkeypatch, result):
     """The panels of each picture, which is not drawn."""
     drawn = []
-    monkeypatch.setattr(figures, "plot", lambda panels, *a, **k: drawn.append(panels) or [])
-    draw(result, folder)
+    monkeypatch.setattr(figures, "plot", lambda panels, *a, **k: drawn.append(panels))
+    draw(result)
     return drawn
 
 
-def test_columns_are_panels_of_one_picture(make_study, make_result, tmp_path, monkeypatch):
+def test_columns_are_panels_of_one_picture(make_study, make_result, monkeypatch):
     columns = {label: {"task": label} for label in ("LSTM", "FC-2", "a", "b")}
     study = make_study(columns=columns, figures={})
     result = make_result(study, outcome)
-    [path] = draw(result, tmp_path)
-    assert path.name == "toy.smoke.sample.optim-lr.png"
+    png, _ = draw(result).items()
+    assert png[0] == "toy.smoke.sample.optim-lr.png"
     # Three panels side by side and one below, so that it is both wider and higher than one alone.
-    width, height = size_of(path)
+    width, height = size_of(png[1])
     assert width > 1800 and height > 1000
-    [panels] = panels_drawn(monkeypatch, result, tmp_path)
+    [panels] = panels_drawn(monkeypatch, result)
     assert list(panels) == ["LSTM", "FC-2", "a", "b"]
     assert all(list(lines) == ["AMSGrad", "AdaMax"] for lines in panels.values())
 
 
-def test_a_column_without_runs_has_no_panel(make_study, make_result, tmp_path):
+def test_a_column_without_runs_has_no_panel(make_study, make_result):
     study = make_study(columns={"FC-2": {"task": "a"}, "LSTM": {"task": "b"}}, figures={})
-    [path] = draw(
-        make_result(study, lambda c: outcome(c) if c.column == "FC-2" else None), tmp_path
-    )
+    png, _ = draw(make_result(study, lambda c: outcome(c) if c.column == "FC-2" else None)).values()
     # One panel has its legend beside it; two would be 1320 wide.
-    assert size_of(path)[0] == 1260
+    assert size_of(png)[0] == 1260
 
 
-def test_nothing_is_drawn_of_nothing(make_study, make_result, tmp_path):
-    assert draw(make_result(make_study(), lambda cell: "diverged"), tmp_path) == []
-    assert not list(tmp_path.glob("*.p*"))
+def test_nothing_is_drawn_of_nothing(make_study, make_result):
+    assert draw(make_result(make_study(), lambda cell: "diverged")) == {}
 
 
-def test_a_figure_shows_its_own_rows_only(make_study, make_result, tmp_path, monkeypatch):
+def test_a_figure_shows_its_own_rows_only(make_study, make_result, monkeypatch):
     one = {"fig": Figure(title="F", rows=["AdaMax"], metric="train/loss")}
     result = make_result(make_study(figures=one), outcome)
-    drawn = panels_drawn(monkeypatch, result, tmp_path)
+    drawn = panels_drawn(monkeypatch, result)
     assert [list(panels["FC-2"]) for panels in drawn] == [
         ["AdaMax (lr 0.0001)"],
         ["AMSGrad", "AdaMax"],
     ]
 
 
-def test_an_axis_of_a_path_is_that_of_its_metric(make_study, make_result, tmp_path, monkeypatch):
+def test_an_axis_of_a_path_is_that_of_its_metric(make_study, make_result, monkeypatch):
     told = []
-    monkeypatch.setattr(figures, "plot", lambda *a, **k: told.append((a[2], k)) or [])
+    monkeypatch.setattr(figures, "plot", lambda *a, **k: told.append((a[1], k)))
     paths = {
         "path": Figure(title="P", rows=["AdaMax"], metric="path/y", x="path/x"),
         "loss": Figure(title="L", rows=["AdaMax"], metric="test/accuracy", x="train/loss"),
     }
-    draw(make_result(make_study(figures=paths), outcome), tmp_path)
+    draw(make_result(make_study(figures=paths), outcome))
     assert told[:2] == [(paths["path"], {"log_x": False}), (paths["loss"], {"log_x": True})]
 
 
@@ -168,9 +161,7 @@ def test_a_file_name_holds_letters_and_digits():
     assert slug("../x") == "x"
 
 
-def test_a_heat_map_is_drawn_for_each_row_in_one_scale(
-    make_study, make_result, tmp_path, monkeypatch
-):
+def test_a_heat_map_is_drawn_for_each_row_in_one_scale(make_study, make_result, monkeypatch):
     over = Figure("Both", ["AMSGrad", "AdaMax"], "train/loss", x="optim.lr", y="optim.eps")
     study = make_study(
         grid={"optim.lr": [1e-3, 1e-2], "optim.eps": [1e-8, 1e-4]}, figures={"map": over}
@@ -190,17 +181,54 @@ def test_a_heat_map_is_drawn_for_each_row_in_one_scale(
         drawn_cells(axes, panel, norm)
 
     monkeypatch.setattr(figures, "draw_cells", spy)
-    drawn = [path.name for path in figures.draw(result, tmp_path)]
-    assert f"{result.name}.map.png" in drawn
-    assert (tmp_path / f"{result.name}.map.pdf").stat().st_size
+    drawn = draw(result)
+    assert drawn[f"{result.name}.map.png"] and drawn[f"{result.name}.map.pdf"]
     one, other = scales
     assert one is other
     # Logarithmic, as a loss is.
     assert one(1e-3) == 0 and one(1e-2) == 1 and one(10**-2.5) == pytest.approx(0.5)
 
 
-def test_a_heat_map_of_runs_that_all_diverged_is_drawn(make_study, make_result, tmp_path):
+def test_a_heat_map_of_runs_that_all_diverged_is_drawn(make_study, make_result):
     over = Figure("Both", ["AdaMax"], "train/loss", x="optim.lr", y="optim.eps")
     grid = {"optim.lr": [1e-3, 1e-2], "optim.eps": [1e-8, 1e-4]}
     result = make_result(make_study(grid=grid, figures={"map": over}), lambda cell: "diverged")
-    assert [path.name for path in draw(result, tmp_path)] == [f"{result.name}.map.png"]
+    assert list(draw(result)) == [f"{result.name}.map.png", f"{result.name}.map.pdf"]
+
+
+BAD = r"$\frac{$ 5 \$ $\nonsense^{$_"
+
+
+def test_text_that_would_be_bad_mathematics_is_drawn_as_it_stands(
+    make_study, make_result, monkeypatch
+):
+    """In a title, labels of rows and columns, and values that are tried."""
+    from matplotlib.text import Text
+
+    seen = set()
+    read = Text._preprocess_math
+    monkeypatch.setattr(
+        Text, "_preprocess_math", lambda self, s: seen.add(read(self, s)) or read(self, s)
+    )
+    rows = {BAD: {"optim": "a"}, f"_{BAD}": {"optim": "b"}}
+    study = make_study(
+        rows=rows,
+        columns={BAD: {"task": "a"}, "b": {"task": "b"}},
+        grid={"optim.lr": [1e-3], "schedule": [BAD, "constant"]},
+        figures={
+            "lines": Figure(BAD, list(rows), "train/loss"),
+            "map": Figure(BAD, list(rows), "train/loss", x="schedule", y="optim.lr"),
+        },
+    )
+    assert len(draw(make_result(study, lambda cell: {"train/loss": 0.5}))) == 2 * 4
+    plainly = {text for text, is_math in seen if not is_math}
+    assert {BAD, f" _{BAD}", spell(BAD)} <= plainly
+    assert not any("frac" in text for text, is_math in seen if is_math)
+
+
+@pytest.mark.parametrize("text", ["", "a", "$", "$$", "$x^2$", r"\$", r"\\$x$"])
+def test_no_dollar_begins_mathematics(text):
+    from matplotlib.figure import Figure as Drawing
+
+    drawn = Drawing().text(0, 0, plain(text))
+    assert drawn._preprocess_math(drawn.get_text()) == (text, False)

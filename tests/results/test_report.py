@@ -9,7 +9,7 @@ import pytest
 import results.report
 from results.identity import identity
 from results.records import read_all
-from results.report import CURVE_POINTS, figure_payloads, thin, write_report, write_study
+from results.report import CURVE_POINTS, PAGE, figure_payloads, render_page, render_study, thin
 from results.study import Figure
 
 
@@ -30,15 +30,14 @@ def keys_are_text(value):
 
 @pytest.fixture
 def payload(make_study, make_result, tmp_path, monkeypatch):
-    """What `write_page` is given for a study with one variant, and for one with none."""
+    """What `page` is given for a study with one variant, and for one with none."""
     given = []
-    monkeypatch.setattr(results.report, "write_page", lambda *a: given.append(a))
+    monkeypatch.setattr(results.report, "page", lambda payload: given.append(payload) or "page")
     study, other = make_study(), make_study(name="lp_adam/other")
     result = make_result(study, outcome)
     records = read_all(tmp_path / "runs").values()
-    path = write_report([study, other], [result], records, tmp_path / "reports")
-    assert given[0][1] == path == tmp_path / "reports" / "index.html"
-    return given[0][0]
+    assert render_page([study, other], [result], records) == {"index.html": b"page"}
+    return given[0]
 
 
 def test_the_page_is_given_plain_strict_json(payload):
@@ -120,13 +119,12 @@ def test_every_run_is_there_whatever_became_of_it(payload):
     assert finished["environment"]["cpu"] == "Two Cores"
 
 
-def test_a_studys_runs_are_kept_a_line_each(make_study, make_result, tmp_path):
+def test_a_studys_runs_are_kept_a_line_each(make_study, make_result):
     def trials(cell):
         return "failed" if cell.seed else {"train/loss": [0.25, 0.75], "test/accuracy": 0.5}
 
     result = make_result(make_study(), trials)
-    write_study(result, tmp_path / "reports")
-    text = (tmp_path / "reports" / "lp_adam" / "toy.smoke.sample.jsonl").read_text()
+    text = render_study(result)["lp_adam/toy.smoke.sample.jsonl"].decode()
     lines = [json.loads(line) for line in text.splitlines()]
     assert [line["id"] for line in lines] == [record.id for record in result.records]
     for line, record in zip(lines, result.records, strict=True):
@@ -160,28 +158,24 @@ def test_points_are_thinned_evenly_and_the_ends_stay():
     assert len(set(just_over)) == CURVE_POINTS
 
 
-def test_the_page_is_written(make_study, make_result, tmp_path):
+def test_the_page_is_whole(make_study, make_result, tmp_path):
     study = make_study(title="Tables & <Toys>")
     result = make_result(study, outcome)
     records = read_all(tmp_path / "runs").values()
-    path = write_report([study], [result], records, tmp_path / "reports")
-    text = path.read_text()
+    text = render_page([study], [result], records)[PAGE].decode()
     embedded = re.search(r'<script[^>]*id="payload"[^>]*>(.*?)</script>', text, re.S)
     data = json.loads(embedded[1])
     assert data["studies"][0]["title"] == "Tables & <Toys>"
     assert len(data["runs"]) == 12
-    assert not list(path.parent.glob(".*"))
 
 
-def test_the_page_of_no_runs_is_written(make_study, tmp_path):
-    path = write_report([make_study()], [], [], tmp_path / "reports")
-    assert path.stat().st_size > 1_000_000  # plotly is inside
+def test_there_is_a_page_of_no_runs(make_study):
+    assert len(render_page([make_study()], [], [])[PAGE]) > 1_000_000  # plotly is inside
 
 
-def test_a_study_of_ones_own_needs_no_published_numbers(make_study, tmp_path):
+def test_a_study_of_ones_own_needs_no_published_numbers(make_study):
     study = make_study(name="mine/first", published=[])
-    page = write_report([study], [], [], tmp_path)
-    assert "mine/first" in page.read_text()
+    assert b"mine/first" in render_page([study], [], [])[PAGE]
 
 
 def test_heat_maps_and_paths_are_on_the_page_and_curves_among_the_others(make_study, make_result):

@@ -12,7 +12,7 @@ import pytest
 import results.published
 from results import table
 from results.published import printed
-from results.report import files_of, write_study
+from results.report import name_of, render_study
 from results.statistics import Estimate, estimate
 from results.study import Select
 
@@ -187,17 +187,15 @@ def test_a_value_that_is_no_number_is_written_as_it_is(make_study, make_result):
 
 @pytest.mark.parametrize(("profile", "data"), [("smoke", "sample"), ("paper", "full")])
 def test_profile_and_data_stand_in_the_title_and_in_every_file_name(
-    make_study, make_result, tmp_path, profile, data
+    make_study, make_result, profile, data
 ):
     result = make_result(make_study(), outcome, profile, data)
     assert table.title(result).endswith(f"Made with profile {profile}, {data} data.")
-    write_study(result, tmp_path / "reports")
-    paths = files_of(result, tmp_path / "reports")
-    assert {path.suffix for path in paths} == {".md", ".tex", ".csv", ".jsonl", ".png", ".pdf"}
-    for path in paths:
-        assert path.parent == tmp_path / "reports" / "lp_adam"
-        assert path.name.startswith(f"toy.{profile}.{data}.")
-        assert path.stat().st_size > 0
+    files = render_study(result)
+    kinds = {name.rpartition(".")[2] for name in files}
+    assert kinds == {"md", "tex", "csv", "jsonl", "png", "pdf"}
+    assert name_of(result) == f"lp_adam/toy.{profile}.{data}"
+    assert all(name.startswith(f"{name_of(result)}.") and files[name] for name in files)
 
 
 def test_a_changed_study_says_what_was_changed(make_study, make_result):

@@ -116,7 +116,9 @@ def files(root):
 
 def read_conf_from(folder, setattr=setattr):
     """Let the commands of this process read their YAMLs there."""
-    modules = [importlib.import_module(f"scripts.{m}") for m in ("launch", "studies", "list")]
+    modules = [
+        importlib.import_module(f"scripts.{m}") for m in ("launch", "studies", "list", "report")
+    ]
     config = importlib.import_module("scripts.config")
     for module in (config, *modules):
         setattr(module, "CONF", folder)

@@ -18,7 +18,7 @@ BENCH := $(RUN),bench
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test slow fairseq test-fairseq lint bench lock clean
+.PHONY: help install quickstart test test-no-avx slow fairseq test-fairseq lint bench lock clean
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -30,6 +30,10 @@ quickstart: $(VENV)/.stamp-$(RUN) ## a small sweep on two CPU cores, ending in i
 
 test: $(VENV)/.stamp-$(TEST) ## every test that is not slow
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+
+test-no-avx: $(VENV)/.stamp-$(TEST) ## those of optim, models and tasks, as a processor without AVX rounds
+	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default $(VENV)/bin/python -m pytest -n $(WORKERS) -m "not slow" \
+	  tests/optim tests/models tests/tasks $(ARGS)
 
 slow: $(VENV)/.stamp-$(SLOW) ## the slow tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) -m slow $(ARGS)

@@ -75,7 +75,7 @@ def test_losses_are_those_of_the_optimizer_stepping_the_same_gradients(setting, 
         for parameter in ours.model.parameters():
             parameter.grad.div_(tokens)
         optimizer.step()
-    assert losses == pytest.approx(own_losses, rel=1e-6)
+    assert losses == pytest.approx(own_losses, rel=1e-5)
     assert len(set(losses)) == 16
 
 

@@ -55,7 +55,7 @@ def test_kaiming_weights_carry_a_signal_through_hundreds_of_layers():
         lost = MLP([784, 256, 10], depth=200)(images)
     assert 0.02 < kept.square().mean().sqrt() < 50
     # PyTorch's own leave the biases of the last layers and nothing of the image.
-    assert lost.std(0).max() < 1e-7
+    assert lost.std(0).max() < 1e-5
 
 
 def test_kaiming_weights_have_variance_two_over_fan_in_and_biases_are_zero():

@@ -111,8 +111,8 @@ def test_the_future_is_not_seen():
     changed = BEFORE.clone()
     changed[:, 3:] = 7
     found, other = model(SOURCES, BEFORE), model(SOURCES, changed)
-    torch.testing.assert_close(found[:, :3], other[:, :3], rtol=0, atol=0)
-    assert not torch.equal(found[0, 3:5], other[0, 3:5])
+    torch.testing.assert_close(found[:, :3], other[:, :3])
+    assert (found[0, 3:5] - other[0, 3:5]).abs().max() > 1e-3
 
 
 def test_padding_is_not_seen():
@@ -121,7 +121,7 @@ def test_padding_is_not_seen():
     found = model(SOURCES, BEFORE)
     with torch.no_grad():
         model.source_embedding.weight[PAD] = 100.0
-    torch.testing.assert_close(model(SOURCES, BEFORE), found, rtol=0, atol=0)
+    torch.testing.assert_close(model(SOURCES, BEFORE), found)
     alone = model(SOURCES[1:2, :4], BEFORE[1:2])
     torch.testing.assert_close(alone[0], found[1])
     more = torch.cat([SOURCES, torch.full((3, 5), PAD)], 1)

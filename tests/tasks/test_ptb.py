@@ -291,12 +291,11 @@ def test_the_number_of_rows_in_evaluation_changes_nothing(tiny, monkeypatch):
     for rows in (1, 2, 7):
         monkeypatch.setattr(ptb, "EVAL_ROWS", rows)
         found[rows] = mean_loss(made.model, made.texts["train"])
-    assert found[2] == pytest.approx(found[1], rel=1e-6)
-    assert found[7] == pytest.approx(found[1], rel=1e-6)
-    assert found[1] == pytest.approx(one_by_one(made.model, made.texts["train"]), rel=1e-6)
+    assert [found[2], found[7]] == pytest.approx([found[1]] * 2, rel=1e-5)
+    assert found[1] == pytest.approx(one_by_one(made.model, made.texts["train"]), rel=1e-5)
     # Rows that had not read what stands before them would be worse.
     monkeypatch.setattr(ptb, "EVAL_CONTEXT", 1)
-    assert abs(mean_loss(made.model, made.texts["train"]) / found[1] - 1) > 1e-5
+    assert abs(mean_loss(made.model, made.texts["train"]) / found[1] - 1) > 1e-4
 
 
 @torch.no_grad
@@ -308,7 +307,7 @@ def test_every_word_counts_whatever_the_text_is_cut_into(tiny, monkeypatch):
         wanted = one_by_one(made.model, text[:words])
         assert mean_loss(made.model, text[:words]) == pytest.approx(wanted, rel=2e-2)
         monkeypatch.setattr(ptb, "EVAL_ROWS", 1)
-        assert mean_loss(made.model, text[:words]) == pytest.approx(wanted, rel=1e-6)
+        assert mean_loss(made.model, text[:words]) == pytest.approx(wanted, rel=1e-5)
         monkeypatch.undo()
 
 
@@ -325,7 +324,7 @@ def test_a_model_that_knows_nothing_has_a_perplexity_of_the_number_of_words(tiny
     with torch.no_grad():
         for parameter in made.model.decoder.parameters():
             parameter.zero_()
-        assert made.evaluate()["test/perplexity"] == pytest.approx(11)
+        assert made.evaluate()["test/perplexity"] == pytest.approx(11, rel=1e-5)
 
 
 def test_a_loss_beyond_all_floats_is_an_infinite_perplexity():

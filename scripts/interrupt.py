@@ -41,7 +41,7 @@ def listen_anew() -> int | None:
 
 
 def stop(signum: int) -> None:
-    """Stop for a signal that another process of this run received."""
+    """Stop for a signal that another process received, unless this one received one itself."""
     if _received is None:
         _note(signum, None)
 
@@ -50,7 +50,7 @@ def heed_sweep() -> None:
     """Stop this process too if the sweep that it works for was told to stop. Looks at the disk."""
     path = os.environ.get(STOP_FILE)
     if path is not None and os.path.exists(path):
-        _note(signal.SIGTERM, None)
+        stop(signal.SIGTERM)
 
 
 def forget() -> None:

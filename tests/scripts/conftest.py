@@ -10,6 +10,7 @@ import tempfile
 import pytest
 import torch
 import yaml
+from gates import Gate
 from hydra.core.global_hydra import GlobalHydra
 from running import (
     ROOT,
@@ -134,15 +135,38 @@ def free_port():
 
 
 @pytest.fixture
+def gate(tmp_path):
+    """The gate at which runs of `waits` wait."""
+    folder = tmp_path / "gate"
+    folder.mkdir()
+    return Gate(folder)
+
+
+@pytest.fixture
+def waits(gate):
+    """The optimizer of runs that wait in a step, as settings: `waits(at=5)`.
+
+    With `room=2`, until two of them do.
+    """
+
+    def settings(at, **room):
+        own = {"at": at, "gate": str(gate.folder), **room}
+        chosen = {"optim": "sgd", "optim._target_": "odd.Waits"}
+        return chosen | {f"+optim.{key}": value for key, value in own.items()}
+
+    return settings
+
+
+@pytest.fixture
 def start_all(start):
     """Start a run's processes as torchrun does, without the seconds that their imports take."""
 
-    def command(count, *arguments):
+    def command(count, *arguments, **how):
         common = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
         common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
         ranks = [common | {"RANK": rank, "LOCAL_RANK": rank} for rank in range(count)]
         texts = [{name: str(value) for name, value in rank.items()} for rank in ranks]
-        return [start("train", *arguments, environment=text) for text in texts]
+        return [start("train", *arguments, environment=text, **how) for text in texts]
 
     return command
 

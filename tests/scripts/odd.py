@@ -3,9 +3,11 @@
 import fcntl
 import os
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from gates import Gate
 from torch import nn
 
 
@@ -95,22 +97,44 @@ class Dies(Odd):
         os._exit(3)
 
 
+class Waits(Odd):
+    """Waits at a gate, which is a folder; everything that a sweep starts finds it by its path."""
+
+    def __init__(self, params, lr, gate, room=None, diary=None, **others):
+        super().__init__(params, lr, **others)
+        self.gate, self.diary = Gate(Path(gate), room), diary
+
+    def step(self, closure=None):
+        with noted(self, self.diary):
+            return super().step(closure)
+
+    def odd(self):
+        self.gate.wait()
+
+
 class Slow(torch.optim.SGD):
-    """Waits in every step, and writes down when it began and ended each."""
+    """Takes its time in every step."""
 
     def __init__(self, params, lr, seconds, diary=None, **others):
         super().__init__(params, lr=lr)
         self.seconds, self.diary = seconds, diary
 
     def step(self, closure=None):
-        began = time.monotonic()
-        time.sleep(self.seconds)
-        if self.diary is not None:
-            with open(self.diary, "a") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-                file.write(f"{os.getpid()} {id(self)} {began} {time.monotonic()} {visible}\n")
-        return super().step(closure)
+        with noted(self, self.diary):
+            time.sleep(self.seconds)
+            return super().step(closure)
+
+
+@contextmanager
+def noted(optimizer, path):
+    """Write into a diary, if there is one, when the optimizer's step began and ended."""
+    began = time.monotonic()
+    yield
+    if path is not None:
+        with open(path, "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+            file.write(f"{os.getpid()} {id(optimizer)} {began} {time.monotonic()} {visible}\n")
 
 
 def diary(path):

@@ -12,10 +12,12 @@ import threading
 import time
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import yaml
+from gates import Gate
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -32,8 +34,8 @@ TINY = {
     "sweep.jobs_per_device": "1",
 }
 
-# Far more than anything here takes: reached only where something hangs.
-DEADLINE = 90.0
+# Far more than anything here takes on a busy machine: reached only where something hangs.
+DEADLINE = 300.0
 
 
 def typed(values):
@@ -165,9 +167,10 @@ def child_environment(**more):
 class Child:
     """A command in a process of its own, forked from one that has imported everything."""
 
-    def __init__(self, process: BaseProcess, said: Path):
+    def __init__(self, process: BaseProcess, said: Path, gate: Gate):
         self.process = process
         self.said = said
+        self.gate = gate
 
     @property
     def output(self):
@@ -176,6 +179,12 @@ class Child:
     @property
     def running(self):
         return self.process.is_alive()
+
+    def held(self):
+        """This process, once it waits where it is to be held."""
+        wait_until(lambda: self.gate.waiting or not self.running, "the gate")
+        assert self.running, f"ended before it came to its gate; it said:\n{self.output}"
+        return self
 
     def signal(self, number):
         os.kill(self.process.pid, number)
@@ -191,22 +200,25 @@ class Child:
         return self.process.exitcode
 
 
-def fork(context, scratch, command, arguments, conf=None, limit=None, environment=None):
+def fork(context, scratch, command, arguments, conf=None, limit=None, environment=None, hold=None):
     """Start `python -m scripts.COMMAND ARGUMENTS` without the seconds that its imports take."""
     number = len(list(scratch.glob("said-*")))
     said = scratch / f"said-{number}"
     said.touch()
+    gate = Gate(scratch / f"gate-{number}")
+    gate.folder.mkdir()
+    held = hold and partial(hold, gate)
     # By this name the command knows that it is not a worker of another.
     process = context.Process(
         target=_command,
-        args=(command, list(arguments), said, str(scratch), conf, limit, environment or {}),
+        args=(command, list(arguments), said, str(scratch), conf, limit, environment or {}, held),
         name="MainProcess",
     )
     process.start()
-    return Child(process, said)
+    return Child(process, said, gate)
 
 
-def _command(command, arguments, said, scratch, conf, limit, environment):
+def _command(command, arguments, said, scratch, conf, limit, environment, held):
     # A process group of its own, so that a test can end the workers that it leaves behind.
     os.setpgid(0, 0)
     descriptor = os.open(said, os.O_WRONLY | os.O_APPEND)
@@ -226,6 +238,8 @@ def _command(command, arguments, said, scratch, conf, limit, environment):
         # The write then fails with "File too large", as on a full disk; else the process is killed.
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    if held is not None:
+        held()
     sys.argv = [f"scripts.{command}", *arguments]
     code = 1
     try:

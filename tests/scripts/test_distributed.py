@@ -4,10 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from gates import in_step
+from rounding import as_rounded
 from running import (
     ROOT,
     child_environment,
@@ -21,6 +22,7 @@ from running import (
     shared,
     spelled,
     summary,
+    typed,
     wait_until,
 )
 from torch import nn
@@ -61,18 +63,6 @@ def torchrun(tmp_path):
         process.wait()
 
 
-def process_of(torchrun, rank):
-    """The id of one of torchrun's processes."""
-    children = Path(f"/proc/{torchrun.pid}/task/{torchrun.pid}/children").read_text().split()
-    wanted = f"RANK={rank}".encode()
-    found = [c for c in children if wanted in Path(f"/proc/{c}/environ").read_bytes().split(b"\0")]
-    return int(found[0])
-
-
-def evaluated(runs):
-    return max((len(lines(path.parent)) for path in runs.glob("*/*/*/metrics.jsonl")), default=0)
-
-
 # -- the same result -------------------------------------------------------------------------------
 
 KINDS = {
@@ -99,7 +89,7 @@ def test_the_number_of_processes_changes_no_loss(train_by, train, tiny, runs, tm
         losses = [[line["train/loss"] for line in lines(where)] for where in (one, many)]
         assert losses[1] == pytest.approx(losses[0], rel=1e-3)
     else:
-        assert lines(many) == [pytest.approx(line, rel=1e-5) for line in lines(one)]
+        assert lines(many) == [as_rounded(line) for line in lines(one)]
     # The same run, with the same files.
     assert many.relative_to(runs) == one.relative_to(tmp_path / "alone")
     assert {path.name for path in many.iterdir()} == {path.name for path in one.iterdir()}
@@ -155,17 +145,17 @@ def test_all_leave_a_run_that_diverges_at_the_same_step(train_by, train, tiny, r
 # -- stopped, and gone on with ---------------------------------------------------------------------
 
 # What a stopped run must come to, it is compared with one that was not.
-LONG = {"task__steps": 120, "task__eval_every": 1, "train__checkpoint_seconds": 1e4}
+LONG = {"task__steps": 30, "task__eval_every": 1, "train__checkpoint_seconds": 1e4}
 DROPOUT = {"task__model___target_": "odd.DropoutMLP"}
 DIED = "one of the 2 processes died; give the same command again to go on"
 
 
 @pytest.fixture
-def undisturbed(train_by, tiny, tmp_path):
+def undisturbed(train_by, tmp_path):
     """The outcome of a run by some processes that nothing stops."""
 
-    def outcome_of(count, **changes):
-        train_by(count, *tiny(**changes), f"paths.runs={tmp_path}/undisturbed")
+    def outcome_of(count, *arguments):
+        train_by(count, *arguments, f"paths.runs={tmp_path}/undisturbed")
         return outcome(folder(tmp_path / "undisturbed"))
 
     return outcome_of
@@ -175,71 +165,77 @@ def resumed_at(where):
     return [session["at_step"] for session in environment(where)["resumed"]]
 
 
-def test_torchrun_is_told_to_stop(torchrun, train_by, undisturbed, tiny, runs):
-    command = [2, *tiny(**LONG, **DROPOUT)]
-    first = torchrun(*command)
-    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
+def waiting(gate, count):
+    """The process of each rank, once so many wait at the gate."""
+    found = wait_until(lambda: len(gate.waiting) == count and gate.waiting, "all at the gate")
+    return {rank: process for process, rank in found.items()}
+
+
+def test_torchrun_is_told_to_stop(torchrun, train_by, undisturbed, tiny, runs, gate, waits):
+    overrides = tiny(**LONG, **DROPOUT) + typed(waits(at=6))
+    first = torchrun(2, *overrides)
+    waiting(gate, 2)
     first.send_signal(signal.SIGTERM)
     assert first.wait() != 0
     assert first.said.read_text().count("stopped; give the same command again to go on") == 1
     where = folder(runs)
-    step = checkpoint.read(where / checkpoint.CURRENT)["step"]
-    assert step == len(lines(where)) < 120
-    train_by(*command)
-    assert resumed_at(where) == [step]
-    assert outcome(where) == undisturbed(2, **LONG, **DROPOUT)
+    gate.open()
+    train_by(2, *overrides)
+    assert resumed_at(where) == [6]  # the step was taken to its end
+    assert outcome(where) == undisturbed(2, *overrides)
 
 
-def test_torchrun_loses_a_process(torchrun, train_by, tiny, runs):
-    command = [2, *tiny(**LONG | {"train__checkpoint_seconds": 0})]
-    first = torchrun(*command)
-    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
-    os.kill(process_of(first, 1), signal.SIGKILL)
+def test_torchrun_loses_a_process(torchrun, train_by, tiny, runs, gate, waits):
+    overrides = tiny(**LONG | {"train__checkpoint_seconds": 0}) + typed(waits(at=6))
+    first = torchrun(2, *overrides)
+    os.kill(waiting(gate, 2)[1], signal.SIGKILL)
+    gate.open()
     assert first.wait() != 0
     where = folder(runs)
     assert DIED in first.said.read_text()
     assert (summary(where)["status"], summary(where)["error"]) == ("failed", DIED)
-    train_by(*command)
-    assert resumed_at(where)[0] >= 4
+    train_by(2, *overrides)
+    assert resumed_at(where) == [5]
     assert summary(where)["status"] == "finished"
-    assert [line["step"] for line in lines(where)] == list(range(1, 121))
+    assert [line["step"] for line in lines(where)] == list(range(1, 31))
 
 
 @pytest.mark.slow
 def test_the_first_process_dies(start_all, train_by, tiny, runs):
     command = [2, *tiny(**LONG | {"train__checkpoint_seconds": 0})]
-    first, second = start_all(*command)
-    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
+    first, second = [child.held() for child in start_all(*command, hold=in_step(5))]
     first.kill()
+    second.gate.open()
     assert second.wait() == 1
     assert second.output.count(DIED) == 1
     assert "finished in" in train_by(*command)
-    assert resumed_at(folder(runs))[0] >= 4
+    assert resumed_at(folder(runs)) == [5]
 
 
 @pytest.mark.slow
 def test_a_signal_to_one_of_three_stops_all(start_all, train_by, undisturbed, tiny, runs):
     # Three: a sum of three depends on their order, which DDP changes after its first step.
     command = [3, *tiny(**LONG)]
-    children = start_all(*command)
-    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
+    children = [child.held() for child in start_all(*command, hold=in_step(5))]
     children[2].signal(signal.SIGTERM)
+    for child in children:
+        child.gate.open()
     assert [child.wait() for child in children] == [143] * 3, [c.output for c in children]
     train_by(*command)
-    assert len(resumed_at(folder(runs))) == 1
-    assert outcome(folder(runs)) == undisturbed(3, **LONG)
+    assert resumed_at(folder(runs)) == [6]
+    assert outcome(folder(runs)) == undisturbed(*command)
 
 
 @pytest.mark.slow
 def test_another_number_of_processes_goes_on(start_all, train_by, undisturbed, tiny, runs):
-    children = start_all(2, *tiny(**LONG))
-    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
-    children[0].signal(signal.SIGTERM)
+    children = [child.held() for child in start_all(2, *tiny(**LONG), hold=in_step(5))]
+    for child in children:
+        child.signal(signal.SIGTERM)
     assert [child.wait() for child in children] == [143] * 2
     train_by(3, *tiny(**LONG))
     where = folder(runs)
     assert [session["processes"] for session in environment(where)["resumed"]] == [3]
-    final, expected = summary(where)["final"], undisturbed(1, **LONG)[0]["final"]
+    final, expected = summary(where)["final"], undisturbed(1, *tiny(**LONG))[0]["final"]
     assert final == pytest.approx(expected, rel=1e-3)
 
 
@@ -415,10 +411,9 @@ def test_a_sweep_of_runs_on_two_places(start, tiny, runs, study, conf):
 
 
 @pytest.mark.slow
-def test_a_sweep_stops_its_torchruns(start, tiny, runs):
-    command = ["train", "-m", *tiny(**LONG | {"task__steps": 2000}), *SEVERAL, "seed=0,1"]
-    child = start(*command)
-    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
+def test_a_sweep_stops_its_torchruns(start, tiny, runs, gate, waits):
+    child = start("train", "-m", *tiny(**LONG), *typed(waits(at=6)), *SEVERAL, "seed=0,1")
+    waiting(gate, 2)
     child.signal(signal.SIGTERM)
     assert child.wait() == 143, child.output
     assert (folder(runs) / checkpoint.CURRENT).exists()

@@ -18,6 +18,13 @@ def test_a_sweep_tells_its_workers(monkeypatch):
         assert interrupt.received() == signal.SIGTERM
 
 
+def test_a_sweep_knows_which_signal_it_got_itself():
+    with interrupt.told_to_workers():
+        os.kill(os.getpid(), signal.SIGINT)
+        interrupt.heed_sweep()
+        assert interrupt.received() == signal.SIGINT
+
+
 def test_a_signal_to_one_worker_stops_no_other(monkeypatch, tmp_path):
     monkeypatch.setenv(interrupt.STOP_FILE, str(tmp_path / "stop"))
     interrupt.listen()

@@ -6,44 +6,33 @@ import signal
 
 import pytest
 import torch
-from running import TINY, environment, folder, fork, lines, outcome, summary, typed, wait_until
+from gates import in_save, in_step
+from running import TINY, environment, folder, fork, outcome, summary, typed, wait_until
 
 from results import checkpoint
 
 # A checkpoint after every step, so that a test can stop a run anywhere.
-EVERY_STEP = {"task__steps": 100, "task__eval_every": 1, "train__checkpoint_seconds": 0}
+EVERY_STEP = {"task__steps": 45, "task__eval_every": 1, "train__checkpoint_seconds": 0}
 
 # What carries state from one step to the next: moments, random numbers, the place in a schedule,
 # in an epoch (of 31 steps) and between two evaluations, the scale of a gradient.
 KINDS = {
-    "adam, fp16, seldom evaluated": ["optim=adam", "precision=fp16", "task.eval_every=40"],
+    "adam, fp16, seldom evaluated": ["optim=adam", "precision=fp16", "task.eval_every=20"],
     "momentum, cosine, clipping": ["optim=sgd", "schedule=cosine", "clip_norm=0.1"],
     "counted swaps": ["optim=amsgrad_traced", "optim.betas=[0.9,0.5]"],
     "adamax, multistep, dropout": [
         "optim=adamax",
         "schedule=multistep",
-        "schedule.milestones=[60,150]",
+        "schedule.milestones=[25,40]",
         "task.model._target_=odd.DropoutMLP",
     ],
 }
 
-
-def saved_step(runs):
-    """The step of the checkpoint that a process is replacing all the time."""
-    for path in runs.glob("*/*/*/checkpoint.pt"):
-        try:
-            return checkpoint.read(path)["step"]
-        except (checkpoint.Damaged, OSError):
-            pass
-    return 0
+PENDING, CURRENT, PREVIOUS = checkpoint.PENDING, checkpoint.CURRENT, checkpoint.PREVIOUS
 
 
 def resumed_at(where):
     return [session["at_step"] for session in environment(where).get("resumed", [])]
-
-
-def evaluated(runs):
-    return max((len(lines(path.parent)) for path in runs.glob("*/*/*/metrics.jsonl")), default=0)
 
 
 @pytest.fixture
@@ -64,19 +53,16 @@ def undisturbed(start, tiny, tmp_path):
 def test_killed_at_random_steps(start, tiny, runs, undisturbed, kind):
     command = ["train", *tiny(**EVERY_STEP), *KINDS[kind]]
     # Seeded, so that a failure can be looked at again.
-    points = sorted(random.Random(kind).sample(range(1, 90), 3))
+    draw = random.Random(kind)
+    points = [draw.randrange(1, 31), draw.randrange(31, 44)]  # in the first and second epoch
     for point in points:
-        child = start(*command)
-        wanted = max(point, saved_step(runs) + 1)
-        wait_until(lambda: saved_step(runs) >= wanted, f"step {wanted}", pause=0)  # noqa: B023
-        assert child.kill() == -signal.SIGKILL, "the run is too short for this test"
+        start(*command, hold=in_step(point)).held().kill()
     child = start(*command)
     assert child.wait() == 0, child.output
     where = folder(runs)
     assert outcome(where) == undisturbed(*KINDS[kind], **EVERY_STEP)
     # It went on each time, and did not begin anew.
-    assert len(resumed_at(where)) == len(points)
-    assert all(at >= point for at, point in zip(resumed_at(where), points, strict=True))
+    assert resumed_at(where) == points
     assert sorted(path.name for path in where.glob("*checkpoint*")) == []
 
 
@@ -94,64 +80,37 @@ def test_trials_go_on_where_a_kill_stopped_them(start, runs, tmp_path, task):
     budget = ["task.trials=20", "task.steps=100", "task.eval_every=1"]
     how = ["train.device=cpu", "logger=none"]
     command = ["train", f"task={task}", *TRIALS[task], *budget, *how]
-    child = start(*command, f"paths.runs={runs}", "train.checkpoint_seconds=0")
-    wait_until(lambda: saved_step(runs) >= 30 or not child.running, "step 30", pause=0)
-    assert child.kill() == -signal.SIGKILL, "the run is too short for this test"
+    often = [f"paths.runs={runs}", "train.checkpoint_seconds=0"]
+    start(*command, *often, hold=in_step(30)).held().kill()
     for where in (runs, tmp_path / "undisturbed"):
         child = start(*command, f"paths.runs={where}")
         assert child.wait() == 0, child.output
     found, wanted = (outcome(folder(where)) for where in (runs, tmp_path / "undisturbed"))
     assert found == wanted
-    [at] = resumed_at(folder(runs))
-    assert 30 <= at < 100
+    assert resumed_at(folder(runs)) == [30]
     if task == "rosenbrock":
         # Some succeeded before and some after the kill, and some never.
         reached = set(found[0]["trials"]["trials/steps_to_success"])
-        assert min(reached) < 30 and max(reached - {100}) > at and 100 in reached
+        assert min(reached) < 30 < max(reached - {100}) and 100 in reached
 
 
-def test_killed_while_a_checkpoint_is_written(start, tiny, runs, undisturbed):
-    # A model large enough that most of the time goes into writing checkpoints (of 10 MB).
-    large = {"task__model__widths": "[784,1000,10]", "task__steps": 12, "task__eval_every": 3}
-    command = ["train", *tiny(**large, train__checkpoint_seconds=0)]
-
-    def writing():
-        for path in runs.glob("*/*/*/.checkpoint.*.tmp"):
-            try:
-                if path.stat().st_size > 0:
-                    return path
-            except FileNotFoundError:
-                pass
-        return None
-
-    def forget():
-        for path in runs.glob("*/*/*/.checkpoint.*.tmp"):
-            path.unlink()
-
-    in_the_middle = 0
-    for _ in range(4):
-        before = saved_step(runs)
-        child = start(*command)
-        # Let it get one step further, so that the test comes to an end.
-        wait_until(lambda: saved_step(runs) > before or not child.running, "a checkpoint", pause=0)  # noqa: B023
-        wait_until(lambda: writing() or not child.running, "another one", pause=0)  # noqa: B023
-        if child.kill() == 0:
-            break
-        in_the_middle += writing() is not None
-        forget()
-    assert in_the_middle >= 2
-    assert start(*command).wait() == 0
-    assert outcome(folder(runs)) == undisturbed(**large)
-
-
-def test_what_a_killed_process_left_half_written_goes_with_the_checkpoints(start, tiny, runs):
-    command = ["train", *tiny(**EVERY_STEP)]
-    child = start(*command)
-    wait_until(lambda: saved_step(runs) >= 3, "step 3")
-    child.kill()
+@pytest.mark.parametrize(
+    ("place", "step"),
+    [("whole", 2), (PENDING, 2), (PREVIOUS, 3), (CURRENT, 3)],
+    ids=["half written", "not yet renamed", "before both renames", "between them"],
+)
+def test_killed_while_a_checkpoint_is_written(start, killed, runs, place, step):
+    """The step that it goes on from is the last one whose checkpoint is whole and has a name."""
+    _, overrides, expected = killed
+    command = ["train", *overrides, f"paths.runs={runs}"]
+    start(*command, hold=in_save(3, place)).held().kill()
     where = folder(runs)
-    (where / ".checkpoint.pending.pt.12345.tmp").write_bytes(b"the beginning of a checkpoint")
-    assert start(*command).wait() == 0
+    assert any(where.glob(".checkpoint.*.tmp")) == (step == 2)
+    child = start(*command)
+    assert child.wait() == 0, child.output
+    assert resumed_at(where) == [step]
+    assert outcome(where) == expected
+    # What was half written goes with the checkpoints.
     assert sorted(path.name for path in where.iterdir()) == [
         "config.yaml",
         "environment.json",
@@ -163,43 +122,40 @@ def test_what_a_killed_process_left_half_written_goes_with_the_checkpoints(start
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
 def test_a_signal_leaves_a_checkpoint(start, tiny, runs, undisturbed, number):
     # No checkpoint is due for hours: there is one because of the signal.
-    changes = {"task__steps": 300, "task__eval_every": 1, "train__checkpoint_seconds": 1e4}
+    changes = {"task__steps": 40, "task__eval_every": 1, "train__checkpoint_seconds": 1e4}
     command = ["train", *tiny(**changes)]
-    child = start(*command)
-    wait_until(lambda: evaluated(runs) >= 20, "20 steps")
+    child = start(*command, hold=in_step(20)).held()
     child.signal(number)
     assert child.wait() == 128 + number, child.output
     assert "Traceback" not in child.output
     assert "give the same command again to go on" in child.output.splitlines()[-1]
     where = folder(runs)
     assert not (where / "summary.json").exists()
-    step = checkpoint.read(where / "checkpoint.pt")["step"]
-    assert 20 <= step < 300
     child = start(*command)
     assert child.wait() == 0, child.output
-    assert resumed_at(where) == [step]
+    assert resumed_at(where) == [21]  # the step was taken to its end
     assert outcome(where) == undisturbed(**changes)
 
 
 def test_a_signal_where_the_sweep_cannot_be_told(start, tiny, runs):
     # A job of SLURM's runs on another machine than its sweep, whose name for that file it inherits.
-    changes = {"task__steps": 300, "task__eval_every": 1}
-    child = start("train", *tiny(**changes), environment={"ADAMILY_STOP_FILE": "/nowhere/stop"})
-    wait_until(lambda: evaluated(runs) >= 20, "20 steps")
+    nowhere = {"ADAMILY_STOP_FILE": "/nowhere/stop"}
+    child = start("train", *tiny(), environment=nowhere, hold=in_step(2)).held()
     child.signal(signal.SIGTERM)
     assert child.wait() == 143, child.output
     assert (folder(runs) / "checkpoint.pt").exists()
 
 
-def test_a_signal_stops_many_runs(start, tiny, runs):
-    changes = {"task__steps": 150, "task__eval_every": 1, "train__checkpoint_seconds": 1e4}
-    command = ["train", "-m", *tiny(**changes), "seed=0,1,2"]
-    child = start(*command)
-    wait_until(lambda: evaluated(runs) >= 20, "20 steps")
+def test_a_signal_stops_many_runs(start, tiny, runs, gate, waits):
+    common = tiny(train__checkpoint_seconds=1e4)
+    command = ["train", "-m", *common, *typed(waits(at=3)), "seed=0,1,2"]
+    child = start(*command, "hydra.launcher.n_jobs=1")
+    wait_until(lambda: gate.waiting, "a run under way")
     child.signal(signal.SIGTERM)
     assert child.wait() == 143, child.output
     # Those that had not begun were not begun.
     assert len(list(runs.glob("*/*/*"))) == 1
+    gate.open()
     child = start(*command)
     assert child.wait() == 0, child.output
     assert len(list(runs.glob("*/*/*/summary.json"))) == 3
@@ -214,9 +170,8 @@ def killed(fork_server, sample_root, tmp_path_factory):
     base = tmp_path_factory.mktemp("killed")
     changes = {key.replace("__", "."): value for key, value in EVERY_STEP.items()}
     overrides = typed(TINY | changes | {"paths.data": sample_root})
-    child = fork(fork_server, base, "train", [*overrides, f"paths.runs={base}/killed"])
-    wait_until(lambda: saved_step(base / "killed") >= 20, "20 steps")
-    child.kill()
+    stopped = [*overrides, f"paths.runs={base}/killed"]
+    fork(fork_server, base, "train", stopped, hold=in_step(20)).held().kill()
     child = fork(fork_server, base, "train", [*overrides, f"paths.runs={base}/peace"])
     assert child.wait() == 0, child.output
     return base / "killed", overrides, outcome(folder(base / "peace"))
@@ -237,9 +192,6 @@ def empty(path):
     path.write_bytes(b"")
 
 
-CURRENT, PREVIOUS = checkpoint.CURRENT, checkpoint.PREVIOUS
-
-
 @pytest.mark.parametrize(
     ("damage", "which"),
     [
@@ -257,9 +209,6 @@ def test_damaged_checkpoints(start, killed, runs, damage, which):
     source, overrides, expected = killed
     shutil.copytree(source, runs)
     where = folder(runs)
-    # The kill may have come between writing a third one and renaming it.
-    (where / checkpoint.PENDING).unlink(missing_ok=True)
-    saved = {name: checkpoint.read(where / name)["step"] for name in (CURRENT, PREVIOUS)}
     for name in which:
         damage(where / name)
     damaged = [name for name in which if (where / name).exists() and name != PREVIOUS]
@@ -273,7 +222,7 @@ def test_damaged_checkpoints(start, killed, runs, damage, which):
         assert said.count(f"{PREVIOUS} is passed over") == (
             which == [CURRENT, PREVIOUS] and damaged != []
         )
-    usable = [saved[name] for name in (CURRENT, PREVIOUS) if name not in which]
+    usable = [step for name, step in ((CURRENT, 20), (PREVIOUS, 19)) if name not in which]
     assert resumed_at(where) == usable[:1]
 
 
@@ -308,12 +257,10 @@ def test_checkpoints_are_read_as_data_alone(start, killed, runs):
 
 
 def test_the_time_of_all_sessions_counts(start, tiny, runs):
-    command = ["train", *tiny(**EVERY_STEP), "optim=sgd", "optim._target_=odd.Slow"]
-    command.append("+optim.seconds=0.01")
-    child = start(*command)
-    wait_until(lambda: saved_step(runs) >= 50, "50 steps")
-    child.kill()
+    command = ["train", *tiny(task__steps=30, train__checkpoint_seconds=0), "optim=sgd"]
+    command += ["optim._target_=odd.Slow", "+optim.seconds=0.01"]
+    start(*command, hold=in_step(20)).held().kill()
     assert start(*command).wait() == 0
     ended = summary(folder(runs))
-    assert ended["wall_seconds"] > 1.0
-    assert 0.01 <= ended["step_seconds"] < 1.0  # a busy machine is slow, too
+    assert ended["wall_seconds"] >= 30 * 0.01
+    assert 0.01 <= ended["step_seconds"] < ended["wall_seconds"]

@@ -1,12 +1,10 @@
 """A run that plays games goes on with the emulators and the memory that it had."""
 
-import signal
 from pathlib import Path
 
 import pytest
-from running import environment, folder, lines, outcome, run_here, typed, wait_until
-
-from results import checkpoint
+from gates import in_step
+from running import environment, folder, lines, outcome, run_here, typed
 
 pytest.importorskip("ale_py")
 
@@ -48,44 +46,23 @@ def videos(where):
     return {path.name: path.read_bytes() for path in (where / "videos").iterdir()}
 
 
-def saved_step(runs):
-    for path in runs.glob("*/*/*/checkpoint.pt"):
-        try:
-            return checkpoint.read(path)["step"]
-        except (checkpoint.Damaged, OSError):
-            pass
-    return 0
-
-
 @pytest.mark.parametrize(
-    ("task", "seconds"),
-    [(TASK, 0), (TASK, 0.1), (RAINBOW, 0)],
+    ("task", "seconds", "saves"),
+    [(TASK, 0, (50, 80)), (TASK, 1e4, (45, 78)), (RAINBOW, 0, (50, 80))],
     ids=["every step", "now and then", "rainbow"],
 )
-def test_killed_in_the_middle(start, tmp_path, task, seconds):
-    # Between two checkpoints, the process goes on writing frames that the next one must overwrite.
+def test_killed_in_the_middle(start, tmp_path, task, seconds, saves):
+    # Since the last checkpoint, the process may have written frames that are to be overwritten.
     runs = tmp_path / "runs"
     command = ["train", *typed(task), f"train.checkpoint_seconds={seconds}"]
-
-    def train(where):
-        return start(*command, f"paths.runs={where}")
-
-    last = 0
     for point in (50, 80):
-        child, point = train(runs), max(point, last + 1)  # the last save may be beyond the point
-        wait_until(lambda: saved_step(runs) >= point or not child.running, "a step", pause=0)  # noqa: B023
-        assert child.kill() == -signal.SIGKILL, child.output
-        last = saved_step(runs)
+        start(*command, f"paths.runs={runs}", hold=in_step(point, saves)).held().kill()
         assert list((folder(runs) / "files" / "0").iterdir())
-    child = train(runs)
-    assert child.wait() == 0, child.output
-    child = train(tmp_path / "undisturbed")
-    assert child.wait() == 0, child.output
+    for where in (runs, tmp_path / "undisturbed"):
+        child = start(*command, f"paths.runs={where}")
+        assert child.wait() == 0, child.output
     assert outcome(folder(runs)) == outcome(folder(tmp_path / "undisturbed"))
-    assert [session["at_step"] >= 50 for session in environment(folder(runs))["resumed"]] == [
-        True,
-        True,
-    ]
+    assert [session["at_step"] for session in environment(folder(runs))["resumed"]] == [*saves]
     # Frames go with the checkpoints, and videos stay.
     assert not (folder(runs) / "files").exists()
     kept = videos(folder(runs))

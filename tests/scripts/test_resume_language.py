@@ -1,11 +1,8 @@
 """Models of language stopped anywhere go on with the state, the masks and the weights they had."""
 
-import signal
-
 import pytest
-from running import environment, folder, outcome, spelled, typed, wait_until
-
-from results import checkpoint
+from gates import in_step
+from running import environment, folder, outcome, spelled, typed
 
 AWD = {"task": "ptb_awd_lstm", "task.model.embedding": 4, "task.model.units": 6}
 SMALL = {"task.batch_size": 4, "task.bptt": 9}  # epochs of 27 steps
@@ -51,15 +48,6 @@ SOURCES = {
 }
 
 
-def saved_step(runs):
-    for path in runs.glob("*/*/*/checkpoint.pt"):
-        try:
-            return checkpoint.read(path)["step"]
-        except (checkpoint.Damaged, OSError):
-            pass
-    return 0
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_in_the_middle(start, request, tmp_path, kind):
     source = request.getfixturevalue(SOURCES[KINDS[kind]["task"]])
@@ -83,17 +71,11 @@ def test_killed_in_the_middle(start, request, tmp_path, kind):
     )
     runs = tmp_path / "runs"
 
-    def train(where):
-        return start("train", *command, f"paths.runs={where}")
-
-    child = train(runs)
-    wait_until(lambda: saved_step(runs) >= 33 or not child.running, "step 33", pause=0)
-    assert child.kill() == -signal.SIGKILL, child.output
-    child = train(runs)
-    assert child.wait() == 0, child.output
-    child = train(tmp_path / "undisturbed")
-    assert child.wait() == 0, child.output
+    start("train", *command, f"paths.runs={runs}", hold=in_step(33)).held().kill()
+    for where in (runs, tmp_path / "undisturbed"):
+        child = start("train", *command, f"paths.runs={where}")
+        assert child.wait() == 0, child.output
     # metrics.jsonl and the weights' hash, bit for bit.
     assert outcome(folder(runs)) == outcome(folder(tmp_path / "undisturbed"))
     [session] = environment(folder(runs))["resumed"]
-    assert session["at_step"] >= 33
+    assert session["at_step"] == 33

@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 import yaml
+from gates import in_step
 from odd import diary, most_at_once
 from running import (
     ROOT,
@@ -29,10 +30,6 @@ from results.records import read_all
 
 def ended(runs):
     return len(list(runs.glob("*/*/*/summary.json")))
-
-
-def evaluated(runs):
-    return sum(len(lines(path.parent)) for path in runs.glob("*/*/*/metrics.jsonl"))
 
 
 def sessions(where):
@@ -202,18 +199,16 @@ def test_help_and_its_examples(sweep, runs):
 def asked(start, tiny, conf):
     """Start a sweep in a process of its own; its studies are those in `conf`."""
 
-    def command(*arguments, **changes):
-        return start("sweep", *shared(tiny(**changes)), *arguments, conf=conf)
+    def command(*arguments, **how):
+        return start("sweep", *shared(tiny()), *arguments, conf=conf, **how)
 
     return command
 
 
-SLOW = {"Slow": {"optim": "sgd", "optim._target_": "odd.Slow", "+optim.seconds": 0.02}}
-
-
-def test_two_places_on_a_device_train_two_runs_at_a_time(asked, study, tmp_path):
-    rows = {"Slow": SLOW["Slow"] | {"+optim.diary": str(tmp_path / "diary")}}
-    typed = study(rows=rows, grid={"optim.lr": [0.001, 0.002, 0.003, 0.004]}, steps=40)
+def test_two_places_on_a_device_train_two_runs_at_a_time(asked, study, waits, tmp_path):
+    # The first run goes on when there is a second one beside it.
+    rows = {"SGD": waits(at=2, room=2, diary=str(tmp_path / "diary"))}
+    typed = study(rows=rows, grid={"optim.lr": [0.001, 0.002, 0.003, 0.004]})
     child = asked(*typed, "sweep.jobs_per_device=2")
     assert child.wait() == 0, child.output
     spans = diary(tmp_path / "diary")
@@ -225,7 +220,8 @@ def test_two_places_on_a_device_train_two_runs_at_a_time(asked, study, tmp_path)
 
 def test_one_run_at_a_time_on_a_device_whoever_asks(asked, study, tmp_path):
     # Two sweeps on two folders of runs, which know of each other by the device alone.
-    rows = {"Slow": SLOW["Slow"] | {"+optim.diary": str(tmp_path / "diary")}}
+    slow = {"optim": "sgd", "optim._target_": "odd.Slow", "+optim.seconds": 0.02}
+    rows = {"Slow": slow | {"+optim.diary": str(tmp_path / "diary")}}
     typed = study(rows=rows, steps=20)
     one, other = asked(*typed), asked(*typed, "paths.runs=" + str(tmp_path / "others"))
     assert one.wait() == 0, one.output
@@ -235,10 +231,11 @@ def test_one_run_at_a_time_on_a_device_whoever_asks(asked, study, tmp_path):
     assert most_at_once(spans) == 1
 
 
-def test_two_sweeps_on_one_folder_share_the_work(asked, runs, study, tmp_path):
-    rows = {"Slow": SLOW["Slow"] | {"+optim.diary": str(tmp_path / "diary")}}
+def test_two_sweeps_on_one_folder_share_the_work(asked, runs, study, waits, tmp_path):
+    # Each trains one run at a time: the first one waits for a run of the other's.
+    rows = {"SGD": waits(at=2, room=2, diary=str(tmp_path / "diary"))}
     typed = [
-        *study(rows=rows, grid={"optim.lr": [0.001, 0.002, 0.003, 0.004]}, steps=25),
+        *study(rows=rows, grid={"optim.lr": [0.001, 0.002, 0.003, 0.004]}),
         "sweep.jobs_per_device=2",
         "hydra.launcher.n_jobs=1",
     ]
@@ -246,52 +243,50 @@ def test_two_sweeps_on_one_folder_share_the_work(asked, runs, study, tmp_path):
     for child in children:
         assert child.wait() == 0, child.output
     # Each cell was trained once, from its first to its last step, and both took part.
-    assert len((tmp_path / "diary").read_text().splitlines()) == 4 * 25
+    assert len((tmp_path / "diary").read_text().splitlines()) == 4 * 6
     assert ended(runs) == 4
     assert [sessions(where) for where in folders(runs)] == [[0]] * 4
     trained = [child.output.count("]: finished in") for child in children]
     assert sum(trained) == 4 and min(trained) >= 1
     for child in children:
-        assert "| Slow" in child.output, "each shows the whole table"
+        assert "| SGD" in child.output, "each shows the whole table"
 
 
 def test_killed_in_the_middle(asked, runs, study, tmp_path):
-    typed = [*study(steps=50, eval_every=1), "train.checkpoint_seconds=0"]
-    for wanted in (20, 70, 125):
-        child = asked(*typed)
-        wait_until(lambda: evaluated(runs) >= wanted, f"{wanted} steps", pause=0)  # noqa: B023
-        assert child.kill() == -signal.SIGKILL
+    typed = [*study(steps=12, eval_every=1), "train.checkpoint_seconds=0"]
+    # Each time, the run that was stopped before goes on beyond the step and the next one stops.
+    for step in (10, 6, 3):
+        one_by_one = "hydra.launcher.n_jobs=1"  # in this process
+        asked(*typed, one_by_one, hold=in_step(step)).held().kill()
     child = asked(*typed)
     assert child.wait() == 0, child.output
     assert ended(runs) == 4
-    # Three of the runs were interrupted, and went on.
-    assert sum(len(sessions(where)) - 1 for where in folders(runs)) == 3
+    assert sorted(sessions(where) for where in folders(runs)) == [[0], [0, 3], [0, 6], [0, 10]]
     undisturbed = asked(*typed, f"paths.runs={tmp_path}/undisturbed")
     assert undisturbed.wait() == 0
     assert outcomes(runs) == outcomes(tmp_path / "undisturbed")
 
 
-def test_a_signal_stops_all_workers(asked, runs, study):
+def test_a_signal_stops_all_workers(asked, runs, study, gate, waits):
     rates = {"optim.lr": [0.001, 0.002, 0.003, 0.004]}
-    typed = study(rows=SLOW, grid=rates, steps=100, eval_every=1)
+    typed = study(rows={"SGD": waits(at=4)}, grid=rates)
     typed += ["sweep.jobs_per_device=2", "train.checkpoint_seconds=10000"]
     child = asked(*typed)
     # Sent to the sweep alone, as a batch system does, while two workers train.
-    two = lambda: sum(len(lines(p.parent)) >= 5 for p in runs.glob("*/*/*/metrics.jsonl")) >= 2  # noqa: E731
-    wait_until(two, "two runs under way")
+    wait_until(lambda: len(gate.waiting) == 2, "two runs under way")
     child.signal(signal.SIGTERM)
     assert child.wait() == 143, child.output
     assert "give the same command again to go on" in child.output.splitlines()[-1]
     assert "Traceback" not in child.output
-    assert "| Slow" not in child.output, "no table of half a sweep"
+    assert "| SGD" not in child.output, "no table of half a sweep"
     wait_until(lambda: no_locks_held(runs), "the end of the workers")
     begun = folders(runs)
     assert len(begun) == 2, "nothing was begun after the signal"
-    assert all((where / "checkpoint.pt").exists() for where in begun)
+    gate.open()
     child = asked(*typed)
     assert child.wait() == 0, child.output
     assert ended(runs) == 4
-    assert all(len(sessions(where)) == 2 and sessions(where)[1] >= 5 for where in begun)
+    assert [sessions(where) for where in begun] == [[0, 4], [0, 4]]
 
 
 def test_a_worker_that_dies_is_replaced(asked, runs, study, tmp_path):
@@ -316,15 +311,16 @@ def status_of(where):
     return summary(where)["status"] if (where / "summary.json").exists() else None
 
 
-def test_a_lock_of_a_dead_process_is_taken_over(asked, runs, study):
-    typed = study(rows=SLOW, steps=60, eval_every=1)
-    child = asked(*typed, "train.checkpoint_seconds=0")
-    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
+def test_a_lock_of_a_dead_process_is_taken_over(asked, runs, study, gate, waits):
+    typed = [*study(rows={"SGD": waits(at=4)}), "sweep.jobs_per_device=1"]
+    child = asked(*typed)
+    wait_until(lambda: gate.waiting, "a run under way")
     held = [path for path in runs.glob(".locks/*") if locked(path)]
     assert len(held) == 1
     other = asked(*typed)
     wait_until(lambda: "ended before" in other.output, "the other sweep")
     child.kill()
+    gate.open()
     assert other.wait() == 0, other.output
     assert ended(runs) == 2
 

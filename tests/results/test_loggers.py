@@ -70,7 +70,7 @@ def python(code, home, **environment):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -251,7 +251,7 @@ def test_no_key_is_offline_without_a_prompt_on_a_terminal(tmp_path):
             stdin=follower,
             stdout=follower,
             stderr=follower,
-            timeout=60,
+            timeout=300,
         )
         printed = os.read(leader, 10_000) if select.select([leader], [], [], 0)[0] else b""
     finally:

@@ -319,7 +319,8 @@ class Browser:
     def until(self, code: str, *arguments: Any) -> Any:
         from selenium.webdriver.support.ui import WebDriverWait
 
-        return WebDriverWait(self.driver, 20, 0.05).until(lambda _: self.js(code, *arguments), code)
+        wait = WebDriverWait(self.driver, 200, 0.05)
+        return wait.until(lambda _: self.js(code, *arguments), code)
 
     def find(self, selector: str) -> Any:
         return self.driver.find_element("css selector", selector)
@@ -639,7 +640,7 @@ def test_plot_is_saved_as_a_picture(browser: Browser) -> None:
     browser.driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
     browser.open("#/study/lp_adam/fc2")
     browser.find('#curves-plot [data-title="Save as a picture"]').click()
-    pictures = WebDriverWait(browser.driver, 20, 0.05).until(lambda _: list(folder.glob("*.png")))
+    pictures = WebDriverWait(browser.driver, 200, 0.05).until(lambda _: list(folder.glob("*.png")))
     assert "smoke_sample_data" in pictures[0].name
     assert pictures[0].read_bytes().startswith(b"\x89PNG")
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from results import checkpoint
-from scripts import distributed, interrupt
+from scripts import interrupt, world
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Gate:
 
     def wait(self):
         """Wait, in a process that trains, until the gate is opened or the run is told to stop."""
-        mark = self.folder / f"{os.getpid()}.{distributed.rank()}"
+        mark = self.folder / f"{os.getpid()}.{world.rank()}"
         mark.touch()
         if self.room is not None and len(self.waiting) >= self.room:
             self.open()

@@ -55,13 +55,13 @@ def shared(overrides):
     return [override for override in overrides if override.partition("=")[0] not in said]
 
 
-def wait_until(condition, what, seconds=DEADLINE, pause=0.01):
-    end = time.monotonic() + seconds
+def wait_until(condition, what):
+    end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
         if result := condition():
             return result
-        time.sleep(pause)
-    raise AssertionError(f"{what}: not within {seconds} s")
+        time.sleep(0.01)
+    raise AssertionError(f"{what}: not within {DEADLINE} s")
 
 
 # -- what a run left behind ------------------------------------------------------------------------
@@ -193,9 +193,9 @@ class Child:
         self.process.kill()
         return self.wait()
 
-    def wait(self, seconds=DEADLINE):
+    def wait(self):
         """The exit code: -9 for a process that was killed."""
-        self.process.join(seconds)
+        self.process.join(DEADLINE)
         assert self.process.exitcode is not None, f"still running; it said:\n{self.output}"
         return self.process.exitcode
 

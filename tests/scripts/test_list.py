@@ -6,7 +6,21 @@ import pytest
 import yaml
 from running import ROOT, run_here
 
+from scripts.list import LISTS
 
+
+@pytest.fixture(scope="module")
+def tasks():
+    return LISTS["tasks"]()
+
+
+@pytest.fixture
+def tasks_once(tasks, monkeypatch):
+    """Each task is built for the first of the tests alone, since that takes seconds."""
+    monkeypatch.setitem(LISTS, "tasks", lambda: tasks)
+
+
+@pytest.mark.usefixtures("tasks_once")
 def test_tasks_for_programs(capsys):
     done = run_here(capsys, "list", "tasks", "--json")
     assert done.code == 0
@@ -32,6 +46,7 @@ def test_tasks_for_programs(capsys):
     assert fc2["steps"] == {"full": 100 * (60_000 // 128), "sample": 100 * (4_000 // 128)}
 
 
+@pytest.mark.usefixtures("tasks_once")
 def test_recurrent_tasks_for_programs(capsys):
     tasks = json.loads(run_here(capsys, "list", "tasks", "--json").out)
     parameters = {entry["name"]: entry["parameters"] for entry in tasks}
@@ -59,6 +74,7 @@ def test_studies_for_programs(capsys, study):
     assert "lp_adam/fc2" in listed
 
 
+@pytest.mark.usefixtures("tasks_once")
 def test_everything_for_people(capsys):
     done = run_here(capsys, "list")
     assert done.code == 0
@@ -68,6 +84,7 @@ def test_everything_for_people(capsys):
         json.loads(done.out)
 
 
+@pytest.mark.usefixtures("tasks_once")
 def test_all_in_one_for_programs(capsys):
     listed = json.loads(run_here(capsys, "list", "--json").out)
     assert listed.keys() == {"tasks", "optims", "studies"}

@@ -149,7 +149,7 @@ def test_a_signal_where_the_sweep_cannot_be_told(start, tiny, runs):
 def test_a_signal_stops_many_runs(start, tiny, runs, gate, waits):
     common = tiny(train__checkpoint_seconds=1e4)
     command = ["train", "-m", *common, *typed(waits(at=3)), "seed=0,1,2"]
-    child = start(*command, "hydra.launcher.n_jobs=1")
+    child = start(*command)
     wait_until(lambda: gate.waiting, "a run under way")
     child.signal(signal.SIGTERM)
     assert child.wait() == 143, child.output

@@ -256,8 +256,7 @@ def test_killed_in_the_middle(asked, runs, study, tmp_path):
     typed = [*study(steps=12, eval_every=1), "train.checkpoint_seconds=0"]
     # Each time, the run that was stopped before goes on beyond the step and the next one stops.
     for step in (10, 6, 3):
-        one_by_one = "hydra.launcher.n_jobs=1"  # in this process
-        asked(*typed, one_by_one, hold=in_step(step)).held().kill()
+        asked(*typed, hold=in_step(step)).held().kill()
     child = asked(*typed)
     assert child.wait() == 0, child.output
     assert ended(runs) == 4
@@ -312,7 +311,7 @@ def status_of(where):
 
 
 def test_a_lock_of_a_dead_process_is_taken_over(asked, runs, study, gate, waits):
-    typed = [*study(rows={"SGD": waits(at=4)}), "sweep.jobs_per_device=1"]
+    typed = study(rows={"SGD": waits(at=4)})
     child = asked(*typed)
     wait_until(lambda: gate.waiting, "a run under way")
     held = [path for path in runs.glob(".locks/*") if locked(path)]

@@ -499,7 +499,8 @@ def three_threads(monkeypatch):
     torch.set_num_threads(before)
 
 
-def test_runs_side_by_side_on_the_cpu_have_a_thread_each(train, runs, three_threads, tmp_path):
+@pytest.mark.usefixtures("three_threads")
+def test_runs_side_by_side_on_the_cpu_have_a_thread_each(train, tmp_path):
     def threads(place, *typed):
         assert train(*typed, f"paths.runs={tmp_path}/{place}").code == 0
         return environment(folder(tmp_path / place))["threads"]

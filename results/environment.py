@@ -58,13 +58,12 @@ def git(*arguments: str) -> str | None:
         done = subprocess.run(
             ["git", "-C", folder, *arguments],
             capture_output=True,
-            text=True,
             timeout=10,
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return os.fsdecode(done.stdout).strip()
 
 
 def version(package: str) -> str | None:
@@ -76,7 +75,7 @@ def version(package: str) -> str | None:
 
 def cpu_name() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

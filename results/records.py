@@ -48,7 +48,7 @@ class Record:
     def lines(self) -> list[dict[str, Any]]:
         """metrics.jsonl; lines that a crash of the machine cut off or blanked are left out."""
         try:
-            written = (self.folder / "metrics.jsonl").read_text(errors="replace").split("\n")
+            written = (self.folder / "metrics.jsonl").read_text("utf-8", "replace").split("\n")
         except FileNotFoundError:
             return []
         read = [line for text in written[:-1] if (line := parse(text)) is not None]

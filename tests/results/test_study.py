@@ -328,7 +328,7 @@ def test_bytes_that_are_no_text_and_folders_are_no_study(tmp_path):
     with pytest.raises(StudyError, match=r"x\.yaml: is no text in UTF-8"):
         load("x", tmp_path)
     (tmp_path / "y.yaml").mkdir()
-    with pytest.raises(StudyError, match=r"y\.yaml: Is a directory"):
+    with pytest.raises(StudyError, match=r"y\.yaml: cannot be read: "):
         load("y", tmp_path)
 
 

@@ -1,6 +1,7 @@
 """YAML is read strictly: what a looser reader would drop, guess or choke on is refused."""
 
 import math
+import os
 
 import pytest
 import yaml
@@ -87,6 +88,14 @@ def test_what_is_refused(read, tmp_path, text, reason):
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / 'file.yaml'}: ") and reason in message
     assert "\n" not in message and len(message) < 300
+
+
+def test_a_folder_and_a_pipe_are_no_files(tmp_path):
+    (tmp_path / "folder.yaml").mkdir()
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for name in ("folder.yaml", "pipe.yaml"):
+        with pytest.raises(YamlError, match=f"{name}: cannot be read: "):
+            read_yaml(tmp_path / name)
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -32,13 +32,22 @@ class ElementwiseOptimizer(Optimizer):
         maximize: climb instead of descend: g ← -g.
         foreach: False runs the rule tensor by tensor; None and True in batches.
         compile: run the rule through `torch.compile`. Numbers agree to rounding. The first step
-            takes seconds; where there is no compiler, a warning is given and foreach is used.
+            takes seconds; where there is no compiler, a warning is given and foreach is used. This
+            is the way to compile a step: `torch.compile(optimizer.step)`, or a compiled function
+            that calls `step`, runs it as it is, outside of its graph, and `fullgraph=True` cannot.
 
     State, one dict per parameter and the same for every way to run: `step`, the number of updates
     of this parameter, an int; numbers and tensors that the rule names. Tensors have the
     parameter's shape and memory layout and its dtype, float32 for bfloat16 and float16, whose
     updates are computed in float32 and rounded once. Complex parameters are treated as pairs of
-    real ones. Groups have, beside their options, `rule`, which names the class in a state dict.
+    real ones. A gradient of another dtype than its parameter (`grad_dtype`) counts in the dtype of
+    the state, rounded to it where it is wider. Groups have, beside their options, `rule`, which
+    names the class in a state dict.
+
+    Parameters may be DTensors (FSDP2, tensor parallelism), also beside plain ones in a group. Their
+    state is laid out over the processes as they are, and each process updates its own part. A
+    gradient in other placements is redistributed. Other subclasses of Tensor are updated tensor by
+    tensor, by their own operations, where these are not simply those of their memory.
 
     A NaN in a gradient makes its element NaN for good, as in torch.optim.Adam, and an infinity does
     so by the next step (but see `SignSGDM`); other elements are untouched. A gradient whose square
@@ -47,8 +56,9 @@ class ElementwiseOptimizer(Optimizer):
 
     Raises:
         ValueError: a hyperparameter that is not allowed, in the arguments or in a group.
-        RuntimeError: in `step`, a sparse gradient, or while a CUDA graph is captured; no parameter
-            has been changed then.
+        RuntimeError: in `step`, a sparse gradient, a gradient or state that does not go with its
+            parameter (complex with real, DTensor with plain, of another shape, mesh or device), or
+            while a CUDA graph is captured; nothing has been changed then.
     """
 
     decays_after: ClassVar[bool] = False
@@ -163,8 +173,8 @@ class ElementwiseOptimizer(Optimizer):
         for place, p in enumerate(group["params"]):
             if p.grad is None:
                 continue
-            state = self.state.get(p) or self.new_state(p, group)
             try:
+                state = self.state.get(p) or self.new_state(p, group)
                 found.append((p, state, row_of(p, state, names)))
             except Misfit as misfit:
                 before = itertools.takewhile(lambda other: other is not group, self.param_groups)

@@ -35,6 +35,9 @@ def run_compiled(rule: Rule, numbers: Sequence[float], rows: Sequence[Row]) -> N
     for row in rows:
         if row[0].numel() >= LARGE and all(stands_as_read(tensor) for tensor in row):
             kernel(scalars, *[tensor.view(-1) for tensor in row])
+        elif row[0].is_neg():
+            # What was packed could not be copied back in one call.
+            run_each(rule, numbers, [row])
         else:
             small.append(row)
     for batch in batches(small):

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from optim.base import ElementwiseOptimizer
 from optim.lp_adam import LpAdam
 from optim.madam import MAdam
+from optim.rows import is_dtensor
 
 # The state that holds a running maximum: torch's AMSGrad, Padam and MAdam in torch's order,
 # AmsProp, MAdam in its authors' order.
@@ -24,7 +25,9 @@ class Observer:
             print(seen.mean_abs_step)
 
     It hooks into `step`, so that an optimizer without one does nothing more than usual, and the
-    numbers of one that is watched do not change. It keeps a copy of the parameters.
+    numbers of one that is watched do not change. It keeps a copy of the parameters. What it tells
+    of a DTensor's elements is a DTensor; `mean_abs_step` is over all, and every process has to
+    watch for it.
 
     Attributes:
         beta: for MAdam and LaMAdam, parameter → β of each element in the last step. Not with a
@@ -80,7 +83,7 @@ class Observer:
     @torch.no_grad()
     def _look_after(self, optimizer: Optimizer, *_: Any) -> None:
         seen = [entry for entry in self._before if entry[1].grad is not None]
-        self._moved = [step_of(optimizer, *entry).abs().sum() for entry in seen]
+        self._moved = [whole(step_of(optimizer, *entry).abs().sum()) for entry in seen]
         self._elements = sum(p.numel() for _, p, _ in seen)
         kept = {p: kept_maxima(optimizer.state[p], group) for group, p, _ in seen}
         self.kept = {p: mask for p, mask in kept.items() if mask is not None}
@@ -120,6 +123,10 @@ def underflowing(p: Tensor, group: dict[str, Any]) -> Tensor:
     smallest = torch.finfo(torch.promote_types(p.dtype, torch.float32)).tiny ** (1 / group["p"])
     magnitude = real(p.grad).abs()
     return (magnitude > 0) & (magnitude < smallest)
+
+
+def whole(tensor: Any) -> Tensor:
+    return tensor.full_tensor() if is_dtensor(tensor) else tensor
 
 
 def real(tensor: Tensor) -> Tensor:

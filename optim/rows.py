@@ -23,7 +23,7 @@ ASYNC = ("torch.distributed._functional_collectives", "AsyncCollectiveTensor")
 REMEDY = "`load_state_dict(state_dict())` brings it along"
 
 
-class Misfit(Exception):
+class Misfit(RuntimeError):
     """What does not go together, in words that follow the optimizer's name."""
 
 
@@ -79,6 +79,8 @@ def check_alike(row: Row) -> None:
 @cache
 def wide(dtype: torch.dtype) -> torch.dtype:
     """The dtype of a parameter's state, in which it is updated."""
+    if dtype.itemsize == 1 or not (dtype.is_floating_point or dtype.is_complex):
+        raise Misfit(f"does not support parameters of {dtype}")
     return torch.promote_types(dtype, torch.float32)
 
 
@@ -93,13 +95,13 @@ def is_plain(row: Row) -> bool:
 def local_row(row: Row) -> Row:
     """What this process holds; tensors of a type that this module does not know, as they are."""
     p, g, *state = row
-    if any(is_a(DTENSOR, tensor) for tensor in row):
+    if any(map(is_dtensor, row)):
         row = [tensor.to_local() for tensor in sharded_alike(p, g, *state)]
     return [memory_of(tensor) for tensor in row]
 
 
 def sharded_alike(p: Any, g: Any, *state: Any) -> list[Any]:
-    if not all(is_a(DTENSOR, tensor) for tensor in (p, g, *state)):
+    if not all(map(is_dtensor, (p, g, *state))):
         raise Misfit("does not support a DTensor together with a gradient or state that is none")
     if any(placement.is_partial() for placement in p.placements):
         raise Misfit("does not support a parameter in summands, one for each process (Partial)")
@@ -120,6 +122,10 @@ def memory_of(tensor: Any) -> Tensor:
     # A class that only adds names or methods has a memory like any other.
     with torch._C.DisableTorchFunctionSubclass():
         return tensor.as_subclass(Tensor)
+
+
+def is_dtensor(tensor: Tensor) -> bool:
+    return is_a(DTENSOR, tensor)
 
 
 def is_a(kind: tuple[str, str], tensor: Tensor) -> bool:

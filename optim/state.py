@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from optim.rows import wide
+from optim.rows import is_dtensor, wide
 
 if TYPE_CHECKING:
     from optim.base import ElementwiseOptimizer
@@ -229,10 +229,6 @@ def check_tensor(entry: Entry, name: str, shape: torch.Size, whose: str = "the p
         f"{what} in a {type(value).__name__} for a parameter in a {type(p.data).__name__}; "
         "torch.distributed.checkpoint.state_dict.set_optimizer_state_dict distributes it",
     )
-
-
-def is_dtensor(tensor: Tensor) -> bool:
-    return hasattr(tensor, "device_mesh")
 
 
 # -- any state dict --------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
+from optim.rows import is_dtensor
 from optim.state import check_names, check_tensor, grouped, require
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
@@ -26,8 +27,9 @@ class TracedAMSGrad(Adam):
     All else is as in torch.optim.Adam.
 
     Raises:
-        ValueError: also in `load_state_dict`, for the state of an optimizer that has not counted
-            the swaps of as many elements of the same parameters; nothing has changed then.
+        ValueError: also for DTensors, and in `load_state_dict`, for the state of an optimizer that
+            has not counted the swaps of as many elements of the same parameters; nothing has
+            changed then.
     """
 
     def __init__(
@@ -38,6 +40,11 @@ class TracedAMSGrad(Adam):
                 raise ValueError(f"Invalid {name}: {value}, must be 1 or more")
         super().__init__(params, *args, amsgrad=True, **kwargs)
         leaves = [p for group in self.param_groups for p in group["params"]]
+        if any(map(is_dtensor, leaves)):
+            raise ValueError(
+                "TracedAMSGrad does not count in DTensors: "
+                "torch.optim.Adam with amsgrad=True makes the same steps"
+            )
         sampled = [leaves[i] for i in evenly(len(leaves), tensors)]
         self._places = {
             p: torch.tensor(evenly(p.numel(), entries), dtype=torch.int64, device=p.device)
@@ -92,6 +99,7 @@ class TracedAMSGrad(Adam):
         }
 
 
+@torch._disable_dynamo  # a compiled program need not be compiled again for what it counts
 @torch.no_grad()
 def count_swaps(optimizer: Optimizer, *_: Any) -> None:
     assert isinstance(optimizer, TracedAMSGrad)

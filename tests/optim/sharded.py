@@ -30,6 +30,8 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+import optim
+
 FULL = StateDictOptions(full_state_dict=True)
 TO_ALL = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
 
@@ -119,7 +121,8 @@ def both_step(one: Optimizer, other: Optimizer, pairs: list[tuple[Tensor, Tensor
 
 
 def apart(p: Tensor, q: Tensor) -> float:
-    return ((p - q).abs().max() / (q.abs().max() * torch.finfo(q.dtype).eps)).item()
+    error = (p - q).abs().max() / torch.finfo(q.dtype).eps
+    return (error / q.abs().max()).item() if error else 0.0
 
 
 def full(tensor: Tensor) -> Tensor:
@@ -221,4 +224,21 @@ def goes_on_like(plain: Trained, resumed: Trained) -> float:
     return max(step_together(resumed, plain, t) for t in range(2, 4))
 
 
-TESTS = (fully_sharded, mixed_group, checkpointed)
+def observed(job: Job) -> float:
+    """What an Observer tells of shards is what it tells of the whole."""
+    model, whole = models(5, 20)
+    sharded = Trained(model, job.sharded(model.parameters(), lr=1e-2, weight_decay=0.1))
+    plain = Trained(whole, job.whole(whole.parameters(), lr=1e-2, weight_decay=0.1))
+    pairs = list(zip(model.parameters(), whole.parameters(), strict=True))
+    with optim.Observer(sharded.optimizer) as seen, optim.Observer(plain.optimizer) as wanted:
+        for t in range(3):
+            step_together(sharded, plain, t)
+            for name in ("beta", "kept", "underflow"):
+                one, other = getattr(seen, name), getattr(wanted, name)
+                assert len(one) == len(other)
+                for p, q in pairs:
+                    assert q not in other or apart(full(one[p]).float(), other[q].float()) < 64
+    return apart(torch.tensor(seen.mean_abs_step), torch.tensor(wanted.mean_abs_step))
+
+
+TESTS = (fully_sharded, mixed_group, checkpointed, observed)

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from cases import RULES
+from torch._dynamo.testing import CompileCounter
 from torch.nn import Parameter
 
 import optim
 from optim import compiled as executor
+from optim.traced_amsgrad import TracedAMSGrad
 
 ROOT = Path(__file__).parents[2]
 SHAPES = [(130, 130), (33,), (1,), (), (4, 5, 2), (200, 90)]
@@ -22,10 +24,14 @@ def parameters() -> list[Parameter]:
     return [Parameter(0.1 * torch.randn(shape, generator=generator)) for shape in SHAPES]
 
 
-def take(optimizer: torch.optim.Optimizer, t: int) -> None:
+def give(optimizer: torch.optim.Optimizer, t: int) -> None:
     generator = torch.Generator().manual_seed(t)
     for p in optimizer.param_groups[0]["params"]:
         p.grad = torch.randn(p.shape, generator=generator)
+
+
+def take(optimizer: torch.optim.Optimizer, t: int) -> None:
+    give(optimizer, t)
     optimizer.step()
 
 
@@ -105,6 +111,26 @@ def test_a_machine_without_a_compiler(tmp_path):
     )
     assert "True" in said
     assert said.count("compile=True is run as foreach=True") == 1
+
+
+@pytest.mark.parametrize("make", [*(case.make for case in RULES), TracedAMSGrad])
+def test_a_step_in_a_compiled_program_is_compiled_once(make):
+    """Though numbers that are no tensors change with every step."""
+    torch._dynamo.reset()
+    counter = CompileCounter()
+    compiled, plain = make(parameters()), make(parameters())
+    step = torch.compile(compiled.step, backend=counter)
+    for t in range(20):
+        for optimizer in (compiled, plain):
+            optimizer.param_groups[0]["lr"] = 1e-2 / (1 + t)
+            give(optimizer, t)
+        step()
+        plain.step()
+    assert counter.frame_count <= 2
+    for p, q in zip(
+        compiled.param_groups[0]["params"], plain.param_groups[0]["params"], strict=True
+    ):
+        torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.slow

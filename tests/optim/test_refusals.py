@@ -22,6 +22,15 @@ def test_sparse_gradients_are_refused(make, executor):
     assert all((p == 1).all() for p in parameters(optimizer))
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+@every_own
+def test_sparse_parameters_are_refused(make):
+    p = Parameter(torch.eye(3).to_sparse_csr())
+    p.grad = torch.eye(3).to_sparse_csr()
+    with pytest.raises(RuntimeError, match="does not support sparse_csr gradients: parameter 0"):
+        make([p]).step()
+
+
 BAD: list[tuple[Any, dict[str, Any], str]] = [
     *[(make, {"lr": -1e-2}, "Invalid learning rate: -0.01") for make in ALL],
     *[(make, {"weight_decay": -1.0}, "Invalid weight_decay value: -1.0") for make in ALL],

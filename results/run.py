@@ -219,7 +219,7 @@ class Run:
         Raises:
             OSError: it could not be written whole, and is not there.
         """
-        path = self.folder / "videos" / f"{step:09}.gif"
+        path = video_path(self.folder, step)
         path.parent.mkdir(exist_ok=True)
         with replacing(path) as file:
             file.write(gif)
@@ -289,3 +289,7 @@ class Run:
             return
         first.setdefault("resumed", []).append({"at_step": resumed_at, **environment})
         write_json(path, first)
+
+
+def video_path(folder: Path, step: int) -> Path:
+    return folder / "videos" / f"{step:09}.gif"

@@ -137,11 +137,9 @@ def total(values: Tensor) -> Tensor:
     return values
 
 
-def why(error: Exception) -> str:
-    """What is written down of a run that failed."""
-    if size() > 1 and (isinstance(error, dist.DistError) or "gloo" in str(error)):
-        return f"one of the {size()} processes died; give the same command again to go on"
-    return f"{type(error).__name__}: {error}"
+def peer_died(error: Exception) -> bool:
+    """Whether the error says that another process of the run is gone."""
+    return size() > 1 and (isinstance(error, dist.DistError) or "gloo" in str(error))
 
 
 class Follower(Run):

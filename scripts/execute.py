@@ -37,7 +37,7 @@ def execute(config: dict[str, Any], loop: Loop, share_devices: bool = False) -> 
 
     Returns:
         "finished", "diverged" or "failed" as in the run's summary; "interrupted" when told to
-        stop; "busy" when another process is training this run.
+        stop; "died" when another process of the run did; "busy" when others train it.
     """
     if any(distributed.agree(interrupt.listen_anew() or 0)):
         return "interrupted"
@@ -85,7 +85,14 @@ def attempt(run: Run, config: dict[str, Any], loop: Loop, share_devices: bool) -
             raise
         except Exception as error:
             log.debug("%s", traceback.format_exc())
-            run.end("failed", {"error": distributed.why(error), "final": {}, "best": {}})
+            if distributed.peer_died(error):
+                log.error(
+                    "one of the %d processes died; give the same command again to go on",
+                    distributed.size(),
+                )
+                return "died"
+            why = f"{type(error).__name__}: {error}"
+            run.end("failed", {"error": why, "final": {}, "best": {}})
             return "failed"
 
 

@@ -1,4 +1,4 @@
-"""A wish to stop: SIGTERM, Ctrl-C, or a sweep's word to its workers.
+"""A wish to stop: SIGTERM, Ctrl-C, a sweep's word to its workers, or the end of the sweep.
 
 The training loop asks once a step and leaves with a checkpoint. A second Ctrl-C ends the process at
 once.
@@ -9,6 +9,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,9 +19,19 @@ from types import FrameType
 # a signal sent to the sweep alone does not reach them.
 STOP_FILE = "ADAMILY_STOP_FILE"
 
+# The process that is to be the parent of its reader: who is left behind stops, too.
+PARENT = "ADAMILY_PARENT"
+PARENT_POLL_SECONDS = 0.5
+# In which a run of such a process may leave with a checkpoint; torchrun grants its processes the
+# same.
+GRACE_SECONDS = 30.0
+
 _received: int | None = None
 # What this process, if it is a sweep, writes for its workers.
 _told: Path | None = None
+_left_behind = False
+# Not set while the process is, or may be, in a run.
+_idle = threading.Event()
 
 
 class Interrupted(Exception):
@@ -49,15 +60,20 @@ def stop(signum: int) -> None:
 def heed_sweep() -> None:
     """Stop this process too if the sweep that it works for was told to stop. Looks at the disk."""
     path = os.environ.get(STOP_FILE)
-    if path is not None and os.path.exists(path):
+    if _left_behind or (path is not None and os.path.exists(path)):
         stop(signal.SIGTERM)
 
 
 def forget() -> None:
     """Let a worker go on with other runs once it has left the one that it was told to stop."""
     global _received
-    if multiprocessing.current_process().name != "MainProcess":
+    if is_worker():
         _received = None
+
+
+def is_worker() -> bool:
+    """Whether this process was started by another one of Python's, as joblib's workers are."""
+    return multiprocessing.current_process().name != "MainProcess"
 
 
 def listen() -> None:
@@ -77,12 +93,12 @@ def told_to_workers() -> Iterator[None]:
     listen()
     with tempfile.TemporaryDirectory(prefix="adamily-") as folder:
         _told = Path(folder) / "stop"
-        os.environ[STOP_FILE] = str(_told)
+        os.environ |= {STOP_FILE: str(_told), PARENT: str(os.getpid())}
         try:
             yield
         finally:
             _told = None
-            del os.environ[STOP_FILE]
+            del os.environ[STOP_FILE], os.environ[PARENT]
 
 
 def _note(signum: int, frame: FrameType | None) -> None:
@@ -93,3 +109,39 @@ def _note(signum: int, frame: FrameType | None) -> None:
     if _told is not None:
         with suppress(OSError):  # the temporary folder may be gone or full
             _told.touch()
+
+
+# -- the end of the process that this one works for ------------------------------------------------
+
+
+def end_with_sweep() -> None:
+    """End a worker of joblib's with its sweep, even one that has had no run yet."""
+    if is_worker():
+        _idle.set()
+        end_with_parent()
+
+
+def end_with_parent() -> None:
+    """End this process soon after the one that PARENT names; a run leaves with a checkpoint."""
+    if parent := os.environ.get(PARENT):
+        threading.Thread(target=_wait_for_end, args=(int(parent),), daemon=True).start()
+
+
+@contextmanager
+def in_run() -> Iterator[None]:
+    """In the block, this process needs time to stop."""
+    _idle.clear()
+    try:
+        yield
+    finally:
+        _idle.set()
+
+
+def _wait_for_end(parent: int) -> None:
+    global _left_behind
+    while os.getppid() == parent:  # an orphan gets another
+        time.sleep(PARENT_POLL_SECONDS)
+    _left_behind = True
+    os.kill(os.getpid(), signal.SIGTERM)
+    _idle.wait(GRACE_SECONDS)
+    os._exit(128 + signal.SIGTERM)

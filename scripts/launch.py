@@ -10,9 +10,11 @@ from hydra import initialize_config_dir
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 
+from scripts import packages
 from scripts.checks import BadInput
 from scripts.config import CONF, explain
 from scripts.console import say
@@ -32,6 +34,9 @@ def launch(
         shared: overrides of Hydra itself (hydra/launcher=…, hydra.launcher.…).
         jobs: the overrides of each job.
 
+    Returns:
+        Of a job that raised an exception, this.
+
     Raises:
         Exception: whatever the launcher raises when a worker process dies.
     """
@@ -45,8 +50,16 @@ def launch(
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=task_function, config=config
         )
-        returns = launcher.launch(jobs, initial_job_idx=0)
-    return [done.return_value for done in returns]
+        with packages.found_by_children():
+            returns = launcher.launch(jobs, initial_job_idx=0)
+    return [value(done) for done in returns]
+
+
+def value(done: JobReturn) -> Any:
+    try:
+        return done.return_value
+    except Exception as error:
+        return error
 
 
 def is_hydras(override: str) -> bool:

@@ -1,9 +1,6 @@
 """Run what a study still misses, and render it: `python -m scripts.sweep study=P/N profile=P`."""
 
-import logging
 import sys
-import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,22 +8,14 @@ from results.table import markdown, tabulate
 from scripts import distributed, interrupt
 from scripts.checks import BadInput
 from scripts.console import log_to_console, refuse
-from scripts.launch import (
-    check_writable,
-    is_hydras,
-    launch,
-    launcher_settings,
-    say_how,
-    trains_here,
-)
+from scripts.launch import check_writable, is_hydras, launcher_settings, say_how, trains_here
 from scripts.preview import preview
 from scripts.ready import leave, make_ready
 from scripts.report import hash_of, write_swept
+from scripts.rounds import run_all
 from scripts.studies import Plan, find, plan, read_planned
 from scripts.train import job
 from tasks.sources import DataError
-
-log = logging.getLogger("adamily")
 
 HELP = """\
 Run the runs that a study still misses, then write its table, its figures and the page.
@@ -50,10 +39,6 @@ Examples:
   python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample sweep.jobs_per_device=1
 """
 
-# Of a run that dies with its worker: once more, then it counts as failed.
-ATTEMPTS = 2
-BUSY_POLL_SECONDS = 2.0
-
 
 def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
@@ -74,10 +59,12 @@ def main() -> None:
         make_ready([planned.config for planned in runs], trains_here(shared))
     except (BadInput, DataError) as error:
         refuse(error)
-    if not all(planned.run.ended for planned in runs):
+    ended = sum(planned.run.ended for planned in runs)
+    if ended < len(runs):
         say_how(shared, runs[0].config, len(runs))
+    print(f"{wanted.study.name}: {len(runs)} runs, {ended} ended before", flush=True)
     with interrupt.told_to_workers():
-        run_missing(wanted, settings)
+        run_all(job, settings, [(planned.run, planned.overrides) for planned in runs])
     finish(wanted)
 
 
@@ -104,48 +91,6 @@ def parse(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 
 def without_hydra(overrides: Sequence[str]) -> list[str]:
     return [override for override in overrides if not is_hydras(override)]
-
-
-def run_missing(wanted: Plan, settings: list[str]) -> None:
-    """Launch what has not ended until all has, or has failed in this sweep.
-
-    Runs that another process trains are waited for, and taken over should it die.
-    """
-    failed: set[str] = set()
-    began: Counter[str] = Counter()
-    ended = sum(planned.run.ended for planned in wanted.runs)
-    print(f"{wanted.study.name}: {len(wanted.runs)} runs, {ended} ended before", flush=True)
-    while not interrupt.received():
-        missing = [p for p in wanted.runs if p.run.id not in failed and not p.run.ended]
-        free = [planned for planned in missing if not planned.run.busy]
-        if not missing:
-            return
-        if not free:
-            time.sleep(BUSY_POLL_SECONDS)
-            continue
-        # A worker that dies takes the other workers' runs with it. So each run that was under way
-        # then is tried alone, after all others: if it dies again, that is its own doing.
-        # Runs that an earlier sweep left under way come last for the same reason.
-        fresh = [planned for planned in free if not began[planned.run.id]]
-        batch = sorted(fresh, key=lambda planned: planned.run.begun) or free[:1]
-        try:
-            statuses = launch(job, settings, [planned.overrides for planned in batch])
-        except Exception as error:
-            if interrupt.received():  # Ctrl-C reaches workers that are not listening yet
-                return
-            died = {p.run.id for p in batch if p.run.begun and not p.run.busy}
-            if not died:
-                raise
-            log.error("a worker died: %s", " ".join(str(error).split()))
-            began.update(died)
-            failed |= {run_id for run_id, times in began.items() if times >= ATTEMPTS}
-            continue
-        open_again = ("busy", "interrupted")
-        failed |= {
-            planned.run.id
-            for planned, status in zip(batch, statuses, strict=True)
-            if status not in open_again and not planned.run.ended
-        }
 
 
 def finish(wanted: Plan) -> None:

@@ -1,4 +1,7 @@
-"""A run of a sweep on several devices: torchrun is started for it, and waited for."""
+"""A run of a sweep on several devices: torchrun is started for it, and waited for.
+
+`python -m scripts.torchrun` is torchrun, but ends with the process that started it.
+"""
 
 import os
 import subprocess
@@ -18,6 +21,8 @@ from scripts.titles import run_title
 
 def by_torchrun(config: dict[str, Any], arguments: Sequence[str], share_devices: bool) -> str:
     """Let torchrun carry out what `scripts.execute.execute` would; return what that would return.
+
+    Or "died", where that ended without the run.
 
     Args:
         config: the resolved config of one run.
@@ -39,7 +44,9 @@ def by_torchrun(config: dict[str, Any], arguments: Sequence[str], share_devices:
         return str(run.status)
     if interrupt.received():
         return "interrupted"
-    return "busy" if run.busy else "failed"
+    if run.busy:
+        return "busy"
+    return "failed" if run.status == "failed" else "died"
 
 
 @contextmanager
@@ -55,9 +62,9 @@ def devices_of(config: dict[str, Any], share_devices: bool) -> Iterator[list[tor
 def start(
     devices: Sequence[torch.device], arguments: Sequence[str], jobs_per_device: Jobs
 ) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command = [sys.executable, "-m", "scripts.torchrun", "--standalone"]
     command += [f"--nproc-per-node={len(devices)}", "-m", "scripts.train", *arguments]
-    environment = dict(os.environ)
+    environment = os.environ | {interrupt.PARENT: str(os.getpid())}
     if devices[0].type == "cuda":
         command.append("train.device=auto")
         environment["CUDA_VISIBLE_DEVICES"] = visible(devices)
@@ -82,3 +89,15 @@ def wait_for(torchrun: subprocess.Popen[bytes]) -> None:
             torchrun.terminate()
             told = True
         time.sleep(POLL_SECONDS)
+
+
+def main() -> None:
+    from torch.distributed.run import main as torchrun
+
+    interrupt.end_with_parent()
+    os.environ[interrupt.PARENT] = str(os.getpid())
+    torchrun()
+
+
+if __name__ == "__main__":
+    main()

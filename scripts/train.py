@@ -4,7 +4,6 @@ The loop is the same for every task. It can stop after any step and go on from t
 never stopped: all that the next step depends on is in `Session.state_dict`.
 """
 
-import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -24,14 +23,16 @@ from torch import Tensor
 from optim import Observer
 from results.loggers import Loggers
 from results.run import Run
+from results.study import spell
 from scripts import distributed, interrupt, world
 from scripts.checks import BadInput
 from scripts.config import CONF, compose, explain, resolved
 from scripts.console import log_to_console, refuse
 from scripts.execute import execute
-from scripts.launch import launcher_settings, say_how, trains_here
+from scripts.launch import is_hydras, launcher_settings, say_how, trains_here
 from scripts.progress import Progress
 from scripts.ready import leave, make_ready
+from scripts.rounds import run_all
 from scripts.session import Session
 from scripts.torchrun import by_torchrun
 from tasks.sources import DataError
@@ -40,7 +41,7 @@ from tasks.sources import DataError
 TICK_SECONDS = 1.0
 
 # What Hydra calls a place of YAML files that came with --config-dir.
-TYPED = "command-line"
+TYPED = "hydra.searchpath in command-line"
 
 
 def train(
@@ -130,6 +131,11 @@ def backward(session: Session, batch: Any) -> Tensor:
 
 def job(cfg: DictConfig) -> str:
     """What Hydra runs, here or in a launcher's worker, for one run."""
+    with interrupt.in_run():
+        return carry_out(cfg)
+
+
+def carry_out(cfg: DictConfig) -> str:
     log_to_console()
     hydra_config = HydraConfig.get()
     config = resolved(cfg, hydra_config.runtime.choices)
@@ -149,6 +155,7 @@ app = hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def main() -> None:
     """The command `python -m scripts.train`, a Hydra app that checks before it runs anything."""
     log_to_console()
+    interrupt.end_with_parent()  # of a sweep's torchrun
     typed = get_args_parser().parse_args()
     if typed.help or typed.hydra_help or typed.cfg or typed.info or typed.shell_completion:
         app()
@@ -161,21 +168,24 @@ def main() -> None:
             distributed.check_one_run("-m")
         # Hydra's --config-dir is one more place of YAML files.
         place = Path(typed.config_dir or "").resolve()
-        more = [f"hydra.searchpath=[file://{place}]"] if typed.config_dir else []
+        more = [f"hydra.searchpath={spell([f'file://{place}'])}"] if typed.config_dir else []
         expanded = expand(typed.overrides, typed.multirun)
         configs = [compose([*overrides, *more]) for overrides in expanded]
         make_ready(configs, not typed.multirun or trains_here(typed.overrides))
+        settings = [*more, *(o for o in typed.overrides if is_hydras(o))]
         if typed.multirun:
-            # Beside the other overrides: the parser wants them all in one place.
-            at = sys.argv.index(typed.overrides[0]) if typed.overrides else len(sys.argv)
-            sys.argv[at:at] = launcher_settings(typed.overrides, configs[0], len(configs))
+            settings += launcher_settings(typed.overrides, configs[0], len(configs))
             say_how(typed.overrides, configs[0], len(configs))
     except (BadInput, DataError) as error:
         refuse(error)
     distributed.join()
+    runs = [Run(config["paths"]["runs"], config) for config in configs]
     with interrupt.told_to_workers():
-        app()
-    leave([Run(config["paths"]["runs"], config) for config in configs])
+        if typed.multirun:
+            run_all(job, settings, list(zip(runs, expanded, strict=True)))
+        else:
+            app()
+    leave(runs)
 
 
 def expand(overrides: list[str], multirun: bool) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +17,8 @@ from results.loggers.logger import (
     make_writable,
     numbers,
 )
+from results.records import Record
+from results.run import video_path
 
 _log = logging.getLogger("adamily")
 
@@ -24,7 +27,10 @@ class WandbLogger:
     """Weights & Biases: online where a key is configured, offline otherwise, and never a prompt.
 
     Files go to the `wandb` folder inside the run's; `wandb sync FOLDER` uploads an offline run.
-    A run that starts at step 0 replaces what W&B has under its id, one that resumes continues it.
+    A run that starts at step 0 replaces what W&B has under its id, one that resumes continues it,
+    and is sent first what the run recorded and W&B has not. Offline that is all of it: W&B keeps up
+    to 32 kB in memory, which is lost with a killed process, and would have the parts of a run
+    uploaded by the order of their dates; so the last part is whole and takes the others' place.
     W&B is imported and its service started with the first run of a process.
 
     Args:
@@ -73,6 +79,9 @@ class WandbLogger:
             self._run = self._init(wandb, info, "offline")
         # W&B refuses steps below the one it expects next, with a warning for each.
         self._step = self._run.step if info.step else 0
+        self._send_recorded(info)
+        if self._run.offline:
+            self._remove_earlier_parts(info)
         if mode == "online" and not self._run.offline:
             _log.info("W&B: %s", self._run.url)
 
@@ -90,6 +99,23 @@ class WandbLogger:
     def finish(self, summary: Mapping[str, Any]) -> None:
         self._run.summary.update(flatten(summary))
         self._run.finish(exit_code=1 if summary.get("status") == "failed" else 0)
+
+    def _send_recorded(self, info: RunInfo) -> None:
+        """Send what W&B has not of the metrics and videos up to the step that the run resumes from.
+
+        A run that starts at step 0 has none.
+        """
+        for line in Record(info.folder, info.config).lines if info.step else []:
+            step = line["step"]
+            if step <= info.step:
+                self.log({name: value for name, value in line.items() if name != "step"}, step)
+                if (video := video_path(info.folder, step)).exists():
+                    self.show(video, step)
+
+    def _remove_earlier_parts(self, info: RunInfo) -> None:
+        for part in info.folder.glob(f"wandb/offline-run-*-{info.id}"):
+            if part != Path(self._run.dir).parent:
+                shutil.rmtree(part)
 
     def _choose_mode(self, wandb: Any) -> str:
         settings = _setup_wandb(wandb)
@@ -113,7 +139,7 @@ class WandbLogger:
             dir=str(info.folder),
             mode=mode,
             # "allow" at step 0 would keep an older run's curve under a new run's summary.
-            resume="allow" if info.step else None,
+            resume="allow" if info.step and mode == "online" else None,
             # The default hands back the run of a training loop that was cut short.
             reinit="finish_previous",
             settings=self._settings(wandb),

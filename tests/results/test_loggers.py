@@ -333,6 +333,9 @@ def test_wandb_offline(tmp_path, caplog, capfd):
     for step in range(6):
         first.log({"train/loss": 1.0, "none": None, "inf": float("inf")}, step)
     # Interrupted: never finished. It goes on from step 3 and logs 4 and 5 again.
+    recorded = [{"step": step, "test/loss": 0.625 + step} for step in (1, 3, 5)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in recorded))
+    time.sleep(1.1)  # parts are named by the second in which they start
     second = Loggers([WandbLogger(mode="offline")], info(tmp_path, step=3))
     for step in range(4, 104):
         second.log({"train/loss": 1.0}, step)
@@ -340,12 +343,15 @@ def test_wandb_offline(tmp_path, caplog, capfd):
 
     assert warnings_of(caplog) == []
     assert capfd.readouterr() == ("", "")
+    # What is uploaded is whole, whatever became of the first part; and is nothing twice.
     files = sorted(tmp_path.glob("wandb/offline-run-*/run-0123456789ab.wandb"))
-    assert len(files) in (1, 2)  # named by the second in which they start
+    assert len(files) == 1
     texts = (b"lp_adam/fc2", b"profile:smoke", b"final/test/loss", b"best/test/loss")
+    texts += (b"1.625", b"3.625")
     # W&B's own process writes the last block after `finish`.
     while not all(text in b"".join(map(Path.read_bytes, files)) for text in texts):
         time.sleep(0.1)
+    assert b"5.625" not in files[0].read_bytes(), "recorded after the checkpoint, and so anew"
 
 
 def test_wandb_long_names_and_tags_do_not_stop_it(tmp_path, caplog):
@@ -355,16 +361,27 @@ def test_wandb_long_names_and_tags_do_not_stop_it(tmp_path, caplog):
     assert warnings_of(caplog) == []
 
 
-def test_wandb_steps_that_are_there_already_are_left_out():
-    class Run:
-        def __init__(self):
-            self.steps = []
+class WandbRun:
+    def __init__(self):
+        self.steps = []
 
-        def log(self, metrics, step):
-            self.steps.append(step)
+    def log(self, metrics, step):
+        self.steps.append(step)
 
+
+def test_wandb_is_sent_what_it_missed(tmp_path):
+    # A server that has all up to step 3, of a run that goes on from step 8.
+    text = "".join(f'{{"step": {step}, "test/loss": 1.0}}\n' for step in (2, 4, 6, 8, 10))
+    (tmp_path / "metrics.jsonl").write_text(text)
     logger = WandbLogger()
-    logger._run, logger._step = Run(), 6
+    logger._run, logger._step = WandbRun(), 4
+    logger._send_recorded(info(tmp_path, step=8))
+    assert logger._run.steps == [4, 6, 8]
+
+
+def test_wandb_steps_that_are_there_already_are_left_out():
+    logger = WandbLogger()
+    logger._run, logger._step = WandbRun(), 6
     for step in (4, 5, 6, 6, 7, 3, 8):
         logger.log({"a": 1.0}, step)
     assert logger._run.steps == [6, 6, 7, 8]

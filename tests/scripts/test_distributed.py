@@ -193,7 +193,7 @@ def test_torchrun_loses_a_process(torchrun, train_by, tiny, runs, gate, waits):
     assert first.wait() != 0
     where = folder(runs)
     assert DIED in first.said.read_text()
-    assert (summary(where)["status"], summary(where)["error"]) == ("failed", DIED)
+    assert DIED in (where / "log.txt").read_text()
     train_by(2, *overrides)
     assert resumed_at(where) == [5]
     assert summary(where)["status"] == "finished"
@@ -391,9 +391,11 @@ def test_each_process_needs_its_own_gpu(as_first_of, monkeypatch):
 SEVERAL = ["sweep.devices_per_run=2", "sweep.jobs_per_device=2"]
 
 
-def test_a_run_of_many_is_trained_by_torchrun(start, tiny, runs):
-    child = start("train", "-m", *tiny(), *SEVERAL, "seed=3", "hydra/launcher=basic")
+def test_a_run_of_many_is_trained_by_torchrun_again_if_a_process_dies(start, tiny, runs, tmp_path):
+    dying = ["optim=sgd", "optim._target_=odd.Dies", f"+optim.once={tmp_path}/once"]
+    child = start("train", "-m", *tiny(), *SEVERAL, *dying, "seed=3", "hydra/launcher=basic")
     assert child.wait() == 0, child.output
+    assert (tmp_path / "once").exists()
     assert summary(folder(runs))["status"] == "finished"
     assert config(folder(runs))["seed"] == 3
     assert environment(folder(runs))["processes"] == 2
@@ -417,6 +419,16 @@ def test_a_sweep_stops_its_torchruns(start, tiny, runs, gate, waits):
     child.signal(signal.SIGTERM)
     assert child.wait() == 143, child.output
     assert (folder(runs) / checkpoint.CURRENT).exists()
+
+
+@pytest.mark.slow
+def test_torchruns_end_with_a_sweep_that_is_killed(start, tiny, runs):
+    changes = LONG | {"task__steps": 20000, "train__checkpoint_seconds": 10000}
+    child = start("train", "-m", *tiny(**changes), *SEVERAL, "seed=0,1")
+    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
+    child.kill()
+    wait_until(lambda: (folder(runs) / checkpoint.CURRENT).exists(), "a checkpoint")
+    wait_until(lambda: not Run(runs, config(folder(runs))).busy, "the end of its processes")
 
 
 @pytest.mark.parametrize("typed", ["sweep.devices_per_run=0", "sweep.devices_per_run=7"])

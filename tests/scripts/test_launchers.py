@@ -7,6 +7,7 @@ import pytest
 from odd import diary, most_at_once
 from running import ROOT, child_environment, folder, folders, summary, typed
 
+from scripts import interrupt
 from scripts.launch import launcher_settings, say_how
 
 SLURM = [
@@ -21,7 +22,10 @@ SLURM = [
 
 @pytest.fixture
 def cluster(tmp_path, monkeypatch):
-    """A machine with SLURM's commands: what is submitted is kept, and never begins."""
+    """A machine with SLURM's commands: what is submitted is kept, and never begins.
+
+    Whoever submits is stopped once its jobs are queued.
+    """
     submitit = pytest.importorskip("submitit")
     from hydra.core.utils import JobReturn, JobStatus
 
@@ -37,7 +41,9 @@ def cluster(tmp_path, monkeypatch):
         (commands / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{commands}:/usr/bin:/bin")
     done = JobReturn(_return_value="interrupted", status=JobStatus.COMPLETED)
-    monkeypatch.setattr(submitit.SlurmJob, "results", lambda job: [done])
+    queued = []
+    monkeypatch.setattr(submitit.SlurmJob, "results", lambda job: queued.append(job) or [done])
+    monkeypatch.setattr(interrupt, "received", lambda: 15 if queued else None)
     return kept
 
 
@@ -73,6 +79,7 @@ def test_a_slurm_job_can_be_stopped_and_submitted_again(train, runs, monkeypatch
     assert folders(runs) == [], "the machine that submits trains nothing"
     pickles = sorted(runs.glob(".hydra/.submitit/*/*_submitted.pkl"))
     assert len(pickles) == 2
+    monkeypatch.setattr(interrupt, "received", lambda: None)
     for name, value in {
         "SUBMITIT_EXECUTOR": "slurm",
         "SLURM_JOB_ID": "4711",
@@ -91,16 +98,7 @@ def test_a_slurm_job_can_be_stopped_and_submitted_again(train, runs, monkeypatch
     assert summary(folder(runs))["status"] == "finished"
 
 
-def test_a_sweep_of_a_study_by_slurm(cluster, sweep, study, monkeypatch):
-    # As of a sweep that is stopped once its jobs are queued.
-    from scripts import interrupt
-
-    launched = []
-    monkeypatch.setattr(interrupt, "received", lambda: 15 if launched else None)
-    import submitit
-
-    results = submitit.SlurmJob.results
-    monkeypatch.setattr(submitit.SlurmJob, "results", lambda j: launched.append(j) or results(j))
+def test_a_sweep_of_a_study_by_slurm(cluster, sweep, study):
     done = sweep(*study(), *SLURM)
     assert done.code == 143
     assert options(cluster.read_text())["array"] == "0-3%4"

@@ -288,6 +288,25 @@ def test_a_signal_stops_all_workers(asked, runs, study, gate, waits):
     assert [sessions(where) for where in begun] == [[0, 4], [0, 4]]
 
 
+def running(pid):
+    """Whether there is such a process; one that nobody has waited for yet has ended."""
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return done.stdout.strip()[:1] not in ("", "Z")
+
+
+def test_workers_end_with_a_sweep_that_is_killed(asked, runs, study, tmp_path):
+    rows = {"Slow": SLOW["Slow"] | {"+optim.diary": str(tmp_path / "diary")}}
+    typed = study(rows=rows, grid={"optim.lr": [0.001, 0.002, 0.003]}, steps=10000, eval_every=1)
+    child = asked(*typed, "sweep.jobs_per_device=2", "train.checkpoint_seconds=10000")
+    two = lambda: sum(len(lines(p.parent)) >= 5 for p in runs.glob("*/*/*/metrics.jsonl")) >= 2  # noqa: E731
+    wait_until(two, "two runs under way")
+    child.kill()
+    workers = {line.split()[0] for line in (tmp_path / "diary").read_text().splitlines()}
+    wait_until(lambda: not any(map(running, workers)), "the end of the workers", pause=0.2)
+    assert no_locks_held(runs)
+    assert all((where / "checkpoint.pt").exists() for where in folders(runs))
+
+
 def test_a_worker_that_dies_is_replaced(asked, runs, study, tmp_path):
     def dying(key):
         return {"optim": "sgd", "optim._target_": "odd.Dies", key: str(tmp_path / "once")}

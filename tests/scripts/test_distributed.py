@@ -422,10 +422,9 @@ def test_a_sweep_stops_its_torchruns(start, tiny, runs, gate, waits):
 
 
 @pytest.mark.slow
-def test_torchruns_end_with_a_sweep_that_is_killed(start, tiny, runs):
-    changes = LONG | {"task__steps": 20000, "train__checkpoint_seconds": 10000}
-    child = start("train", "-m", *tiny(**changes), *SEVERAL, "seed=0,1")
-    wait_until(lambda: evaluated(runs) >= 5, "5 steps")
+def test_torchruns_end_with_a_sweep_that_is_killed(start, tiny, runs, gate, waits):
+    child = start("train", "-m", *tiny(**LONG), *typed(waits(at=6)), *SEVERAL, "seed=0,1")
+    waiting(gate, 2)
     child.kill()
     wait_until(lambda: (folder(runs) / checkpoint.CURRENT).exists(), "a checkpoint")
     wait_until(lambda: not Run(runs, config(folder(runs))).busy, "the end of its processes")

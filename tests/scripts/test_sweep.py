@@ -300,7 +300,7 @@ def test_workers_end_with_a_sweep_that_is_killed(asked, runs, study, gate, waits
     wait_until(lambda: len(gate.waiting) == 2, "two runs under way")
     workers = list(gate.waiting)
     child.kill()
-    wait_until(lambda: not any(map(running, workers)), "the end of the workers", pause=0.2)
+    wait_until(lambda: not any(map(running, workers)), "the end of the workers")
     assert no_locks_held(runs)
     assert [(where / "checkpoint.pt").exists() for where in folders(runs)] == [True, True]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from results.environment import version
 from results.files import read_json, replacing, write_json
+from results.shared import make_folder
 
 MADE = ".made.json"
 
@@ -92,7 +93,7 @@ def write(reports: Path, name: str, source: str, files: Mapping[str, bytes]) -> 
     for file, content in files.items():
         path = reports / file
         if hash_file(path) != hashes[file]:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             with replacing(path) as opened:
                 opened.write(content)
     before = read_made(reports)

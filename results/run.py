@@ -18,16 +18,17 @@ so that whoever asks for the same run again finds it finished, or goes on where 
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from results import checkpoint
 from results.files import left_over, read_json, replacing, sweep_up, write_json, write_text
 from results.identity import place, run_id
 from results.metrics_file import MetricsFile
+from results.shared import locked, make_folder
 from results.yaml_files import YamlError, dump_yaml, read_yaml
 
 log = logging.getLogger("adamily")
@@ -100,12 +101,14 @@ class Run:
 
     @property
     def busy(self) -> bool:
-        """Whether a process is training it now."""
+        """Whether a process is training it now; not where that cannot be told."""
         try:
             with self.locked(patience=0):
                 return False
         except Busy:
             return True
+        except OSError:  # whoever wants to train it will hear of it
+            return False
 
     def files(self, process: int) -> Path:
         """The folder for what a process's part of the checkpoints refers to."""
@@ -145,20 +148,18 @@ class Run:
 
         Raises:
             Busy: another process holds it.
+            OSError: it cannot be locked.
         """
-        folder = self.root / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{self.id}.lock", timeout=patience)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise Busy(
-                f"run {self.id} ({self.folder}) is being trained by another process"
-            ) from None
-        try:
+        path = self.root / ".locks" / f"{self.id}.lock"
+        make_folder(path.parent)
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(path, patience))
+            except Timeout:
+                raise Busy(
+                    f"run {self.id} ({self.folder}) is being trained by another process"
+                ) from None
             yield
-        finally:
-            lock.release()
 
     @contextmanager
     def logged(self) -> Iterator[None]:
@@ -196,7 +197,7 @@ class Run:
             OSError: the folder cannot be written.
         """
         self.check_config()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         sweep_up(self.folder)
         if state is None and checkpoint.exists(self.folder):
             log.warning("Run %s begins afresh: none of its checkpoints can be used.", self.id)
@@ -220,7 +221,7 @@ class Run:
             OSError: it could not be written whole, and is not there.
         """
         path = video_path(self.folder, step)
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         with replacing(path) as file:
             file.write(gif)
         return path

@@ -4,15 +4,18 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
+from results.shared import locked
 from scripts import interrupt
 from scripts.checks import BadInput
+from scripts.console import say
 
 POLL_SECONDS = 0.2
 
@@ -103,15 +106,17 @@ def reserved(
     folder = Path(tempfile.gettempdir()) / f"adamily-devices-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     devices = available(wanted)
-    places = range(places_on(devices[0], jobs_per_device))
-    candidates = list(itertools.product(places, devices))
+    numbers = range(places_on(devices[0], jobs_per_device))
+    candidates = [Place(folder, device, n) for n, device in itertools.product(numbers, devices)]
     while True:
         with ExitStack() as held:
             # One at a time: two runs that each held half of what both need would wait for ever.
-            with FileLock(folder / "choosing.lock"):
-                devices = take(held, folder, candidates, devices_per_run)
-            if len(devices) == devices_per_run:
-                yield devices
+            with locked(folder / "choosing.lock"):
+                taken = take(held, candidates, devices_per_run)
+                if len(taken) < devices_per_run:
+                    say_who_holds(candidates)
+            if len(taken) == devices_per_run:
+                yield taken
                 return
         interrupt.heed_sweep()
         if interrupt.received():
@@ -119,24 +124,66 @@ def reserved(
         time.sleep(POLL_SECONDS)
 
 
-def take(
-    held: ExitStack,
-    folder: Path,
-    candidates: Iterable[tuple[int, torch.device]],
-    count: int,
-) -> list[torch.device]:
+@dataclass(frozen=True)
+class Place:
+    """One of the runs that may train on a device at a time: the lock that this run holds."""
+
+    folder: Path
+    device: torch.device
+    number: int
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Raise filelock.Timeout where another run has the place."""
+        return locked(self.folder / f"{self._name}.lock", patience=0)
+
+    def sign(self) -> None:
+        """Write down who holds it now; whoever dies leaves that behind, but not the lock."""
+        with suppress(OSError):  # as on a full disk
+            self._holder.write_text(interrupt.sweep_name(), encoding="utf-8")
+
+    def signed(self) -> str | None:
+        """Who holds it; None where nobody does."""
+        try:
+            with self.hold():
+                return None
+        except Timeout:
+            known = self._holder.exists()
+            return (known and self._holder.read_text(encoding="utf-8")) or "another process"
+
+    @property
+    def _name(self) -> str:
+        return f"{identifier(self.device)}-{self.number}"
+
+    @property
+    def _holder(self) -> Path:
+        return self.folder / f"{self._name}.holder"
+
+
+def take(held: ExitStack, candidates: Iterable[Place], count: int) -> list[torch.device]:
     """Lock up to `count` places that are free, and return their devices."""
     devices = []
-    for place, device in candidates:
+    for place in candidates:
         if len(devices) == count:
             break
-        if device.type == "cuda" and device in devices:
+        if place.device.type == "cuda" and place.device in devices:
             continue
-        lock = FileLock(folder / f"{identifier(device)}-{place}.lock", timeout=0)
         with suppress(Timeout):
-            held.enter_context(lock)
-            devices.append(device)
+            held.enter_context(place.hold())
+            place.sign()
+            devices.append(place.device)
     return devices
+
+
+def say_who_holds(candidates: Sequence[Place]) -> None:
+    """Say, once in a sweep, which others hold the places that it waits for.
+
+    Only while this process may choose: whoever holds a place has then signed.
+    """
+    holders = {holder for place in candidates if (holder := place.signed())}
+    others = sorted(holders - {interrupt.sweep_name()})
+    if others and interrupt.first_in_sweep("waiting"):
+        what = "the CPU" if candidates[0].device.type == "cpu" else "a GPU"
+        say(f"waiting for {what}: held by {' and '.join(others)}")
 
 
 def identifier(device: torch.device) -> str:

@@ -12,6 +12,7 @@ from results.checkpoint import CURRENT as CHECKPOINT
 from results.checkpoint import OtherFormat
 from results.loggers import Loggers, RunInfo
 from results.run import ENDED, Busy, ConfigChanged, Run
+from results.shared import make_folder
 from scripts import devices, distributed, interrupt
 from scripts.config import make_loggers
 from scripts.console import say
@@ -72,7 +73,7 @@ def attempt(run: Run, config: dict[str, Any], loop: Loop, share_devices: bool) -
     """Train the run, which this process holds, and write down how it ended."""
     wanted, jobs = config["train"]["device"], config["sweep"]["jobs_per_device"]
     run.check_config()
-    run.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(run.folder)
     # The run before may have had another number.
     torch.set_num_threads(devices.threads(wanted, jobs) if share_devices else devices.THREADS)
     with run.logged():

@@ -6,13 +6,16 @@ once.
 
 import multiprocessing
 import os
+import shlex
 import signal
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from textwrap import shorten
 from types import FrameType
 
 # Workers of a sweep learn from this file, whose name they inherit, that the sweep was told to stop:
@@ -25,6 +28,10 @@ PARENT_POLL_SECONDS = 0.5
 # In which a run of such a process may leave with a checkpoint; torchrun grants its processes the
 # same.
 GRACE_SECONDS = 30.0
+
+# And from this, whose workers they are.
+SWEEP = "ADAMILY_SWEEP"
+COMMAND_LENGTH = 200
 
 _received: int | None = None
 # What this process, if it is a sweep, writes for its workers.
@@ -93,12 +100,38 @@ def told_to_workers() -> Iterator[None]:
     listen()
     with tempfile.TemporaryDirectory(prefix="adamily-") as folder:
         _told = Path(folder) / "stop"
-        os.environ |= {STOP_FILE: str(_told), PARENT: str(os.getpid())}
+        os.environ |= {
+            STOP_FILE: str(_told),
+            PARENT: str(os.getpid()),
+            SWEEP: own_name(),
+        }
         try:
             yield
         finally:
             _told = None
-            del os.environ[STOP_FILE], os.environ[PARENT]
+            del os.environ[STOP_FILE], os.environ[PARENT], os.environ[SWEEP]
+
+
+def sweep_name() -> str:
+    """The sweep that this process works for, or else the process: its number and its command."""
+    return os.environ.get(SWEEP) or own_name()
+
+
+def own_name() -> str:
+    command = shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]])
+    return f"process {os.getpid()} ({shorten(command, COMMAND_LENGTH, placeholder=' …')})"
+
+
+def first_in_sweep(what: str) -> bool:
+    """Whether no other process of this sweep has asked the same before."""
+    path = os.environ.get(STOP_FILE)
+    if path is None:
+        return True
+    try:
+        Path(path).with_name(what).touch(exist_ok=False)
+    except OSError:  # there already, or not to be had
+        return False
+    return True
 
 
 def _note(signum: int, frame: FrameType | None) -> None:

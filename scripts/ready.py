@@ -25,9 +25,11 @@ def make_ready(configs: Sequence[dict[str, Any]], here: bool = True) -> None:
     Raises:
         BadInput: a folder cannot be written, a device is not there, a record was edited, or several
             processes are to train a task that only one can.
+        OSError: a record cannot be read.
         tasks.sources.DataError: data cannot be had, or are damaged; or there is no room for them.
     """
-    for folder in {config["paths"]["runs"] for config in configs}:
+    waiting = [config for config in configs if not Run(config["paths"]["runs"], config).ended]
+    for folder in {config["paths"]["runs"] for config in waiting}:
         check_writable(folder, "paths.runs")
     for device in {config["train"]["device"] for config in configs if here}:
         own_device(device)
@@ -39,7 +41,6 @@ def make_ready(configs: Sequence[dict[str, Any]], here: bool = True) -> None:
             run.restore_config()
         except ConfigChanged as error:
             raise BadInput(str(error)) from error
-    waiting = [config for config in configs if not Run(config["paths"]["runs"], config).ended]
     for config in {str(config["task"]): config for config in waiting}.values():
         task = make_task(config, torch.device("meta"))
         check_shareable(task, config)

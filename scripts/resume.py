@@ -28,8 +28,6 @@ def resume(config: dict[str, Any], device: torch.device, run: Run) -> Session:
         ValueError: as many processes must go on with the run as have begun it.
         OSError: the run's folder cannot be written.
     """
-    here = environment(device)
-    here |= {"processes": distributed.size(), "devices": distributed.gather(here["device"])}
     session = fresh(config, device, run)
     states = run.checkpoints()
     while (state := distributed.from_first(lambda: next(states, None))) is not None:
@@ -45,6 +43,9 @@ def resume(config: dict[str, Any], device: torch.device, run: Run) -> Session:
         )
         del session  # before there is another one of its size
         session = fresh(config, device, run)
+    # Only now: a checkpoint brings its number of threads.
+    here = environment(device)
+    here |= {"processes": distributed.size(), "devices": distributed.gather(here["device"])}
     distributed.from_first(lambda: run.begin(here, state))
     return session
 

@@ -57,7 +57,7 @@ def main() -> None:
         settings += launcher_settings(shared, runs[0].config, len(runs))
         check_writable(runs[0].config["paths"]["reports"], "paths.reports")
         make_ready([planned.config for planned in runs], trains_here(shared))
-    except (BadInput, DataError) as error:
+    except (BadInput, DataError, OSError) as error:
         refuse(error)
     ended = sum(planned.run.ended for planned in runs)
     if ended < len(runs):

@@ -176,7 +176,7 @@ def main() -> None:
         if typed.multirun:
             settings += launcher_settings(typed.overrides, configs[0], len(configs))
             say_how(typed.overrides, configs[0], len(configs))
-    except (BadInput, DataError) as error:
+    except (BadInput, DataError, OSError) as error:
         refuse(error)
     distributed.join()
     runs = [Run(config["paths"]["runs"], config) for config in configs]

@@ -32,7 +32,6 @@ from results.run import Run
 from scripts import distributed
 from scripts.checks import BadInput
 from scripts.config import compose, make_task
-from scripts.devices import places, reserved
 from scripts.resume import check_processes
 from scripts.session import Session
 
@@ -436,41 +435,3 @@ def test_more_devices_than_there_are_are_refused(train, runs, typed):
     assert done.code == 2
     assert typed in done.last
     assert folders(runs) == []
-
-
-def test_places_of_several_devices(monkeypatch):
-    assert places("cpu", 4, 2) == 2
-    monkeypatch.setattr("scripts.devices.cores", lambda: 7)
-    assert (places("cpu", "auto"), places("cpu", "auto", 2)) == (7, 3)
-    with pytest.raises(BadInput, match=r"devices_per_run=8: the CPU counts as 7 .*_device=auto"):
-        places("cpu", "auto", 8)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
-    assert (places("auto", 1, 2), places("auto", 2, 1), places("cuda:1", 2, 1)) == (2, 8, 2)
-    assert (places("auto", "auto"), places("auto", "auto", 2)) == (4, 2)
-    with pytest.raises(BadInput, match=r"devices_per_run=5: .* 4 GPU"):
-        places("auto", 1, 5)
-
-
-def test_reserved_gpus_differ(monkeypatch):
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
-    monkeypatch.setattr("scripts.devices.identifier", lambda device: f"gpu-{device.index}")
-    waited = []
-
-    class EnoughError(Exception):
-        pass
-
-    def stop(seconds):
-        waited.append(seconds)
-        raise EnoughError
-
-    monkeypatch.setattr("scripts.devices.time.sleep", stop)
-    with reserved("auto", 2, 2) as some, reserved("auto", 2, 2) as others:
-        assert [device.index for device in some] == [0, 1]
-        assert [device.index for device in others] == [2, 0]
-        with reserved("auto", 2, 1) as (last,):
-            assert last.index == 1
-            # One place is left, on the GPU that has another: nothing is held while it waits.
-            with pytest.raises(EnoughError), reserved("auto", 2, 2):
-                pass
-        with reserved("auto", 2, 2) as rest:
-            assert [device.index for device in rest] == [1, 2]

@@ -1,5 +1,6 @@
 """A study from its cells to its table, whatever happens on the way."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,8 @@ from running import (
 
 from results.files import write_json
 from results.records import read_all
+from scripts import interrupt
+from scripts.devices import reserved
 
 
 def ended(runs):
@@ -229,6 +232,17 @@ def test_one_run_at_a_time_on_a_device_whoever_asks(asked, study, tmp_path):
     spans = diary(tmp_path / "diary")
     assert len(spans) == 4
     assert most_at_once(spans) == 1
+
+
+def test_a_sweep_that_waits_for_another_says_so_once(asked, runs, study):
+    with reserved("cpu", 1):
+        child = asked(*study())
+        wait_until(lambda: "waiting" in child.output, "its word")
+        assert folders(runs) == []
+    assert child.wait() == 0, child.output
+    said = [line for line in child.output.splitlines() if line.startswith("waiting")]
+    assert said == [f"waiting for the CPU: held by {interrupt.sweep_name()}"]
+    assert f"process {os.getpid()} (" in said[0]
 
 
 def test_two_sweeps_on_one_folder_share_the_work(asked, runs, study, waits, tmp_path):

@@ -513,6 +513,16 @@ def test_runs_side_by_side_on_the_cpu_have_a_thread_each(train, tmp_path):
     assert threads("alone again") == 3
 
 
+def test_a_run_goes_on_with_the_threads_that_it_had(train, runs, three_threads, tmp_path):
+    once = ["optim=sgd", "optim._target_=odd.Raises", "+optim.at=4", f"+optim.once={tmp_path}/once"]
+    typed = [*once, "train.checkpoint_seconds=0"]
+    assert train(*typed).code == 1
+    assert train("-m", *typed, "hydra/launcher=basic", "sweep.jobs_per_device=auto").code == 0
+    known = environment(folder(runs))
+    assert known["threads"] == 3
+    assert [(again["at_step"], again["threads"]) for again in known["resumed"]] == [(3, 3)]
+
+
 def test_one_failure_among_many(train, runs):
     done = train("-m", "seed=0,1,2", *ODD, "+optim.at=1,100")
     assert done.code == 1

@@ -6,7 +6,7 @@ import os
 # bring along, lets it take 300,000, some milliseconds: where other processes use the machine, the
 # one that is waited for often does not run because others wait. `python -m scripts.bench loop`
 # measures what this number costs and saves.
-SPIN_COUNT = 10_000
+SPIN_COUNT = 7_000
 
 # With one of these, somebody has chosen.
 CHOICES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")

@@ -15,7 +15,8 @@ Measure how fast this machine trains.
   python -m scripts.bench atari [device=auto|cpu|cuda|cuda:N] [rounds=10]
 
 loop  the training loop's cost over a bare loop, and the time to its first step, on mnist_fc2 with
-      the sample data
+      the sample data; on a CPU also what a step takes by how threads wait for each other, alone
+      and beside a process that keeps a core busy
 step  the time of a step of every optimizer in every way to run it, beside torch.optim.Adam and
       optimizers of other packages (pip install 'adamily[bench]'); takes tens of minutes, most of
       them to compile the others', and writes results/bench/step.<device>.md and .csv

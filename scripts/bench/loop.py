@@ -38,11 +38,15 @@ class Silent:
 
 
 def report(asked: str, device: torch.device, rounds: int) -> None:
-    """Print both measurements; `asked` is the device as typed."""
+    """Print the measurements; `asked` is the device as typed."""
     print(f"{device}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}")
     print(loop_cost(device, rounds))
     for logger in ("none", "wandb"):
         print(start_up(asked, logger))
+    if device.type == "cpu" and torch.get_num_threads() > 1:
+        from scripts.bench import waiting  # which imports this module
+
+        print(waiting.report(max(2, rounds // 3)))
 
 
 def loop_cost(device: torch.device, rounds: int) -> str:

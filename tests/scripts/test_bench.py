@@ -2,6 +2,7 @@
 
 import csv
 import re
+import subprocess
 from importlib.util import find_spec
 
 import pytest
@@ -10,8 +11,20 @@ from running import ROOT, run_here, spelled
 
 import optim
 from optim.executors import BATCH
-from scripts import bench
-from scripts.bench import contenders, loading, loop, memory, page, race, sets, step, tokens, train
+from scripts import bench, openmp
+from scripts.bench import (
+    contenders,
+    loading,
+    loop,
+    memory,
+    page,
+    race,
+    sets,
+    step,
+    tokens,
+    train,
+    waiting,
+)
 from scripts.config import compose
 from scripts.session import Session
 
@@ -36,6 +49,33 @@ def test_start_up_measures_a_real_start(monkeypatch, sample_root):
     monkeypatch.setattr(loop, "TASK", [*loop.TASK, f"paths.data={sample_root}"])
     said = loop.start_up("cpu", "none")
     assert 0 < float(re.search(r"median (\d+\.\d+) s", said)[1]) < 600
+
+
+def test_ways_to_wait_are_measured_alone_and_beside_a_busy_process(monkeypatch, sample_root):
+    monkeypatch.setattr(waiting, "TASK", [*loop.TASK, f"paths.data={sample_root}"])
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    kept = {waiting.OWN: {"GOMP_SPINCOUNT": "300000"}, "one thread": {"OMP_NUM_THREADS": "1"}}
+    monkeypatch.setattr(waiting, "ways", lambda: kept)
+    started = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        waiting.subprocess, "Popen", lambda *a, **k: started.append(popen(*a, **k)) or started[-1]
+    )
+    about, *table = waiting.report(rounds=2).splitlines()
+    assert "2 rounds of 20 steps" in about
+    assert [line.split(" | ")[0].strip("| ") for line in table[2:]] == list(kept)
+    for line in table[2:]:
+        alone, beside = re.findall(r"(\d+\.\d+) ms", line)
+        assert float(alone) > 0 and float(beside) > 0
+    assert [child.args[-1] for child in started].count(waiting.BUSY) == 1
+    assert all(child.poll() is not None for child in started), "nothing is left running"
+
+
+def test_the_ways_to_wait():
+    ways = waiting.ways()
+    assert ways[waiting.OWN] == {"GOMP_SPINCOUNT": "300000"}
+    (here,) = (way for name, way in ways.items() if name.endswith("here"))
+    assert here == {"GOMP_SPINCOUNT": str(openmp.SPIN_COUNT)}
 
 
 @pytest.mark.parametrize(

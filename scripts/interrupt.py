@@ -100,38 +100,12 @@ def told_to_workers() -> Iterator[None]:
     listen()
     with tempfile.TemporaryDirectory(prefix="adamily-") as folder:
         _told = Path(folder) / "stop"
-        os.environ |= {
-            STOP_FILE: str(_told),
-            PARENT: str(os.getpid()),
-            SWEEP: own_name(),
-        }
+        os.environ |= {STOP_FILE: str(_told), PARENT: str(os.getpid()), SWEEP: own_name()}
         try:
             yield
         finally:
             _told = None
             del os.environ[STOP_FILE], os.environ[PARENT], os.environ[SWEEP]
-
-
-def sweep_name() -> str:
-    """The sweep that this process works for, or else the process: its number and its command."""
-    return os.environ.get(SWEEP) or own_name()
-
-
-def own_name() -> str:
-    command = shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]])
-    return f"process {os.getpid()} ({shorten(command, COMMAND_LENGTH, placeholder=' …')})"
-
-
-def first_in_sweep(what: str) -> bool:
-    """Whether no other process of this sweep has asked the same before."""
-    path = os.environ.get(STOP_FILE)
-    if path is None:
-        return True
-    try:
-        Path(path).with_name(what).touch(exist_ok=False)
-    except OSError:  # there already, or not to be had
-        return False
-    return True
 
 
 def _note(signum: int, frame: FrameType | None) -> None:
@@ -178,3 +152,28 @@ def _wait_for_end(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     _idle.wait(GRACE_SECONDS)
     os._exit(128 + signal.SIGTERM)
+
+
+# -- which sweep this process works for ------------------------------------------------------------
+
+
+def sweep_name() -> str:
+    """The sweep that this process works for, or else the process: its number and its command."""
+    return os.environ.get(SWEEP) or own_name()
+
+
+def own_name() -> str:
+    command = shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]])
+    return f"process {os.getpid()} ({shorten(command, COMMAND_LENGTH, placeholder=' …')})"
+
+
+def first_in_sweep(what: str) -> bool:
+    """Whether no other process of this sweep has asked the same before."""
+    path = os.environ.get(STOP_FILE)
+    if path is None:
+        return True
+    try:
+        Path(path).with_name(what).touch(exist_ok=False)
+    except OSError:  # there already, or not to be had
+        return False
+    return True

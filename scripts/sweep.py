@@ -60,9 +60,9 @@ def main() -> None:
     except (BadInput, DataError, OSError) as error:
         refuse(error)
     ended = sum(planned.run.ended for planned in runs)
-    if ended < len(runs):
-        say_how(shared, runs[0].config, len(runs))
     print(f"{wanted.study.name}: {len(runs)} runs, {ended} ended before", flush=True)
+    if ended < len(runs):
+        say_how(shared, runs[0].config, len(runs) - ended)
     with interrupt.told_to_workers():
         run_all(job, settings, [(planned.run, planned.overrides) for planned in runs])
     finish(wanted)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tasks.seeds import derive
 from tasks.task import Task, build_model
+from tasks.transfer import to_device
 
 # Images and their labels: all of a split, or a batch.
 Images = tuple[Tensor, Tensor]
@@ -109,7 +110,7 @@ class Classification(Task):
         """The part of what was drawn that belongs to a step: (batch,) each."""
         epoch, index = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._drawn = [numbers.to(self.images_device) for numbers in self.draw(epoch)]
+            self._drawn = [to_device(numbers, self.images_device) for numbers in self.draw(epoch)]
             self._epoch = epoch
         part = slice(index * self.batch_size, (index + 1) * self.batch_size)
         return [numbers[part] for numbers in self._drawn]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tasks.seeds import derive
 from tasks.sources import DataError
+from tasks.transfer import to_device
 
 # RoBERTa's special tokens, in the order of their numbers.
 START, PADDING, END, UNKNOWN, MASK = SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
@@ -43,7 +44,7 @@ class Blocks:
         device = self.tokens.device
         lengths = self.lengths[chosen]
         column = torch.arange(int(lengths.max()), device=device)
-        lengths, chosen = lengths.to(device), chosen.to(device)
+        lengths, chosen = to_device(lengths, device), to_device(chosen, device)
         places = (self.starts[chosen][:, None] + column).clamp(max=len(self.tokens) - 1)
         inside = column < lengths[:, None]
         tokens = self.tokens[places].long().where(inside, padding)

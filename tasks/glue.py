@@ -19,6 +19,7 @@ from tasks.seeds import derive
 from tasks.sentences import Example, Examples
 from tasks.sources import DataError, fetch
 from tasks.task import Task, build_model
+from tasks.transfer import to_device
 
 EVAL_BATCH = 64
 ENCODED_AT_ONCE = 10_000
@@ -54,7 +55,7 @@ class Encoded:
         device = self.tokens.device
         lengths = self.lengths[chosen]
         column = torch.arange(int(lengths.max()), device=device)
-        lengths, chosen = lengths.to(device), chosen.to(device)
+        lengths, chosen = to_device(lengths, device), to_device(chosen, device)
         places = (self.starts[chosen][:, None] + column).clamp(max=len(self.tokens) - 1)
         inside = column < lengths[:, None]
         tokens, types = (flat[places].where(inside, 0).long() for flat in (self.tokens, self.types))

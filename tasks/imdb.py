@@ -14,6 +14,7 @@ from tasks.reviews import Reviews, Texts, load
 from tasks.seeds import derive
 from tasks.sources import fetch
 from tasks.task import Task, build_model
+from tasks.transfer import to_device
 
 EVAL_BATCH = 256
 # Batches are made of reviews of similar length, sorted among those of this many batches.
@@ -133,7 +134,7 @@ class Imdb(Task):
         if epoch != self._epoch:
             self._order, self._epoch = self._shuffle(epoch), epoch
         chosen = self._order[index]
-        return *self.texts.train.padded(chosen), self.labels[chosen.to(self.device)]
+        return *self.texts.train.padded(chosen), self.labels[to_device(chosen, self.device)]
 
     def loss(self, batch: Batch) -> Tensor:
         words, lengths, labels = batch

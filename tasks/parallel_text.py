@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tasks.corpora import READERS, Lines, Text, check_paired
 from tasks.sources import DataError, writing
+from tasks.transfer import to_device
 
 log = logging.getLogger("adamily")
 
@@ -56,9 +57,9 @@ class Sentences:
         device = self.words.device
         lengths = self.lengths[chosen]
         column = torch.arange(int(lengths.max()), device=device)
-        places = self.starts[chosen.to(device)][:, None] + column
+        places = self.starts[to_device(chosen, device)][:, None] + column
         words = self.words[places.clamp(max=len(self.words) - 1)].long()
-        return words.where(column < lengths.to(device)[:, None], PAD)
+        return words.where(column < to_device(lengths, device)[:, None], PAD)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from torch import Tensor
 from tasks.glove import read_vectors
 from tasks.seeds import derive
 from tasks.sources import DataError
+from tasks.transfer import to_device
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Reviews:
         device = self.words.device
         lengths = self.lengths[chosen]
         column = torch.arange(int(lengths.max()), device=device)
-        lengths, chosen = lengths.to(device), chosen.to(device)
+        lengths, chosen = to_device(lengths, device), to_device(chosen, device)
         places = self.starts[chosen][:, None] + column
         words = self.words[places.clamp(max=len(self.words) - 1)]
         return words.where(column < lengths[:, None], 0), lengths

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tasks.seeds import derive
 from tasks.task import Task, build_model
+from tasks.transfer import to_device
 
 # Steps whose noise is drawn at a time.
 BLOCK = 500
@@ -70,7 +71,7 @@ class Trials(Task):
         block, index = divmod(step, BLOCK)
         if block != self._block:
             generator = torch.Generator().manual_seed(derive(self.seed, "noise", block))
-            self._drawn = self.draw(BLOCK, generator).to(self.device)
+            self._drawn = to_device(self.draw(BLOCK, generator), self.device)
             self._block = block
         return self._drawn[index]
 

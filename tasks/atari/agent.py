@@ -15,6 +15,7 @@ from tasks.atari.replay import STACK, Replay, Transitions
 from tasks.atari.video import Video
 from tasks.seeds import derive
 from tasks.task import Task
+from tasks.transfer import to_device
 
 log = logging.getLogger("adamily")
 
@@ -197,7 +198,7 @@ class Agent(Task):
         self.act_until(step)
         random = np.random.default_rng(derive(self.seed, "replay", step))
         drawn = self.replay.transitions(self.replay.draw(random, self.batch_size))
-        return Transitions(*(tensor.to(self.device) for tensor in drawn))
+        return Transitions(*(to_device(tensor, self.device) for tensor in drawn))
 
     # -- evaluation --------------------------------------------------------------------------------
 

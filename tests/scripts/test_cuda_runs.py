@@ -92,7 +92,7 @@ def test_the_gpu_learns_what_the_cpu_learns(task):
     here, there = session(task, "cpu"), session(task, "cuda")
     assert learn(there, 2) == pytest.approx(learn(here, 2), rel=1e-4, abs=1e-5)
     if task not in GAMES:  # which may turn at a rounding
-        assert evaluated(there) == pytest.approx(evaluated(here), rel=1e-2, abs=1e-3)
+        assert evaluated(there) == pytest.approx(evaluated(here), rel=2e-2, abs=5e-3)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])

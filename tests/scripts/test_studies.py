@@ -14,7 +14,7 @@ from scripts.config import names
 from scripts.session import Session
 from scripts.studies import find, plan
 
-# Those that need neither data nor games run in tests/test_claims.py.
+# Those that need neither data nor games run in test_claims.py.
 FAMILIES = "mnist cifar imagenet ptb imdb glue roberta_pretrain iwslt wmt atari"
 DATA = tuple(FAMILIES.split())
 

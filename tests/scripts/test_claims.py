@@ -8,14 +8,10 @@ results/reproduced/.
 import csv
 import itertools
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from running import ROOT, fork
 
-ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "results" / "reproduced"
 
 
@@ -181,7 +177,7 @@ CLAIMS = {
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory):
+def swept(fork_server, tmp_path_factory):
     """`swept(study)`: the rows of its smallest budget."""
     folder = tmp_path_factory.mktemp("swept")
 
@@ -189,15 +185,8 @@ def swept(tmp_path_factory):
         asked = [f"study={study}", "profile=smoke", "data=full", "logger=none"]
         where = [f"paths.runs={folder}/runs", f"paths.reports={folder}/reports"]
         in_one_process = ["train.device=cpu", "sweep.jobs_per_device=1"]
-        done = subprocess.run(
-            [sys.executable, "-m", "scripts.sweep", *asked, *where, *in_one_process],
-            cwd=ROOT,
-            # The locks of devices lie in the folder for temporary files: it waits for nobody else.
-            env=os.environ | {"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        child = fork(fork_server, folder, "sweep", [*asked, *where, *in_one_process])
+        assert child.wait() == 0, child.output
         return read(folder / "reports" / f"{study}.smoke.full.csv")
 
     return sweep

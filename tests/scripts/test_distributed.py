@@ -79,7 +79,7 @@ KINDS = {
 )
 def test_the_number_of_processes_changes_no_loss(train_by, train, tiny, runs, tmp_path, kind):
     count, chosen = KINDS[kind]
-    typed = [*tiny(task__steps=40, task__eval_every=1), *chosen]
+    typed = [*tiny(task__steps=15, task__eval_every=1), *chosen]
     assert train(*typed, f"paths.runs={tmp_path}/alone").code == 0
     assert "finished in" in train_by(count, *typed)
     one, many = folder(tmp_path / "alone"), folder(runs)

@@ -25,7 +25,8 @@ def umask(request):
     os.umask(before)
 
 
-def test_folders_in_a_groups_folder_are_the_groups(tmp_path, umask):
+@pytest.mark.usefixtures("umask")
+def test_folders_in_a_groups_folder_are_the_groups(tmp_path):
     tmp_path.chmod(0o770)
     path = tmp_path / "task" / "optim" / "id"
     make_folder(path)
@@ -45,7 +46,8 @@ def test_other_folders_are_as_the_umask_says(tmp_path, umask, above):
         assert mode(folder) & 0o777 == 0o777 & ~umask
 
 
-def test_a_lock_is_for_all_who_may_write_its_folder(tmp_path, umask):
+@pytest.mark.usefixtures("umask")
+def test_a_lock_is_for_all_who_may_write_its_folder(tmp_path):
     for open_to, wanted in ((0o2770, 0o660), (0o755, 0o644), (0o700, 0o600)):
         folder = tmp_path / f"{open_to:o}"
         folder.mkdir()

@@ -45,7 +45,8 @@ def test_places_of_several_devices(monkeypatch):
         places("auto", 1, 5)
 
 
-def test_reserved_gpus_differ(three_gpus, impatient):
+@pytest.mark.usefixtures("three_gpus", "impatient")
+def test_reserved_gpus_differ():
     with reserved("auto", 2, 2) as some, reserved("auto", 2, 2) as others:
         assert [device.index for device in some] == [0, 1]
         assert [device.index for device in others] == [2, 0]
@@ -58,7 +59,8 @@ def test_reserved_gpus_differ(three_gpus, impatient):
             assert [device.index for device in rest] == [1, 2]
 
 
-def test_the_cpu_has_as_many_places_as_cores(monkeypatch, impatient):
+@pytest.mark.usefixtures("impatient")
+def test_the_cpu_has_as_many_places_as_cores(monkeypatch):
     monkeypatch.setattr("scripts.devices.cores", lambda: 3)
     with ExitStack() as held:
         for _ in range(3):
@@ -76,7 +78,8 @@ def as_sweep(monkeypatch):
     return lambda number: monkeypatch.setenv(interrupt.SWEEP, f"process {number} (sweep {number})")
 
 
-def test_a_waiting_sweep_names_the_others(as_sweep, three_gpus, impatient, capsys):
+@pytest.mark.usefixtures("three_gpus", "impatient")
+def test_a_waiting_sweep_names_the_others(as_sweep, capsys):
     with ExitStack() as held:
         for number in (7, 8, 9):
             as_sweep(number)
@@ -93,7 +96,8 @@ def test_a_waiting_sweep_names_the_others(as_sweep, three_gpus, impatient, capsy
     assert [line.startswith(said) for line in own] == [True, True]
 
 
-def test_workers_of_a_sweep_say_once_that_they_wait(impatient, as_sweep, capsys):
+@pytest.mark.usefixtures("impatient")
+def test_workers_of_a_sweep_say_once_that_they_wait(as_sweep, capsys):
     as_sweep(7)
     with reserved("cpu", 1), interrupt.told_to_workers():
         for _ in range(3):
@@ -103,7 +107,8 @@ def test_workers_of_a_sweep_say_once_that_they_wait(impatient, as_sweep, capsys)
     assert said == "waiting for the CPU: held by process 7 (sweep 7)\n"
 
 
-def test_who_died_is_not_named(as_sweep, impatient, capsys, monkeypatch):
+@pytest.mark.usefixtures("impatient")
+def test_who_died_is_not_named(as_sweep, capsys, monkeypatch):
     as_sweep(7)
     with reserved("cpu", 2), reserved("cpu", 2):
         pass

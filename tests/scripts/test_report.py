@@ -130,7 +130,7 @@ def test_files_that_are_lost_or_damaged_are_written_again(written, render, repor
     assert len(page["runs"]) == 4
 
 
-def test_a_changed_renderer_renders_anew(written, render, reports, monkeypatch, tmp_path):
+def test_a_changed_renderer_renders_anew(written, render, monkeypatch, tmp_path):
     written(range(4))
     render()
     (tmp_path / "results").mkdir()

@@ -513,7 +513,8 @@ def test_runs_side_by_side_on_the_cpu_have_a_thread_each(train, tmp_path):
     assert threads("alone again") == 3
 
 
-def test_a_run_goes_on_with_the_threads_that_it_had(train, runs, three_threads, tmp_path):
+@pytest.mark.usefixtures("three_threads")
+def test_a_run_goes_on_with_the_threads_that_it_had(train, runs, tmp_path):
     once = ["optim=sgd", "optim._target_=odd.Raises", "+optim.at=4", f"+optim.once={tmp_path}/once"]
     typed = [*once, "train.checkpoint_seconds=0"]
     assert train(*typed).code == 1

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from optim.compiled import run_compiled
 from optim.executors import Row, Rule, run_batched, run_each
-from optim.rows import Misfit, is_plain, row_of, wide
+from optim.rows import Misfit, is_plain, row_of, whole, wide
 from optim.state import Group, State, name_of, read, zeros_for
 
 
@@ -143,6 +143,8 @@ class ElementwiseOptimizer(Optimizer):
             self.state.update({p: state for entries in found for p, state, _ in entries})
             return
         for group, entries in zip(self.param_groups, found, strict=True):
+            # Once, since to read one from a GPU is to wait for all that it has to do.
+            group = group | {"lr": float(group["lr"])}
             for state, rows in self._together(group, entries):
                 rule, numbers = self.rule(group, state, rows[0])
                 run = executor(group) if is_plain(rows[0]) else run_each
@@ -163,8 +165,10 @@ class ElementwiseOptimizer(Optimizer):
         """
         if any(self.state.values()) or any(float(group["lr"]) for group in self.param_groups):
             return False
-        parameters = (p for group in self.param_groups for p in group["params"])
-        return not any(p.grad.any() for p in parameters if p.grad is not None)
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        # Not only up to the first, since all processes must ask for what is laid out over them.
+        counted = [bool(whole(p.grad.any())) for p in parameters if p.grad is not None]
+        return not any(counted)
 
     def _found(self, group: Group) -> list[tuple[Tensor, State, Row]]:
         """Every parameter with a gradient, its state, new or old, and the row; changes nothing."""

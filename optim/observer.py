@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from optim.base import ElementwiseOptimizer
 from optim.lp_adam import LpAdam
 from optim.madam import MAdam
-from optim.rows import is_dtensor
+from optim.rows import whole
 
 # The state that holds a running maximum: torch's AMSGrad, Padam and MAdam in torch's order,
 # AmsProp, MAdam in its authors' order.
@@ -123,10 +123,6 @@ def underflowing(p: Tensor, group: dict[str, Any]) -> Tensor:
     smallest = torch.finfo(torch.promote_types(p.dtype, torch.float32)).tiny ** (1 / group["p"])
     magnitude = real(p.grad).abs()
     return (magnitude > 0) & (magnitude < smallest)
-
-
-def whole(tensor: Any) -> Tensor:
-    return tensor.full_tensor() if is_dtensor(tensor) else tensor
 
 
 def real(tensor: Tensor) -> Tensor:

@@ -124,6 +124,11 @@ def memory_of(tensor: Any) -> Tensor:
         return tensor.as_subclass(Tensor)
 
 
+def whole(tensor: Any) -> Tensor:
+    """All of a DTensor, in which all processes take part; `item` and `bool` look at one part."""
+    return tensor.full_tensor() if is_dtensor(tensor) else tensor
+
+
 def is_dtensor(tensor: Tensor) -> bool:
     return is_a(DTENSOR, tensor)
 

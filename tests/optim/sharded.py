@@ -8,6 +8,7 @@ import copy
 import shutil
 import tempfile
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,7 +63,9 @@ def in_two_processes(folder: Path, jobs: list[Job]) -> dict[str, float]:
 def work(rank: int, folder: str, jobs: list[Job]) -> None:
     torch.set_num_threads(1)
     store = dist.FileStore(f"{folder}/store", 2)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    # What waits for ever fails in the end.
+    limit = timedelta(minutes=10)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=limit)
     results = {f"{test.__name__} {job}": test(job) for job in jobs for test in TESTS}
     errors = torch.tensor(list(results.values()))
     dist.all_reduce(errors, dist.ReduceOp.MAX)
@@ -241,4 +244,27 @@ def observed(job: Job) -> float:
     return apart(torch.tensor(seen.mean_abs_step), torch.tensor(wanted.mean_abs_step))
 
 
-TESTS = (fully_sharded, mixed_group, checkpointed, observed)
+def begun_at_rate_zero(job: Job) -> float:
+    """A first step with gradients that are 0 in one process only is one in both."""
+    mesh = init_device_mesh("cpu", (2,))
+    own, shared = Parameter(torch.ones(4)), distribute_tensor(torch.ones(4), mesh, [Shard(0)])
+    pairs = [(own, Parameter(torch.ones(4))), (Parameter(shared), Parameter(torch.ones(4)))]
+    sharded = job.sharded([p for p, _ in pairs], lr=0.0)
+    plain = job.whole([q for _, q in pairs], lr=0.0)
+    gradients = [torch.zeros(4), torch.tensor([1.0, 2.0, 0.0, 0.0])]
+    gradients[0] += 1 - dist.get_rank()
+    give(pairs, gradients)
+    sharded.step()
+    plain.step()
+    for optimizer in (sharded, plain):
+        optimizer.param_groups[0]["lr"] = 1e-2
+    give(pairs, [gradient(q, 1) for _, q in pairs])
+    return both_step(sharded, plain, pairs)
+
+
+def give(pairs: list[tuple[Tensor, Tensor]], gradients: list[Tensor]) -> None:
+    for (p, q), g in zip(pairs, gradients, strict=True):
+        p.grad, q.grad = laid_out(g, p, 0), g.clone()
+
+
+TESTS = (fully_sharded, mixed_group, checkpointed, observed, begun_at_rate_zero)

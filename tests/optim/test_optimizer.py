@@ -181,6 +181,26 @@ def test_lr_as_a_tensor(make):
     assert_same(tensor, number, 1e-6)
 
 
+class Read(torch.Tensor):
+    """A tensor that counts how often a number is made of it, for which a GPU must be waited for."""
+
+    times = 0
+
+    def __float__(self):
+        Read.times += 1
+        return 0.01
+
+
+@every_own
+def test_a_tensor_lr_is_read_once_a_step(make):
+    settings = {"variant": "authors"} if make is optim.LaProp else {}
+    optimizer = make(fresh(), lr=torch.tensor(0.01).as_subclass(Read), **settings)
+    take(optimizer, range(1))
+    before = Read.times
+    take(optimizer, range(1, 2))
+    assert Read.times == before + 1
+
+
 def has_momentum(optimizer):
     return bool({"betas", "momentum"} & optimizer.defaults.keys())
 

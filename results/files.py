@@ -145,9 +145,10 @@ def parse_json(text: bytes, path: Path) -> Any:
         raise Unreadable(f"{path}: values lie in each other too deep") from error
 
 
-def read_json(path: Path) -> Any | None:
-    """The file's value, or None where there is no file or it does not hold JSON."""
-    try:
-        return parse_json(read_bytes(path), path)
-    except (FileNotFoundError, Unreadable):
-        return None
+def read_json(path: Path) -> Any:
+    """The value in a file.
+
+    Raises:
+        FileNotFoundError, Unreadable: as `read_bytes` and `parse_json` do.
+    """
+    return parse_json(read_bytes(path), path)

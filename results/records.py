@@ -1,6 +1,5 @@
 """Runs as they lie on disk, read only."""
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +9,14 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 
-from results.files import read_json
-from results.identity import place, run_id
-from results.yaml_files import YamlError, read_yaml
+from results.identity import place
+from results.record_files import (
+    Damaged,
+    read_config,
+    read_environment,
+    read_lines,
+    read_summary,
+)
 
 log = logging.getLogger("adamily")
 
@@ -33,7 +37,7 @@ class Record:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """summary.json, empty while the run has not ended."""
-        return read_json(self.folder / "summary.json") or {}
+        return read_summary(self.folder) or {}
 
     @property
     def status(self) -> str:
@@ -42,19 +46,12 @@ class Record:
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        return read_json(self.folder / "environment.json") or {}
+        return read_environment(self.folder, self.summary)
 
     @cached_property
     def lines(self) -> list[dict[str, Any]]:
-        """metrics.jsonl; lines that a crash of the machine cut off or blanked are left out."""
-        try:
-            written = (self.folder / "metrics.jsonl").read_text("utf-8", "replace").split("\n")
-        except FileNotFoundError:
-            return []
-        read = [line for text in written[:-1] if (line := parse(text)) is not None]
-        if len(read) < len(written) - 1:
-            log.warning("%s: %s lines are damaged", self.folder, len(written) - 1 - len(read))
-        return read
+        """metrics.jsonl; of a run that has not ended, without a line that is not whole yet."""
+        return read_lines(self.folder, self.summary)
 
     @cached_property
     def curves(self) -> dict[str, Curve]:
@@ -89,26 +86,37 @@ class Record:
 
 
 def read(folder: Path, config: dict[str, Any] | None = None) -> Record | None:
-    """The run in `folder`; None, with a warning, where its config.yaml cannot be trusted.
+    """The run in `folder`; None, with a warning, where one of its files is damaged.
 
     What the run was asked for, `config`, stands in for a config.yaml that is gone from a run that
     has ended, where the reader knows it.
     """
     try:
-        found = read_yaml(folder / "config.yaml")
-        described = run_id(found)
-    except FileNotFoundError:
+        return load(folder, config)
+    except Damaged as damage:
+        log.warning("%s is left out: its %s %s; %s", *damage.args)
+        return None
+
+
+def load(folder: Path, config: dict[str, Any] | None = None) -> Record | None:
+    """The run in `folder`, None where there is none, as `read`.
+
+    Raises:
+        Damaged: one of its files is not what a run has written, or not beside the others.
+    """
+    found = read_config(folder)
+    if found is None:
         ended = (folder / "summary.json").exists()
-        return Record(folder, config) if ended and config else None
-    except (YamlError, KeyError, TypeError) as error:
-        log.warning("%s is left out: its config.yaml cannot be read (%s)", folder, error)
+        found = config if ended else None
+    if found is None:
         return None
-    if described != folder.name:
-        log.warning(
-            "%s is left out: its config.yaml was changed and describes %s", folder, described
-        )
-        return None
-    return Record(folder, found)
+    record = Record(folder, found)
+    # All of them now, so that no reader meets a damage later.
+    _ = record.summary, record.environment, record.lines
+    return record
+
+
+# -- the folder of runs ----------------------------------------------------------------------------
 
 
 def read_all(
@@ -140,10 +148,3 @@ def name_left_out(folders: set[Path], why: str) -> None:
         first, *others = sorted(folders)
         more = f" and {len(others)} more are" if others else " is"
         log.warning("%s%s left out: %s", first, more, why)
-
-
-def parse(line: str) -> dict[str, Any] | None:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from results.environment import version
-from results.files import read_json, replacing, write_json
+from results.files import Unreadable, read_bytes, read_json, replacing, write_json
+from results.record_files import RECORD
 from results.shared import make_folder
 
 MADE = ".made.json"
 
-# All that a run's record is read from.
-RECORD = ("config.yaml", "environment.json", "metrics.jsonl", "summary.json")
 CODE = (".py", ".yaml", ".html", ".js", ".css")
 LIBRARIES = ("adamily", "matplotlib", "numpy", "plotly")
 
@@ -55,8 +54,8 @@ def hash_source(runs: Path, code: Iterable[Path]) -> str:
 def hash_file(path: Path) -> str | None:
     """None where there is no file, or it cannot be read."""
     try:
-        return hash_bytes(path.read_bytes())
-    except OSError:
+        return hash_bytes(read_bytes(path))
+    except (FileNotFoundError, Unreadable):
         return None
 
 
@@ -107,7 +106,10 @@ def write(reports: Path, name: str, source: str, files: Mapping[str, bytes]) -> 
 
 def read_made(reports: Path) -> dict[str, Made]:
     """What MADE says; nothing of it where that cannot be."""
-    said = read_json(reports / MADE)
+    try:
+        said = read_json(reports / MADE)
+    except (FileNotFoundError, Unreadable):
+        return {}
     if not isinstance(said, dict):
         return {}
     return {name: Made(**made) for name, made in said.items() if is_made(name, made)}

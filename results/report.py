@@ -46,7 +46,8 @@ def name_of(result: Result) -> str:
 
 def run_line(record: Record) -> str:
     """One run, complete enough to be kept without its folder, but for curves and trials."""
-    summary = {key: value for key, value in record.summary.items() if key != "trials"}
+    left_out = ("trials", "sha256")
+    summary = {key: value for key, value in record.summary.items() if key not in left_out}
     line = {"id": record.id, "identity": identity(record.config)}
     return json.dumps(line | {"summary": summary, "environment": record.environment}) + "\n"
 

@@ -6,7 +6,8 @@ A run's folder is `<runs>/<task>/<optim>/<id>/`, and the id is a hash of what de
     config.yaml        the resolved config
     environment.json   versions, device, git commit; of each session, where a run was resumed
     metrics.jsonl      one JSON object a line, `step` in each
-    summary.json       how it ended; absent while it has not
+    summary.json       how it ended, with the SHA-256 of the other files and of itself; absent while
+                       it has not
     checkpoint.pt      while it has not ended, with checkpoint.previous.pt in reserve; both know
                        the hash of metrics.jsonl as far as they go
     files/             until then, what the checkpoints of some tasks refer to
@@ -16,25 +17,36 @@ A run's folder is `<runs>/<task>/<optim>/<id>/`, and the id is a hash of what de
 so that whoever asks for the same run again finds it finished, or goes on where it stopped.
 """
 
+import hashlib
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import Timeout
 
 from results import checkpoint
-from results.files import left_over, read_json, replacing, sweep_up, write_json, write_text
-from results.identity import place, run_id
+from results.files import json_text, left_over, replacing, sweep_up, write_json, write_text
+from results.identity import place
 from results.metrics_file import MetricsFile
+from results.record_files import (
+    ENDED,
+    RECORD,
+    Damaged,
+    read_config,
+    read_environment,
+    read_summary,
+    summary_hash,
+)
+from results.records import load
+from results.run_log import logged_to
 from results.shared import locked, make_folder
-from results.yaml_files import YamlError, dump_yaml, read_yaml
+from results.yaml_files import dump_yaml
 
 log = logging.getLogger("adamily")
 
 Status = Literal["finished", "diverged", "failed"]
-ENDED = ("finished", "diverged")
 
 # Whoever asks whether a run is busy holds it for a moment.
 LOCK_PATIENCE_SECONDS = 0.3
@@ -42,21 +54,6 @@ LOCK_PATIENCE_SECONDS = 0.3
 
 class Busy(Exception):
     """Another process is training this run."""
-
-
-class ConfigChanged(Exception):
-    """A run's config.yaml is not the config that its folder was made for."""
-
-
-class RunLog(logging.FileHandler):
-    """Passes over what it cannot write, as on a full disk: standard error has the message."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        with suppress(OSError):
-            super().emit(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Nothing: what went wrong is said elsewhere, too."""
 
 
 class Run:
@@ -75,13 +72,31 @@ class Run:
         self.id = self.folder.name
         self._metrics = MetricsFile(self.folder / "metrics.jsonl")
         self._checkpoint_failed = False
+        self._stamps: list[Any] = []
+        self._summary: dict[str, Any] | None = None
+        self._damage: Damaged | None = None
+        self._environment_sha256 = ""
 
     # -- what is known of it -----------------------------------------------------------------------
 
     @property
     def summary(self) -> dict[str, Any] | None:
-        """How the run ended, or None while it has not."""
-        return read_json(self.folder / "summary.json")
+        """How the run ended, or None while it has not, or where its record is damaged."""
+        return None if self.damage else self._summary
+
+    @property
+    def damage(self) -> Damaged | None:
+        """What is wrong with the record of how the run ended; it then counts as not ended."""
+        stamps = [stamp(self.folder / name) for name in RECORD]
+        if stamps != self._stamps:  # a sweep asks often, of thousands of runs
+            self._stamps, self._damage = stamps, None
+            try:
+                self._summary = read_summary(self.folder)
+                if self._summary and self._summary["status"] in ENDED:
+                    load(self.folder, self.config)
+            except Damaged as damage:
+                self._damage = damage
+        return self._damage
 
     @property
     def status(self) -> Status | None:
@@ -114,31 +129,19 @@ class Run:
         """The folder for what a process's part of the checkpoints refers to."""
         return self.folder / checkpoint.FILES / str(process)
 
-    def check_config(self) -> None:
-        """Raise ConfigChanged where config.yaml was edited under this run's id."""
-        path = self.folder / "config.yaml"
-        if not path.exists():
-            return
-        try:
-            found = run_id(read_yaml(path))
-        except (YamlError, KeyError, TypeError) as error:
-            found = f"nothing ({type(error).__name__})"
-        if found != self.id:
-            raise ConfigChanged(
-                f"{path} was changed: it describes run {found}, not {self.id}. Put it back, or "
-                f"remove the folder to run it afresh."
-            )
+    def check(self) -> None:
+        """Raise Damaged where a file of the record is not what the run has written."""
+        read_config(self.folder)
+        if self.damage:
+            raise self.damage
 
     def restore_config(self) -> None:
-        """Write config.yaml anew where it is gone from a run that has ended.
-
-        Raises:
-            OSError: it could not be written.
-        """
+        """Write config.yaml anew where it is gone from a run that has ended, if that can be."""
         path = self.folder / "config.yaml"
         if self.ended and not path.exists():
-            log.warning("%s was gone, and is written anew", path)
-            write_text(path, dump_yaml(self.config))
+            with suppress(OSError):
+                write_text(path, dump_yaml(self.config))
+                log.warning("%s was gone, and is written anew", path)
 
     # -- while it runs -----------------------------------------------------------------------------
 
@@ -161,17 +164,9 @@ class Run:
                 ) from None
             yield
 
-    @contextmanager
-    def logged(self) -> Iterator[None]:
+    def logged(self) -> AbstractContextManager[None]:
         """Keep what the project logs meanwhile in the run's log.txt, too."""
-        handler = RunLog(self.folder / "log.txt", delay=True, encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        log.addHandler(handler)
-        try:
-            yield
-        finally:
-            log.removeHandler(handler)
-            handler.close()
+        return logged_to(self.folder / "log.txt")
 
     def checkpoints(self) -> Iterator[dict[str, Any]]:
         """What there is to go on from, the newest first; what cannot be used is warned of.
@@ -193,10 +188,10 @@ class Run:
         """Make the folder ready to go on from `state`, one of `checkpoints`, or to begin afresh.
 
         Raises:
-            ConfigChanged: config.yaml was edited by hand.
+            Damaged: config.yaml was edited by hand.
             OSError: the folder cannot be written.
         """
-        self.check_config()
+        read_config(self.folder)
         make_folder(self.folder)
         sweep_up(self.folder)
         if state is None and checkpoint.exists(self.folder):
@@ -261,6 +256,10 @@ class Run:
             "status": status,
             **summary,
         }
+        if status in ENDED:
+            files = {"metrics.jsonl": self._metrics.sha256}
+            files |= {"environment.json": self._environment_sha256}
+            summary["sha256"] = files | {"summary.json": summary_hash(summary)}
         self._metrics.sync()
         write_json(self.folder / "summary.json", summary)
         if status in ENDED:
@@ -283,13 +282,25 @@ class Run:
             log.warning("run %s has ended, but not all it needed is removed: %s", self.id, error)
 
     def _record_environment(self, environment: dict[str, Any], resumed_at: int | None) -> None:
-        path = self.folder / "environment.json"
-        first = read_json(path)
-        if resumed_at is None or first is None:
-            write_json(path, environment)
-            return
-        first.setdefault("resumed", []).append({"at_step": resumed_at, **environment})
-        write_json(path, first)
+        try:
+            first = read_environment(self.folder, {}) if resumed_at is not None else {}
+        except Damaged as damage:
+            log.warning("%s: it is written anew.", damage)
+            first = {}
+        if first:
+            first.setdefault("resumed", []).append({"at_step": resumed_at, **environment})
+        text = json_text(first or environment)
+        write_text(self.folder / "environment.json", text)
+        self._environment_sha256 = hashlib.sha256(text.encode()).hexdigest()
+
+
+def stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file does; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def video_path(folder: Path, step: int) -> Path:

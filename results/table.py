@@ -112,9 +112,12 @@ def evaluated(rule: Select) -> str:
 
 def hardware_of(result: Result) -> list[str]:
     found = (record.environment for record in result.records)
-    return sorted(
-        {env.get("gpu") or f"{env['cpu']}, {env['threads']} threads" for env in found if env}
-    )
+    return sorted({env.get("gpu") or cpu_of(env) for env in found if env})
+
+
+def cpu_of(environment: dict[str, Any]) -> str:
+    cpu, threads = (environment.get(key, "unknown") for key in ("cpu", "threads"))
+    return f"{cpu}, {threads} threads"
 
 
 def commits_of(result: Result) -> list[str]:

@@ -11,7 +11,8 @@ import torch
 from results.checkpoint import CURRENT as CHECKPOINT
 from results.checkpoint import OtherFormat
 from results.loggers import Loggers, RunInfo
-from results.run import ENDED, Busy, ConfigChanged, Run
+from results.record_files import Damaged
+from results.run import Busy, Run
 from results.shared import make_folder
 from scripts import devices, distributed, interrupt
 from scripts.config import make_loggers
@@ -46,33 +47,40 @@ def execute(config: dict[str, Any], loop: Loop, share_devices: bool = False) -> 
     run = kind(config["paths"]["runs"], config)
     title = f"{run_title(config)} [{run.id}]"
     try:
-        if from_first(lambda: run.ended):
-            from_first(run.tidy)
-            say(f"{title}: {from_first(lambda: run.status)} before")
-            return str(run.status)
         with ExitStack() as held:
-            from_first(lambda: held.enter_context(run.locked()))
-            before = from_first(lambda: run.status)
-            if before in ENDED:
+            # One that has ended is asked without being held: its disk may be read-only.
+            before = from_first(lambda: ended_before(run))
+            if before is None:
+                from_first(lambda: held.enter_context(run.locked()))
+                before = from_first(lambda: ended_before(run))
+            if before is not None:
                 say(f"{title}: {before} before")
-                return str(before)
+                return before
             status = attempt(run, config, loop, share_devices)
     except interrupt.Interrupted:
         status = "interrupted"
     except Busy as error:
         log.info("%s: %s", title, error)
         return "busy"
-    except (ConfigChanged, OtherFormat, OSError) as error:
+    except (Damaged, OtherFormat, OSError) as error:
         log.error("%s: %s", title, error)
         return "failed"
     say(f"{title}: {status}{result_text(run)}")
     return status
 
 
+def ended_before(run: Run) -> str | None:
+    """How the run has ended, if it has; what it left over is then removed."""
+    if not run.ended:
+        return None
+    run.tidy()
+    return run.status
+
+
 def attempt(run: Run, config: dict[str, Any], loop: Loop, share_devices: bool) -> str:
     """Train the run, which this process holds, and write down how it ended."""
     wanted, jobs = config["train"]["device"], config["sweep"]["jobs_per_device"]
-    run.check_config()
+    run.check()
     make_folder(run.folder)
     # The run before may have had another number.
     torch.set_num_threads(devices.threads(wanted, jobs) if share_devices else devices.THREADS)
@@ -82,7 +90,7 @@ def attempt(run: Run, config: dict[str, Any], loop: Loop, share_devices: bool) -
                 return train_on(distributed.own_device(wanted), run, config, loop)
             with devices.reserved(wanted, jobs) as (device,):
                 return train_on(device, run, config, loop)
-        except (interrupt.Interrupted, ConfigChanged, OtherFormat):
+        except (interrupt.Interrupted, Damaged, OtherFormat):
             raise
         except Exception as error:
             log.debug("%s", traceback.format_exc())

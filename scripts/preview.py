@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from results.record_files import ENDED
 from results.records import Record, read_all
-from results.run import ENDED
 from results.study import spell
 from scripts.config import make_task
 from scripts.devices import available, places, threads
@@ -70,8 +70,8 @@ def step_seconds(config: dict[str, Any], records: Iterable[Record]) -> float | N
     ]
     alike = [record for record in alike if record.environment.get("threads") == count] or alike
     alike = [r for r in alike if r.config["names"]["optim"] == names["optim"]] or alike
-    times = [record.summary["step_seconds"] for record in alike]
-    return median(times) if times else None
+    times = [record.summary.get("step_seconds") for record in alike]
+    return median(known) if (known := [time for time in times if time is not None]) else None
 
 
 def steps_of(config: dict[str, Any]) -> int:

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from results.run import ConfigChanged, Run
+from results.record_files import Damaged
+from results.run import Run
 from scripts import interrupt
 from scripts.checks import BadInput
 from scripts.config import make_task
@@ -16,36 +17,41 @@ from scripts.launch import check_writable
 
 
 def make_ready(configs: Sequence[dict[str, Any]], here: bool = True) -> None:
-    """Check folders, devices and records, and make the tasks of all that has not ended ready.
+    """Check folders and devices, and make the tasks of all that has not ended ready.
 
     Args:
         configs: of all runs.
         here: whether they will train on this machine's devices.
 
     Raises:
-        BadInput: a folder cannot be written, a device is not there, a record was edited, or several
-            processes are to train a task that only one can.
-        OSError: a record cannot be read.
+        BadInput: a folder cannot be written, a device is not there, or several processes are to
+            train a task that only one can.
         tasks.sources.DataError: data cannot be had, or are damaged; or there is no room for them.
     """
-    waiting = [config for config in configs if not Run(config["paths"]["runs"], config).ended]
+    runs = [Run(config["paths"]["runs"], config) for config in configs]
+    for run in runs:
+        run.restore_config()
+    waiting = [run.config for run in runs if not run.ended]
     for folder in {config["paths"]["runs"] for config in waiting}:
         check_writable(folder, "paths.runs")
     for device in {config["train"]["device"] for config in configs if here}:
         own_device(device)
     for config in configs:
         check_batch(config)
-        run = Run(config["paths"]["runs"], config)
-        try:
-            run.check_config()
-            run.restore_config()
-        except ConfigChanged as error:
-            raise BadInput(str(error)) from error
     for config in {str(config["task"]): config for config in waiting}.values():
         task = make_task(config, torch.device("meta"))
         check_shareable(task, config)
         task.checkpoint_folder = Run(config["paths"]["runs"], config).files(0)
         task.prepare()
+
+
+def check_records(configs: Sequence[dict[str, Any]]) -> None:
+    """Raise BadInput where the record of a run that was asked for cannot be trusted."""
+    for config in configs:
+        try:
+            Run(config["paths"]["runs"], config).check()
+        except Damaged as damage:
+            raise BadInput(str(damage)) from damage
 
 
 def leave(runs: Iterable[Run]) -> None:
@@ -61,6 +67,8 @@ def leave(runs: Iterable[Run]) -> None:
 
 
 def why_open(run: Run) -> str:
+    if run.damage:
+        return f"failed: {run.damage}"
     if summary := run.summary:
         return f"failed: {run.folder}: {summary['error']}"
     if run.busy:

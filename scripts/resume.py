@@ -24,7 +24,7 @@ def resume(config: dict[str, Any], device: torch.device, run: Run) -> Session:
     """Make the run ready, and a session that goes on from a checkpoint of it, if there is one.
 
     Raises:
-        ConfigChanged, OtherFormat: as `Run.begin` and `Run.checkpoints` do.
+        Damaged, OtherFormat: as `Run.begin` and `Run.checkpoints` do.
         ValueError: as many processes must go on with the run as have begun it.
         OSError: the run's folder cannot be written.
     """

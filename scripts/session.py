@@ -256,7 +256,7 @@ class Session:
             "final": self.final,
             "best": self.best,
             # Of the last evaluation: the values that its means are of.
-            "trials": self.trials,
+            "trials": self.trials if self.sound else {},
             "wall_seconds": self.elapsed(),
             # Of one training step, evaluation apart: the median over the intervals between
             # evaluations, since the first one also loads the data.

@@ -31,7 +31,7 @@ from scripts.console import log_to_console, refuse
 from scripts.execute import execute
 from scripts.launch import is_hydras, launcher_settings, say_how, trains_here
 from scripts.progress import Progress
-from scripts.ready import leave, make_ready
+from scripts.ready import check_records, leave, make_ready
 from scripts.rounds import run_all
 from scripts.session import Session
 from scripts.torchrun import by_torchrun
@@ -171,6 +171,7 @@ def main() -> None:
         more = [f"hydra.searchpath={spell([f'file://{place}'])}"] if typed.config_dir else []
         expanded = expand(typed.overrides, typed.multirun)
         configs = [compose([*overrides, *more]) for overrides in expanded]
+        check_records(configs)
         make_ready(configs, not typed.multirun or trains_here(typed.overrides))
         settings = [*more, *(o for o in typed.overrides if is_hydras(o))]
         if typed.multirun:

@@ -183,7 +183,8 @@ def make_result(tmp_path: Path) -> Callable[..., Result]:
 def record_of(root: Path, cell: Cell, outcome: Outcome) -> Record | None:
     if outcome is None:
         return None
-    changes = cell.point | {"seed": cell.seed, "data": cell.settings["data"]}
+    data = cell.settings["data"]
+    changes = cell.point | {"seed": cell.seed, "data": data, "task.data": data}
     # Rows and columns differ in settings that this config lacks: their labels stand for them.
     config = config_with(changes | {"task.row": cell.row, "task.column": cell.column})
     if isinstance(outcome, str):

@@ -1,14 +1,24 @@
 """Files are whole or absent: whatever goes wrong while writing, the old one stays."""
 
+import errno
 import json
 import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from results.files import read_json, replacing, write_json, write_text
+from results.files import (
+    Unreadable,
+    parse_json,
+    read_bytes,
+    replacing,
+    sweep_up,
+    write_json,
+    write_text,
+)
 
 
 def names(folder):
@@ -99,14 +109,78 @@ def test_json_that_is_not_strict_is_refused_and_the_old_file_stays(tmp_path, val
     assert names(tmp_path) == ["a.json"]
 
 
-@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe\x00", b"\x00" * 20])
-def test_json_that_is_damaged_reads_as_none(tmp_path, content):
-    path = tmp_path / "a.json"
-    path.write_bytes(content)
-    assert read_json(path) is None
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "is no JSON: "),
+        (b'{"a": 1', "is no JSON: "),
+        (b"\xff\xfe\x00", "is no text in UTF-8"),
+        (b"\x00" * 20, "is no JSON: "),
+        (b"[" * 200_000, "values lie in each other too deep"),
+        (b"9" * 6000, "holds a number that is too long"),
+    ],
+)
+def test_json_that_is_damaged_is_refused_in_a_sentence(tmp_path, content, why):
+    with pytest.raises(Unreadable) as caught:
+        parse_json(content, tmp_path / "a.json")
+    assert str(caught.value).startswith(f"{tmp_path / 'a.json'}: {why}")
 
 
-def test_json_that_is_absent_reads_as_none(tmp_path):
+def test_what_is_absent_is_no_file(tmp_path):
     (tmp_path / "file").write_text("")
-    assert read_json(tmp_path / "a.json") is None
-    assert read_json(tmp_path / "file" / "a.json") is None
+    for path in (tmp_path / "a.json", tmp_path / "file" / "a.json"):
+        with pytest.raises(FileNotFoundError):
+            read_bytes(path)
+
+
+def loop(path):
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        (Path.mkdir, "Is a directory"),
+        (os.mkfifo, "not a file"),
+        (loop, "Too many levels of symbolic links"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a file"),
+    ],
+    ids=["folder", "pipe", "loop", "device"],
+)
+def test_what_only_has_a_files_name_is_refused(tmp_path, place, why):
+    place(tmp_path / "a.json")
+    with pytest.raises(Unreadable) as caught:
+        read_bytes(tmp_path / "a.json")
+    assert str(caught.value) == f"{tmp_path / 'a.json'}: cannot be read: {why}"
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    path = tmp_path / "a.bin"
+    path.touch()
+    os.truncate(path, 11)
+    assert len(read_bytes(path, 11)) == 11
+    with pytest.raises(Unreadable, match="is larger than 10 bytes"):
+        read_bytes(path, 10)
+
+
+def test_what_a_killed_process_left_is_swept_up_and_nothing_else(tmp_path):
+    kept = [".hidden", ".a.tmp", "a.4711.tmp", ".a.b.tmp"]
+    for name in (*kept, ".a.json.4711.tmp", ".summary.json.1.tmp"):
+        (tmp_path / name).touch()
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / ".000.gif.12.tmp").touch()
+    sweep_up(tmp_path)
+    assert names(tmp_path) == sorted([*kept, "videos"])
+    assert names(tmp_path / "videos") == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_an_error_while_writing_names_the_file(tmp_path, monkeypatch, code):
+    def fail(descriptor):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError) as caught:
+        write_text(tmp_path / "a.txt", "new")
+    assert str(caught.value) == f"[Errno {code}] {os.strerror(code)}: '{tmp_path / 'a.txt'}'"
+    assert names(tmp_path) == []

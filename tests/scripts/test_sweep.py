@@ -158,7 +158,7 @@ def test_a_config_that_is_gone_is_written_anew_and_the_run_counts(sweep, runs, s
     gone, whole = folders(runs)[0], folders(runs)[1]
     copy = runs / "zz_copy" / whole.parent.name / whole.name
     shutil.copytree(whole, copy)
-    write_json(copy / "summary.json", {"final": {}})
+    write_json(copy / "summary.json", {"status": "finished", "final": {}})
     text = (gone / "config.yaml").read_text()
     (gone / "config.yaml").unlink()
     # All commands say the same.

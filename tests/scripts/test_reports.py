@@ -20,10 +20,8 @@ SUMMARY = {"status": "finished", "best": {}, "step": 6, "steps": 6, "step_second
 
 
 @pytest.fixture
-def planned(conf, study, runs):
+def planned(study, runs):
     """`planned()`: the plan of a study of four tiny runs, as its file says now."""
-    for path in (conf / "study").glob("*/*.yaml"):
-        path.unlink()  # each would be planned for the page
     study(figures={"loss": {"title": "Losses", "rows": ["Adam"], "metric": "train/loss"}})
     where = [f"paths.runs={runs}", f"paths.reports={runs.parent / 'reports'}"]
     return lambda *more: plan(find("lp_adam/tiny"), "smoke", "sample", [*where, *more])

@@ -33,7 +33,7 @@ def run_compiled(rule: Rule, numbers: Sequence[float], rows: Sequence[Row]) -> N
     scalars = torch.tensor(numbers, dtype=dtype).to(rows[0][0].device, non_blocking=True)
     small = []
     for row in rows:
-        if row[0].numel() >= LARGE and all(stands_as_read(tensor) for tensor in row):
+        if row[0].numel() >= LARGE and stands_as_read(row):
             kernel(scalars, *[tensor.view(-1) for tensor in row])
         elif row[0].is_neg():
             # What was packed could not be copied back in one call.
@@ -48,9 +48,10 @@ def run_compiled(rule: Rule, numbers: Sequence[float], rows: Sequence[Row]) -> N
             run_packed(kernel, scalars, batch)
 
 
-def stands_as_read(tensor: Tensor) -> bool:
-    """Whether its memory holds its numbers one after the other, and not their negatives."""
-    return tensor.is_contiguous() and not tensor.is_neg()
+def stands_as_read(row: Row) -> bool:
+    """Whether memory holds the numbers one after the other, and not their negatives."""
+    p, g, *_ = row
+    return all(t.is_contiguous() for t in row) and not (p.is_neg() or g.is_neg())
 
 
 def run_packed(kernel: Callable[..., None], scalars: Tensor, rows: Sequence[Row]) -> None:

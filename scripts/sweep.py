@@ -9,6 +9,7 @@ from scripts import distributed, interrupt
 from scripts.checks import BadInput
 from scripts.console import log_to_console, refuse
 from scripts.launch import check_writable, is_hydras, launcher_settings, say_how, trains_here
+from scripts.paths import quote_paths
 from scripts.preview import preview
 from scripts.ready import leave, make_ready
 from scripts.report import hash_of, write_swept
@@ -45,6 +46,7 @@ def main() -> None:
         print(HELP)
         return
     log_to_console()
+    quote_paths()
     try:
         distributed.check_one_run("scripts.sweep")
         asked, shared = parse(sys.argv[1:])

@@ -30,6 +30,7 @@ from scripts.config import CONF, compose, explain, resolved
 from scripts.console import log_to_console, refuse
 from scripts.execute import execute
 from scripts.launch import is_hydras, launcher_settings, say_how, trains_here
+from scripts.paths import quote_paths
 from scripts.progress import Progress
 from scripts.ready import check_records, leave, make_ready
 from scripts.rounds import run_all
@@ -155,6 +156,7 @@ app = hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def main() -> None:
     """The command `python -m scripts.train`, a Hydra app that checks before it runs anything."""
     log_to_console()
+    quote_paths()
     interrupt.end_with_parent()  # of a sweep's torchrun
     typed = get_args_parser().parse_args()
     if typed.help or typed.hydra_help or typed.cfg or typed.info or typed.shell_completion:

@@ -35,6 +35,10 @@ class StandIn(ModuleType):
         return function
 
     def __getattr__(self, name: str) -> Any:
+        if (
+            name == "__file__"
+        ):  # whoever goes through all modules, as `inspect` does, needs no other
+            raise AttributeError(name)
         if sys.modules.get(COMPILER) is self:
             del sys.modules[COMPILER]
             del torch._dynamo

@@ -16,6 +16,7 @@ from hydra.types import HydraContext, RunMode
 
 from scripts import packages
 from scripts.checks import BadInput
+from scripts.composing import Loader
 from scripts.config import CONF, explain
 from scripts.console import say
 from scripts.devices import places, places_on, threads
@@ -46,7 +47,8 @@ def launch(
         # As `-m` does: a worker reads in it that it shares this machine's devices with others.
         settings = [*shared, f"hydra.mode={RunMode.MULTIRUN.name}"]
         config = hydra.compose_config("train", settings, RunMode.MULTIRUN)
-        context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
+        loader = Loader(hydra.config_loader.get_search_path())
+        context = HydraContext(config_loader=loader, callbacks=Callbacks())
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=task_function, config=config
         )

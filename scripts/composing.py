@@ -3,7 +3,7 @@
 Composing takes Hydra longer than a small run takes to be set up.
 """
 
-import pickle
+import copy
 from collections.abc import Sequence
 from functools import lru_cache
 from uuid import uuid4
@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 # What this process has composed for the launch that it works for, by the launch and the choices.
-_composed: dict[tuple[str, tuple[str, ...]], bytes] = {}
+_composed: dict[tuple[str, tuple[str, ...]], DictConfig] = {}
 
 
 class Loader(ConfigLoaderImpl):
@@ -37,8 +37,9 @@ class Loader(ConfigLoaderImpl):
             for other in [key for key in _composed if key[0] != self.launch]:
                 del _composed[other]
             composed = super().load_sweep_config(master_config, list(choices))
-            _composed[self.launch, choices] = pickle.dumps(composed)
-        config = pickle.loads(_composed[self.launch, choices])
+            _composed[self.launch, choices] = composed
+        # Not by pickle: a worker has Hydra's own classes from the sweep, under names of its own.
+        config = copy.deepcopy(_composed[self.launch, choices])
         self._apply_overrides_to_config(values, config)
         own = [override for override in parsed if not override.is_hydra_override()]
         job, form = config.hydra.job, config.hydra.job.config.override_dirname

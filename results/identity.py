@@ -52,8 +52,16 @@ def run_id(config: dict[str, Any]) -> str:
 
 
 def place(config: dict[str, Any]) -> Path:
-    """A run's folder in the folder of all runs, `<task>/<optim>/<id>`."""
-    return Path(config["names"]["task"], config["names"]["optim"], run_id(config))
+    """A run's folder in the folder of all runs, `<task>/<optim>/<id>`.
+
+    Raises:
+        ValueError: a name is no name of one folder, and would lead elsewhere.
+    """
+    task, optim = config["names"]["task"], config["names"]["optim"]
+    for name in (task, optim):
+        if name in ("", ".", "..") or set(name) & {"/", "\\", "\0"}:
+            raise ValueError(f"{name!r} is no name for a folder of runs")
+    return Path(task, optim, run_id(config))
 
 
 def canonical(value: Any) -> Any:

@@ -130,7 +130,7 @@ def read_all(
     folders = sorted({path.parent for name in files for path in root.glob(f"*/*/*/{name}")})
     bare = {path for path in folders if not (path / "config.yaml").exists()} - known.keys()
     found = [read(folder, known.get(folder)) for folder in folders if folder not in bare]
-    records = {r.id: r for r in found if r and r.folder == root / place(r.config)}
+    records = {r.id: r for r in found if r and belongs(r, root)}
     name_left_out(
         {r.folder for r in found if r} - {r.folder for r in records.values()},
         "not where config.yaml says that the run belongs; move it there, or remove a copy",
@@ -140,6 +140,14 @@ def read_all(
         "config.yaml is gone; the sweep or the scripts.train that made the run writes it anew",
     )
     return records
+
+
+def belongs(record: Record, root: Path) -> bool:
+    """Whether a run lies where its config says."""
+    try:
+        return record.folder == root / place(record.config)
+    except ValueError:
+        return False
 
 
 def name_left_out(folders: set[Path], why: str) -> None:

@@ -1,9 +1,10 @@
 """Which values a run's config may hold."""
 
+import difflib
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 PROFILES = ("paper", "short", "smoke", "custom")
@@ -17,6 +18,10 @@ class BadInput(Exception):
 
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_name(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def is_count(value: Any) -> bool:
@@ -55,11 +60,14 @@ def are_betas(value: Any) -> bool:
 
 
 def is_device(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda(:\d+)?", value) is not None
+    return isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?", value) is not None
 
 
 def is_path(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
+    """Not longer than systems take: 255 bytes for a name, and some hundred names."""
+    if not is_name(value) or len(value) > 1000:
+        return False
+    return all(len(name.encode()) <= 255 for name in value.split("/"))
 
 
 def are_paths(value: Any) -> bool:
@@ -91,6 +99,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "precision": one_of(PRECISIONS),
     "clip_norm": or_null(*POSITIVE),
     "accumulate": COUNT,
+    "group": or_null(is_name, "a name, in quotes where it is a number"),
     "optim.lr": POSITIVE,
     "optim.betas": (are_betas, "a list of two or more numbers in [0, 1)"),
     "optim.eps": (is_not_negative, "a number, 0 or above"),
@@ -151,6 +160,8 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+TOO_LARGE = 2**63
+
 # Keys in these depend on which task and which optimizer it is; all others are always there.
 VARYING = ("task", "optim")
 
@@ -161,17 +172,61 @@ def check_values(config: dict[str, Any]) -> None:
     Raises:
         BadInput: names the key, the value and what is allowed.
     """
-    for key, (rule, allowed) in RULES.items():
+    check_leaves(config)
+    for key, (_, allowed) in RULES.items():
         room, _, leaf = key.rpartition(".")
         values = config.get(room) if room else config
         if not isinstance(values, dict):
             raise BadInput(f"{room}={spell(values)}: must hold keys, as in {key}=VALUE")
         if leaf in values:
-            if not rule(values[leaf]):
-                raise BadInput(f"{key}={spell(values[leaf])}: must be {allowed}")
+            check_value(key, values[leaf])
         elif room not in VARYING:
             raise BadInput(f"{key} is missing: must be {allowed}")
+    task_data = config["task"].get("data", config["data"])
+    if task_data != config["data"]:
+        raise BadInput(f"task.data={spell(task_data)}: set data={spell(task_data)} instead")
+
+
+def check_value(key: str, value: Any) -> None:
+    """Raise BadInput where RULES do not allow this value of a key."""
+    rule, allowed = RULES[key]
+    if not rule(value):
+        raise BadInput(f"{key}={spell(value)}: must be {allowed}")
+
+
+def check_leaves(value: Any, key: str = "") -> None:
+    """Raise BadInput for what no config can hold, wherever it stands and wherever it comes from."""
+    if isinstance(value, dict | list):
+        inside = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, item in inside:
+            check_leaves(item, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, int) and abs(value) >= TOO_LARGE:
+        raise BadInput(f"{shorten(key)}: a whole number must be less than 2^63")
+    elif isinstance(value, str) and not value.isprintable():
+        raise BadInput(f"{shorten(key)}={spell(value)}: holds a character that cannot be printed")
+
+
+# Of what was typed, in a sentence about it.
+SHOWN = 80
+# Letters of names in a list that one still reads.
+LISTED = 210
 
 
 def spell(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    """A value as a sentence shows it."""
+    return shorten(value if isinstance(value, str) else json.dumps(value, default=str))
+
+
+def some_of(allowed: Iterable[str], name: str = "") -> str:
+    """What a name may be: all of it, or what is most like it where all would be too much."""
+    every = sorted(allowed)
+    if len(", ".join(every)) <= LISTED:
+        return ", ".join(every)
+    near = difflib.get_close_matches(name[:SHOWN], every, n=6, cutoff=0.3)
+    return f"{', '.join(near or every[:6])} and others"
+
+
+def shorten(text: str, most: int = SHOWN) -> str:
+    """A text that fits into a sentence, on one line, whatever it holds."""
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: most + 1])
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"

@@ -3,6 +3,9 @@
 import importlib
 import sys
 
+from scripts.checks import shorten
+from scripts.console import refuse
+
 COMMANDS = {
     "train": "train one optimizer on one task",
     "sweep": "run what a study still misses, and render it",
@@ -20,8 +23,7 @@ def main() -> None:
         return
     name = arguments[0]
     if name not in COMMANDS:
-        print(f"error: {name}: must be one of {', '.join(COMMANDS)}", file=sys.stderr)
-        sys.exit(2)
+        refuse(f"{shorten(name)}: must be one of {', '.join(COMMANDS)}")
     sys.argv = [f"adamily {name}", *arguments[1:]]
     importlib.import_module(f"scripts.{name}").main()
 

@@ -1,40 +1,73 @@
 """From what was typed to a checked config, with one clear sentence where something is wrong."""
 
 import copy
+import functools
 import pickle
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.override_parser.types import OverrideType
+from hydra.errors import HydraException, MissingConfigException
+from hydra.initialize import get_gh_backup, restore_gh_from_backup
+from hydra.types import RunMode
+from hydra.version import setbase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from results.yaml_files import YamlError, read_yaml
-from scripts.checks import BadInput, check_values
+from scripts.checks import BadInput, check_values, shorten, some_of, spell
+from scripts.overrides import is_added, is_hydras, parts_of, read_override
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 # Parts of a config that may hold more than its YAML does.
 OPEN_PARTS = ("task", "optim", "schedule", "logger", "hydra")
 
+# Of these a run has one each, and its record is named by them; of those it may have several.
+ONE_EACH = ("task", "optim", "schedule")
+SEVERAL = ("logger",)
 
-def compose(overrides: list[str]) -> dict[str, Any]:
+HELP = "see python -m scripts.train --help"
+
+
+def compose(overrides: Sequence[str], place: Path | None = None) -> dict[str, Any]:
     """The resolved and checked config of one run, as plain containers.
 
     `names` in it holds the names of the task, the optimizer and the schedule that were chosen.
 
+    Args:
+        overrides: as typed.
+        place: one more folder of YAML files, laid out as `conf/`.
+
     Raises:
         BadInput: an unknown name or key, or a value that is not allowed.
     """
-    config = settle(compose_unresolved(overrides), {}, overrides)
+    config = settle(compose_unresolved(overrides, place), {}, overrides)
     check_classes(config)
     return config
+
+
+@contextmanager
+def hydra_of(place: Path | None = None) -> Iterator[Hydra]:
+    """Hydra with the YAML files of `conf/` and of one more folder."""
+    before = get_gh_backup()
+    setbase("1.3")
+    paths = create_config_search_path(str(CONF))
+    if place is not None:  # as Hydra's own --config-dir
+        paths.prepend("command-line", f"file://{place}", SearchPathQuery(provider="schema"))
+    try:
+        yield Hydra.create_main_hydra2("train", paths)
+    finally:
+        restore_gh_from_backup(before)
 
 
 @dataclass(frozen=True)
@@ -49,16 +82,24 @@ class Composed:
     choices: Mapping[str, str]
 
 
-def compose_unresolved(overrides: Sequence[str]) -> Composed:
-    refuse_new_keys(overrides)
-    try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            cfg = hydra_compose("train", overrides=list(overrides), return_hydra_config=True)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(unreadable(error)) from error
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise BadInput(explain(error, overrides)) from error
+def compose_unresolved(overrides: Sequence[str], place: Path | None = None) -> Composed:
+    with hydra_of(place) as hydra:
+        for typed in overrides:
+            check_override(typed, hydra.config_loader)
+        try:
+            cfg = hydra.compose_config(
+                "train",
+                list(overrides),
+                RunMode.RUN,
+                from_shell=False,
+                with_log_configuration=False,
+            )
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise BadInput(unreadable(error)) from error
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            raise BadInput(explain(error, overrides)) from error
     run = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    check_closed(run)
     # The copy lost what refuses unknown keys.
     OmegaConf.set_struct(run, True)
     return Composed(pickle.dumps(run), dict(cfg.hydra.runtime.choices))
@@ -77,17 +118,82 @@ def settle(
         raise BadInput(explain(error, overrides)) from error
     for group, name in config["names"].items():
         if name is None:
-            raise BadInput(f"{group} is missing: choose one of {', '.join(names(group))}")
+            raise BadInput(f"{group} is missing: {choose(group, '', names(group))}")
     check_values(config)
     return config
 
 
-def refuse_new_keys(overrides: Iterable[str]) -> None:
-    """A key that is added must lie in a part that is handed to a class, which will check it."""
-    for override in overrides:
-        key = override.lstrip("+").partition("=")[0]
-        if override.startswith("+") and key.split(".")[0] not in OPEN_PARTS:
-            raise BadInput(f"{override}: there is no key {key}; see python -m scripts.train --help")
+def check_closed(run: DictConfig) -> None:
+    """Refuse keys that came into a part by KEY={…} and that nothing reads."""
+    for part, values in run.items_ex(resolve=False):
+        closed = any(key.startswith(f"{part}.") for key in known_keys())
+        if not closed or not isinstance(values, DictConfig):
+            continue
+        for key in values:
+            if f"{part}.{key}" not in known_keys():
+                raise BadInput(f"{part}.{shorten(str(key))}: there is no such key; {HELP}")
+
+
+def check_override(typed: str, loader: ConfigLoader) -> None:
+    """Refuse what Hydra would take, and would not be what it looks like.
+
+    Raises:
+        BadInput: a file's choice that is no plain name, a key that nothing reads, or what a run
+            must not be told.
+    """
+    override = read_override(typed)
+    key, said = override.key_or_group, shorten(typed)
+    if is_hydras(typed):
+        check_hydras(typed)
+    if re.fullmatch(r"_(?!target_)\w+_", key.rpartition(".")[2]):
+        raise BadInput(f"{said}: {key} is not for a command line")
+    if override.type == OverrideType.ADD and key in known_keys():
+        raise BadInput(f"{said}: {key} is there already; write {key}=VALUE")
+    # What is added must lie in a part that is handed to a class, which will check it.
+    if is_added(override) and key not in known_keys() and not parts_of(override) <= {*OPEN_PARTS}:
+        raise BadInput(f"{said}: there is no key {shorten(key)}; {HELP}")
+    options = loader.get_group_options(key)
+    if options and is_added(override) and override.package is None and key not in SEVERAL:
+        raise BadInput(f"{said}: write {key}=NAME; {choose(key, '', options)}")
+    if options and override.is_delete():
+        if key in ONE_EACH:
+            raise BadInput(f"{said}: a run has one {key}; {choose(key, '', options)}")
+    elif options and not override.is_sweep_override():
+        value = override.value()
+        if isinstance(value, list) and key not in SEVERAL:
+            raise BadInput(f"{said}: must be one name; {choose(key, '', options)}")
+        for name in value if isinstance(value, list) else [value]:
+            if not isinstance(name, str) or name not in options:
+                raise BadInput(unknown(key, spell(name), options))
+
+
+def check_hydras(typed: str) -> None:
+    """Raise BadInput unless what Hydra is told is about its launchers."""
+    override = read_override(typed)
+    key = override.key_or_group
+    if override.is_delete() or not (key == "hydra/launcher" or key.startswith("hydra.launcher.")):
+        raise BadInput(
+            f"{shorten(typed)}: of Hydra's own keys, only hydra/launcher=NAME and "
+            f"hydra.launcher.KEY=VALUE are for a command line (-m sweeps, paths.runs is the folder)"
+        )
+    if key.endswith("._target_"):
+        raise BadInput(f"{shorten(typed)}: choose a launcher by hydra/launcher=NAME")
+
+
+@functools.cache
+def known_keys() -> frozenset[str]:
+    """The keys of `conf/train.yaml`, those inside others with dots."""
+    found: set[str] = set()
+
+    def add(values: Mapping[str, Any], before: str) -> None:
+        for key, value in values.items():
+            found.add(before + key)
+            if isinstance(value, dict):
+                add(value, f"{before}{key}.")
+
+    text = read_yaml(CONF / "train.yaml")
+    add({key: value for key, value in text.items() if key not in ("defaults", "hydra")}, "")
+    return frozenset(found)
 
 
 def resolved(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
@@ -96,7 +202,7 @@ def resolved(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
         str(key): OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
         for key, node in ((key, cfg[key]) for key in cfg if key != "hydra")
     }
-    config["names"] = {group: choices.get(group) for group in ("task", "optim", "schedule")}
+    config["names"] = {group: choices.get(group) for group in ONE_EACH}
     return config
 
 
@@ -115,26 +221,23 @@ def names(group: str) -> list[str]:
 
 
 def explain(error: Exception, overrides: Iterable[str]) -> str:
-    if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read; write KEY=VALUE, and quote a value with symbols"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return unknown(group, name, error.options or names(group))
     text = f"{error}\n{error.__cause__ or ''}"
     if several := re.search(r"Ambiguous value for argument '(.*)'", text):
         return (
-            f"{several[1]}: must be one value; several are for python -m scripts.train -m, "
-            "and a list is written [A,B]"
+            f"{shorten(several[1])}: must be one value; several are for python -m scripts.train "
+            "-m, and a list is written [A,B]"
         )
-    if "Config group override must be" in text:  # as in optim=3: Hydra does not say which
-        for override in overrides:
-            group, _, name = override.partition("=")
-            if group and (CONF / group).is_dir() and name not in names(group):
-                return unknown(group, name, names(group))
+    if there := re.search(r"An item is already at '(.*)'", text):
+        return f"+{there[1]}: is there already; write {there[1]}=VALUE"
     full = re.search(r"full_key: (\S+)", text)
     if full and re.search(r"Key '\S+' (is not in struct|not in)", text):
-        typed = next((o for o in overrides if o.lstrip("+~").startswith(full[1])), full[1])
-        return f"{typed}: there is no key {full[1]}; see python -m scripts.train --help"
+        about = (
+            typed for typed in overrides if read_override(typed).key_or_group.startswith(full[1])
+        )
+        return f"{shorten(next(about, full[1]))}: there is no key {shorten(full[1])}; {HELP}"
     reasons = [line for line in (str(error), str(error.__cause__ or "")) if line]
     sentence = ": ".join(" ".join(reason.split("\n")[0].split()) for reason in reasons)
     return f"{full[1]}: {sentence}" if full and full[1] not in sentence else sentence
@@ -151,8 +254,16 @@ def unreadable(error: yaml.YAMLError | UnicodeDecodeError) -> str:
     return " ".join(str(error).split())
 
 
-def unknown(group: str, name: str, allowed: Iterable[str]) -> str:
-    return f"{group}={name}: there is no such {group}; choose one of {', '.join(sorted(allowed))}"
+def unknown(group: str, name: str, allowed: Sequence[str]) -> str:
+    said = f"{group}={shorten(name)}"
+    return f"{said}: there is no such {group.rpartition('/')[2]}; {choose(group, name, allowed)}"
+
+
+def choose(group: str, name: str, allowed: Sequence[str]) -> str:
+    said = f"choose one of {some_of(allowed, name)}"
+    lists = {"task": "tasks", "optim": "optims", "study": "studies"}
+    more = f"; python -m scripts.list {lists[group]} shows them" if group in lists else ""
+    return said + (more if said.endswith("others") else "")
 
 
 # -- from config to objects ------------------------------------------------------------------------
@@ -215,16 +326,33 @@ def check_classes(config: dict[str, Any]) -> None:
     import torch
     from hydra.errors import InstantiationException
 
+    from results.loggers import Logger
+    from scripts.signatures import check_signatures
+    from tasks.sources import DataError
+    from tasks.task import Task
+
+    check_signatures(config)
     chosen = config["names"]
     part = f"task={chosen['task']}"
     try:
         task = make_task(config, torch.device("meta"))
+        check_kind(task, Task, part)
         part = f"optim={chosen['optim']}"
         optimizer = make_optimizer(config, [torch.nn.Parameter(torch.zeros(1))])
+        check_kind(optimizer, torch.optim.Optimizer, part)
         part = f"schedule={chosen['schedule']}"
         make_schedule(config, optimizer, task.steps)
         part = "logger"
-        make_loggers(config)
-    except (InstantiationException, TypeError, ValueError) as error:
-        reason = error.__cause__ or error
-        raise BadInput(f"{part}: {' '.join(str(reason).split())}") from error
+        for logger in make_loggers(config):
+            check_kind(logger, Logger, part)
+    except (BadInput, DataError):
+        raise
+    except Exception as error:  # whatever a class says of what it cannot take
+        cause = error.__cause__ if isinstance(error, InstantiationException) else None
+        reason = str(cause or error).partition("\n")[0]
+        raise BadInput(f"{part}: {reason or type(cause or error).__name__}") from error
+
+
+def check_kind(made: Any, kind: type, part: str) -> None:
+    if not isinstance(made, kind):
+        raise BadInput(f"{part}: its _target_ makes {shorten(repr(made))}, and no {kind.__name__}")

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import torch
 
-from scripts.checks import BadInput
+from scripts.checks import BadInput, shorten
 from scripts.config import compose, make_task
 from scripts.console import log_to_console, refuse
-from scripts.paths import quote_paths
 from tasks.sources import DataError
 
 HELP = """\
@@ -24,7 +23,6 @@ Examples:
 
 
 def main() -> None:
-    quote_paths()
     arguments = sys.argv[1:]
     if not arguments or {"-h", "--help"} & set(arguments):
         print(HELP)
@@ -32,7 +30,9 @@ def main() -> None:
     log_to_console()
     try:
         if arguments[0] != "prepare":
-            raise BadInput(f"{arguments[0]}: must be prepare; see python -m scripts.data --help")
+            raise BadInput(
+                f"{shorten(arguments[0])}: must be prepare; see python -m scripts.data --help"
+            )
         config = compose(arguments[1:])
         make_task(config, torch.device("meta")).prepare()
     except (BadInput, DataError) as error:

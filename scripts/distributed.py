@@ -65,23 +65,24 @@ def check_one_run(command: str) -> None:
         )
 
 
-def check_batch(config: dict[str, Any]) -> None:
-    """Raise BadInput where a batch has fewer examples than there are processes."""
+def check_batch(task: Task, config: dict[str, Any]) -> None:
+    """Raise BadInput where batches cannot be cut as a run asks for: into parts, for processes."""
     batch, parts = config["task"].get("batch_size"), config["accumulate"]
-    if size() > 1 and batch is not None and batch // parts < size():
-        raise BadInput(
-            f"torchrun: {size()} processes cannot share task.batch_size={batch} with "
-            f"accumulate={parts}: that leaves fewer than one example for each"
-        )
-
-
-def check_shareable(task: Task, config: dict[str, Any]) -> None:
-    """Raise BadInput where several processes are to train a task that only one can."""
+    name = config["names"]["task"]
     processes = max(size(), config["sweep"]["devices_per_run"])
+    if parts > 1 and not task.divisible:
+        raise BadInput(f"accumulate={parts}: task={name} has no batch to cut: set accumulate=1")
     if processes > 1 and not task.shareable:
         raise BadInput(
-            f"task={config['names']['task']}: this task is trained by one process, not by "
-            f"{processes}: leave torchrun out, and sweep.devices_per_run at 1"
+            f"task={name}: this task is trained by one process, not by {processes}: leave torchrun "
+            "out, and sweep.devices_per_run at 1"
+        )
+    if batch is not None and parts > batch:
+        raise BadInput(f"accumulate={parts}: must be at most task.batch_size={batch}")
+    if processes > 1 and batch is not None and batch // parts < processes:
+        raise BadInput(
+            f"torchrun: {processes} processes cannot share task.batch_size={batch} with "
+            f"accumulate={parts}: that leaves fewer than one example for each"
         )
 
 

@@ -1,25 +1,27 @@
 """Many runs by one of Hydra's launchers."""
 
+import inspect
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import initialize_config_dir
 from hydra._internal.callbacks import Callbacks
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
+from joblib import Parallel, effective_n_jobs
 
 from scripts import packages
-from scripts.checks import BadInput
-from scripts.composing import Loader
-from scripts.config import CONF, explain
+from scripts.checks import BadInput, shorten
+from scripts.config import check_override, explain, hydra_of
 from scripts.console import say
 from scripts.devices import places, places_on, threads
+from scripts.overrides import given, is_hydras
 
 # Launchers that do not come with the project, and the extras that bring them.
 EXTRAS = {"ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
@@ -41,14 +43,11 @@ def launch(
     Raises:
         Exception: whatever the launcher raises when a worker process dies.
     """
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
+    with hydra_of() as hydra:
         # As `-m` does: a worker reads in it that it shares this machine's devices with others.
         settings = [*shared, f"hydra.mode={RunMode.MULTIRUN.name}"]
         config = hydra.compose_config("train", settings, RunMode.MULTIRUN)
-        loader = Loader(hydra.config_loader.get_search_path())
-        context = HydraContext(config_loader=loader, callbacks=Callbacks())
+        context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=task_function, config=config
         )
@@ -64,13 +63,9 @@ def value(done: JobReturn) -> Any:
         return error
 
 
-def is_hydras(override: str) -> bool:
-    return override.lstrip("+~").startswith(("hydra.", "hydra/"))
-
-
 def launcher_name(overrides: Sequence[str]) -> str:
-    named = [o.partition("=")[2] for o in overrides if o.startswith("hydra/launcher=")]
-    return named[-1] if named else "joblib"
+    chosen = given(overrides, "hydra/launcher")
+    return str(chosen[-1].value()) if chosen else "joblib"
 
 
 def launcher_settings(overrides: Sequence[str], config: dict[str, Any], runs: int) -> list[str]:
@@ -92,7 +87,7 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any], runs: in
         most = places(device, jobs, share)
     if name == "joblib":
         settings["hydra.launcher.n_jobs"] = min(most, runs)
-    if name == "ray" and on_gpu(device) and not typed(overrides, "hydra.launcher.ray.remote"):
+    if name == "ray" and on_gpu(device) and not given(overrides, "hydra.launcher.ray.remote"):
         each = places_on(torch.device("cuda"), jobs)
         settings["+hydra.launcher.ray.remote.num_gpus"] = 1 / each if share == 1 else share
     if name in EXTRAS and not installed(name):
@@ -102,7 +97,8 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any], runs: in
     if name == "submitit_slurm" and shutil.which("srun") is None:
         raise BadInput(f"hydra/launcher={name}: there is no srun here; use a node of the cluster")
     check_settings([override for override in overrides if is_hydras(override)])
-    return [f"{key}={value}" for key, value in settings.items() if not typed(overrides, key)]
+    unsaid = {key: v for key, v in settings.items() if not given(overrides, key.lstrip("+"))}
+    return [f"{key}={value}" for key, value in unsaid.items()]
 
 
 def say_how(overrides: Sequence[str], config: dict[str, Any], runs: int) -> None:
@@ -121,13 +117,28 @@ def say_how(overrides: Sequence[str], config: dict[str, Any], runs: int) -> None
 
 def check_settings(shared: list[str]) -> None:
     """Raise BadInput unless Hydra understands what it is told about its launcher."""
+    with hydra_of() as hydra:
+        for typed in shared:
+            check_override(typed, hydra.config_loader)
+        try:
+            config = hydra.compose_config("train", shared, RunMode.MULTIRUN)
+        except HydraException as error:
+            raise BadInput(explain(error, shared)) from error
+    if launcher_name(shared) == "joblib":
+        check_joblib(config.hydra.launcher)
+
+
+def check_joblib(launcher: Mapping[str, Any]) -> None:
+    """Raise BadInput for what joblib would refuse when the first run starts."""
+    settings = {str(key): value for key, value in launcher.items() if key != "_target_"}
+    known = inspect.signature(Parallel).parameters
+    if unknown := sorted(settings.keys() - known.keys()):
+        raise BadInput(f"hydra.launcher.{shorten(unknown[0])}: joblib has no such key")
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            hydra = GlobalHydra.instance().hydra
-            assert hydra is not None
-            hydra.compose_config("train", shared, RunMode.MULTIRUN)
-    except HydraException as error:
-        raise BadInput(explain(error, shared)) from error
+        Parallel(**settings | {"backend": "loky"})  # as the launcher does
+        effective_n_jobs(settings["n_jobs"])
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"hydra.launcher: {shorten(str(error))}") from error
 
 
 def on_gpu(device: str) -> bool:
@@ -140,10 +151,6 @@ def trains_here(overrides: Sequence[str]) -> bool:
     return launcher_name(overrides) in ("basic", "joblib")
 
 
-def typed(overrides: Sequence[str], key: str) -> bool:
-    return any(override.lstrip("+~").startswith(key.lstrip("+")) for override in overrides)
-
-
 def installed(launcher: str) -> bool:
     from importlib.util import find_spec
 
@@ -151,12 +158,18 @@ def installed(launcher: str) -> bool:
 
 
 def check_writable(folder: str, key: str) -> None:
-    """Raise BadInput unless files can be made in `folder`."""
+    """Raise BadInput unless files can be made in `folder`; leave nothing behind."""
+    missing: list[Path] = []
     try:
+        missing += [place for place in (Path(folder), *Path(folder).parents) if not place.exists()]
         os.makedirs(folder, exist_ok=True)
         probe = os.path.join(folder, f".writable.{os.getpid()}")
         with open(probe, "wb"):
             pass
         os.unlink(probe)
     except OSError as error:
-        raise BadInput(f"{key}={folder}: cannot be written: {error.strerror}") from error
+        raise BadInput(f"{key}={shorten(folder)}: cannot be written: {error.strerror}") from error
+    finally:
+        for place in missing:
+            with suppress(OSError):  # another process may have begun to use it
+                place.rmdir()

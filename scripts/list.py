@@ -11,7 +11,8 @@ import torch
 from results.yaml_files import YamlError, read_yaml
 from scripts.checks import SOURCES, BadInput
 from scripts.config import CONF, compose, make_task, names
-from scripts.console import log_to_console
+from scripts.console import log_to_console, refuse
+from scripts.flags import sentenced
 from scripts.studies import all_studies
 
 log = logging.getLogger("adamily")
@@ -33,7 +34,10 @@ def main() -> None:
     )
     parser.add_argument("what", nargs="?", choices=list(LISTS), help="default: all three")
     parser.add_argument("--json", action="store_true", help="for programs")
-    asked = parser.parse_args()
+    try:
+        asked = sentenced(parser, "see python -m scripts.list --help").parse_args()
+    except BadInput as error:
+        refuse(error)
     log_to_console()
     chosen = {asked.what: LISTS[asked.what]} if asked.what else LISTS
     listed = {name: make() for name, make in chosen.items()}

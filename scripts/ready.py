@@ -12,35 +12,45 @@ from scripts import interrupt
 from scripts.checks import BadInput
 from scripts.config import make_task
 from scripts.console import say
-from scripts.distributed import check_batch, check_shareable, own_device
+from scripts.distributed import check_batch, own_device
 from scripts.launch import check_writable
+from scripts.memory import check_memory
 
 
-def make_ready(configs: Sequence[dict[str, Any]], here: bool = True) -> None:
-    """Check folders and devices, and make the tasks of all that has not ended ready.
+def check_ready(configs: Sequence[dict[str, Any]], here: bool = True) -> None:
+    """Check folders and devices, and that what has not ended can be trained.
 
     Args:
         configs: of all runs.
         here: whether they will train on this machine's devices.
 
     Raises:
-        BadInput: a folder cannot be written, a device is not there, or several processes are to
-            train a task that only one can.
-        tasks.sources.DataError: data cannot be had, or are damaged; or there is no room for them.
+        BadInput: a folder cannot be written, a device is not there, or batches cannot be cut as a
+            run asks for.
+        tasks.sources.DataError: there is no room for a run in memory.
     """
-    runs = [Run(config["paths"]["runs"], config) for config in configs]
-    for run in runs:
-        run.restore_config()
-    waiting = [run.config for run in runs if not run.ended]
-    for folder in {config["paths"]["runs"] for config in waiting}:
+    for folder in {config["paths"]["runs"] for config in waiting(configs)}:
         check_writable(folder, "paths.runs")
     for device in {config["train"]["device"] for config in configs if here}:
         own_device(device)
-    for config in configs:
-        check_batch(config)
-    for config in {str(config["task"]): config for config in waiting}.values():
+    parts = ("task", "optim", "accumulate", "train", "sweep")
+    for config in unlike(waiting(configs), parts):
         task = make_task(config, torch.device("meta"))
-        check_shareable(task, config)
+        check_batch(task, config)
+        if here:
+            check_memory(task, config)
+
+
+def prepare(configs: Sequence[dict[str, Any]]) -> None:
+    """Make the tasks of all runs that have not ended ready, once all of them are checked.
+
+    Raises:
+        tasks.sources.DataError: data cannot be had, or are damaged; or there is no room for them.
+    """
+    for config in configs:
+        Run(config["paths"]["runs"], config).restore_config()
+    for config in unlike(waiting(configs), ("task",)):
+        task = make_task(config, torch.device("meta"))
         task.checkpoint_folder = Run(config["paths"]["runs"], config).files(0)
         task.prepare()
 
@@ -52,6 +62,15 @@ def check_records(configs: Sequence[dict[str, Any]]) -> None:
             Run(config["paths"]["runs"], config).check()
         except Damaged as damage:
             raise BadInput(str(damage)) from damage
+
+
+def waiting(configs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [config for config in configs if not Run(config["paths"]["runs"], config).ended]
+
+
+def unlike(configs: Sequence[dict[str, Any]], parts: Sequence[str]) -> Iterable[dict[str, Any]]:
+    """One config of those that are alike in some parts."""
+    return {str([config[part] for part in parts]): config for config in configs}.values()
 
 
 def leave(runs: Iterable[Run]) -> None:

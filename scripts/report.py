@@ -6,6 +6,7 @@
 import itertools
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from results.analysis import Result
@@ -13,10 +14,12 @@ from results.records import Record, read_all
 from results.rendered import current, hash_source, write
 from results.report import PAGE, name_of, render_page, render_study
 from results.study import Study, spell
-from scripts.checks import SOURCES, BadInput
+from scripts.checks import SOURCES, BadInput, check_value, shorten
 from scripts.config import CONF
 from scripts.console import log_to_console, refuse
 from scripts.launch import check_writable
+from scripts.overrides import only_settings
+from scripts.paths import quote_paths
 from scripts.studies import Plan, all_studies, plan
 
 HERE = Path(__file__).resolve().parents[1]
@@ -41,24 +44,28 @@ def main() -> None:
         print(HELP)
         return
     log_to_console()
+    quote_paths()
     try:
         paths = parse(sys.argv[1:])
         runs = Path(paths["paths.runs"])
         if not runs.is_dir():
-            raise BadInput(f"paths.runs={runs}: there is no such folder")
+            raise BadInput(f"paths.runs={shorten(str(runs))}: there is no such folder")
         check_writable(paths["paths.reports"], "paths.reports")
         print(f"Page: {write_all(runs, Path(paths['paths.reports']))}")
     except (BadInput, OSError) as error:
         refuse(error)
 
 
-def parse(arguments: list[str]) -> dict[str, str]:
-    paths = {"paths.runs": "runs", "paths.reports": "reports"}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if not equals or key not in paths:
-            raise BadInput(f"{argument}: must be one of {', '.join(paths)}, as KEY=VALUE")
-        paths[key] = value
+def parse(arguments: Sequence[str]) -> dict[str, str]:
+    """The folders of runs and of reports.
+
+    Raises:
+        BadInput: something else is typed.
+    """
+    defaults = {"paths.runs": "runs", "paths.reports": "reports"}
+    paths = only_settings(arguments, defaults, "python -m scripts.report")
+    for key, path in paths.items():
+        check_value(key, path)
     return paths
 
 

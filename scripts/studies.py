@@ -1,11 +1,13 @@
 """Studies and the runs that they stand for."""
 
+import itertools
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+from hydra.core.override_parser.types import Override, OverrideType
 
 from results.analysis import Result, analyse
 from results.identity import DECIDES_OUTCOME
@@ -13,7 +15,7 @@ from results.records import Record, read
 from results.run import Run
 from results.study import Cell, Study, StudyError
 from results.study_file import load
-from scripts.checks import SOURCES, BadInput
+from scripts.checks import SOURCES, BadInput, shorten
 from scripts.config import (
     CONF,
     Composed,
@@ -23,6 +25,7 @@ from scripts.config import (
     settle,
     unknown,
 )
+from scripts.overrides import name_of, parts_of, read_override
 
 log = logging.getLogger("adamily")
 
@@ -104,7 +107,9 @@ def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> P
         cells = study.cells(profile, data)
     except StudyError as error:
         raise BadInput(str(error)) from error
-    changes = tuple(override for override in shared if key_of(override) in DECIDES_OUTCOME)
+    changes = tuple(
+        typed for typed in shared if parts_of(read_override(typed)) & {*DECIDES_OUTCOME}
+    )
     label = "custom" if changes else profile
     composed: dict[tuple[str, ...], Composed] = {}
     checked: set[tuple[str, str]] = set()
@@ -113,10 +118,11 @@ def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> P
         refuse_contradiction(study, cell, shared)
         overrides = [*cell.overrides, *shared, f"profile={label}"]
         # Composing is slow, and cells that make the same choices differ only in values.
-        choices = tuple(o for o in cell.overrides if is_choice(o.partition("=")[0]))
+        choices = tuple(typed for typed in cell.overrides if is_choice(read_override(typed)))
         if choices not in composed:
             composed[choices] = compose_unresolved([*choices, *shared, f"profile={label}"])
-        values = {k: v for k, v in cell.settings.items() if not is_choice(k)}
+        said = zip(cell.overrides, cell.settings.items(), strict=True)
+        values = dict(setting for typed, setting in said if typed not in choices)
         config = settle(composed[choices], values | {"profile": label}, overrides)
         if (cell.row, cell.column) not in checked:
             check_classes(config)
@@ -125,21 +131,16 @@ def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> P
     return Plan(study, profile, data, changes, runs)
 
 
-def is_choice(key: str) -> bool:
+def is_choice(override: Override) -> bool:
     """Whether Hydra must compose anew for it: optim, optim@task.reference, a key that is added."""
-    return key.startswith(("+", "~")) or (CONF / key.partition("@")[0]).is_dir()
-
-
-def key_of(override: str) -> str:
-    """The first part of an override's key: "task" for task.steps=2."""
-    return re.split(r"[.=@]", override.lstrip("+~"), maxsplit=1)[0]
+    return override.type != OverrideType.CHANGE or (CONF / override.key_or_group).is_dir()
 
 
 def refuse_contradiction(study: Study, cell: Cell, shared: Sequence[str]) -> None:
-    for override in shared:
-        key = override.lstrip("+~").partition("=")[0]
-        for own in cell.settings:
-            # One may lie in the other, as optim.betas.1 in optim.betas, but not in a file's choice.
-            within = f"{own}.".startswith(f"{key}.") or f"{key}.".startswith(f"{own}.")
-            if own == key or (within and not is_choice(own) and not is_choice(key)):
-                raise BadInput(f"{override}: study {study.name} sets {own} itself")
+    for override, typed in itertools.product(cell.overrides, shared):
+        own, other = read_override(override), read_override(typed)
+        mine, key = name_of(own), name_of(other)
+        # One may lie in the other, as optim.betas.1 in optim.betas, but not in a file's choice.
+        within = f"{mine}.".startswith(f"{key}.") or f"{key}.".startswith(f"{mine}.")
+        if mine == key or (within and not is_choice(own) and not is_choice(other)):
+            raise BadInput(f"{shorten(typed)}: study {study.name} sets {mine} itself")

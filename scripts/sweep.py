@@ -3,15 +3,16 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from results.table import markdown, tabulate
 from scripts import distributed, interrupt
-from scripts.checks import BadInput
+from scripts.checks import BadInput, is_flag, spell
 from scripts.console import log_to_console, refuse
-from scripts.launch import check_writable, is_hydras, launcher_settings, say_how, trains_here
-from scripts.paths import quote_paths
+from scripts.launch import check_writable, launcher_settings, say_how, trains_here
+from scripts.overrides import is_hydras, settings
 from scripts.preview import preview
-from scripts.ready import leave, make_ready
+from scripts.ready import check_ready, leave, prepare
 from scripts.report import hash_of, write_swept
 from scripts.rounds import run_all
 from scripts.studies import Plan, find, plan, read_planned
@@ -46,19 +47,20 @@ def main() -> None:
         print(HELP)
         return
     log_to_console()
-    quote_paths()
     try:
         distributed.check_one_run("scripts.sweep")
         asked, shared = parse(sys.argv[1:])
         wanted = plan(find(asked["study"]), asked["profile"], asked["data"], without_hydra(shared))
-        if asked["dry_run"] == "true":
+        runs = wanted.runs
+        configs = [planned.config for planned in runs]
+        for_launcher = [o for o in shared if is_hydras(o)]
+        for_launcher += launcher_settings(shared, configs[0], len(runs))
+        check_writable(configs[0]["paths"]["reports"], "paths.reports")
+        check_ready(configs, trains_here(shared))
+        if asked["dry_run"]:
             print(preview(wanted))
             return
-        runs = wanted.runs
-        settings = [o for o in shared if is_hydras(o)]
-        settings += launcher_settings(shared, runs[0].config, len(runs))
-        check_writable(runs[0].config["paths"]["reports"], "paths.reports")
-        make_ready([planned.config for planned in runs], trains_here(shared))
+        prepare(configs)
     except (BadInput, DataError, OSError) as error:
         refuse(error)
     ended = sum(planned.run.ended for planned in runs)
@@ -66,28 +68,22 @@ def main() -> None:
     if ended < len(runs):
         say_how(shared, runs[0].config, len(runs) - ended)
     with interrupt.told_to_workers():
-        run_all(job, settings, [(planned.run, planned.overrides) for planned in runs])
+        run_all(job, for_launcher, [(planned.run, planned.overrides) for planned in runs])
     finish(wanted)
 
 
-def parse(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def parse(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Split the command line into what the sweep reads itself and what goes to every run.
 
     Raises:
-        BadInput: an argument is no KEY=VALUE, or a value is missing or not allowed.
+        BadInput: an argument is no KEY=VALUE, or a value is not allowed.
     """
-    asked = {"study": "", "profile": "", "data": "full", "dry_run": "false"}
-    shared = []
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if not equals:
-            raise BadInput(f"{argument}: write KEY=VALUE; see python -m scripts.sweep --help")
-        if key in asked:
-            asked[key] = value
-        else:
-            shared.append(argument)
-    if asked["dry_run"] not in ("true", "false"):
-        raise BadInput(f"dry_run={asked['dry_run']}: must be true or false")
+    defaults = {"study": "", "profile": "", "data": "full", "dry_run": False}
+    asked, shared = settings(arguments, defaults, "python -m scripts.sweep")
+    if not is_flag(asked["dry_run"]):
+        raise BadInput(f"dry_run={spell(asked['dry_run'])}: must be true or false")
+    for key in ("study", "profile", "data"):
+        asked[key] = spell(asked[key])
     return asked, shared
 
 

@@ -4,18 +4,17 @@ The loop is the same for every task. It can stop after any step and go on from t
 never stopped: all that the next step depends on is in `Session.state_dict`.
 """
 
+import argparse
+import sys
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import hydra
 import torch
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from torch import Tensor
@@ -26,13 +25,14 @@ from results.run import Run
 from results.study import spell
 from scripts import distributed, interrupt, world
 from scripts.checks import BadInput
-from scripts.config import CONF, compose, explain, resolved
+from scripts.config import CONF, compose, hydra_of, resolved
 from scripts.console import log_to_console, refuse
 from scripts.execute import execute
-from scripts.launch import is_hydras, launcher_settings, say_how, trains_here
-from scripts.paths import quote_paths
+from scripts.flags import only_shows, read_flags
+from scripts.launch import launcher_settings, say_how, trains_here
+from scripts.overrides import expand, is_hydras
 from scripts.progress import Progress
-from scripts.ready import check_records, leave, make_ready
+from scripts.ready import check_ready, check_records, leave, prepare
 from scripts.rounds import run_all
 from scripts.session import Session
 from scripts.torchrun import by_torchrun
@@ -156,31 +156,28 @@ app = hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def main() -> None:
     """The command `python -m scripts.train`, a Hydra app that checks before it runs anything."""
     log_to_console()
-    quote_paths()
     interrupt.end_with_parent()  # of a sweep's torchrun
-    typed = get_args_parser().parse_args()
-    if typed.help or typed.hydra_help or typed.cfg or typed.info or typed.shell_completion:
-        app()
-        return
     try:
-        world.check()
-        if world.rank() > 0:
-            distributed.join()  # as soon as the first process has found nothing wrong
-        if typed.multirun:
-            distributed.check_one_run("-m")
-        # Hydra's --config-dir is one more place of YAML files.
-        place = Path(typed.config_dir or "").resolve()
-        more = [f"hydra.searchpath={spell([f'file://{place}'])}"] if typed.config_dir else []
-        expanded = expand(typed.overrides, typed.multirun)
-        configs = [compose([*overrides, *more]) for overrides in expanded]
-        check_records(configs)
-        make_ready(configs, not typed.multirun or trains_here(typed.overrides))
-        settings = [*more, *(o for o in typed.overrides if is_hydras(o))]
-        if typed.multirun:
-            settings += launcher_settings(typed.overrides, configs[0], len(configs))
-            say_how(typed.overrides, configs[0], len(configs))
+        typed = read_flags(sys.argv[1:])
+        shows = only_shows(typed)
+        if not shows:
+            world.check()
+            if world.rank() > 0:
+                distributed.join()  # as soon as the first process has found nothing wrong
+        expanded = [] if typed.shell_completion else expanded_by(typed)
+        configs = [compose(overrides, place_of(typed)) for overrides in expanded]
+        if not shows:
+            settings = settings_of(typed, configs)
+            check_records(configs)
+            check_ready(configs, not typed.multirun or trains_here(typed.overrides))
+            prepare(configs)
+            if typed.multirun:
+                say_how(typed.overrides, configs[0], len(configs))
     except (BadInput, DataError, OSError) as error:
         refuse(error)
+    if shows:
+        app()
+        return
     distributed.join()
     runs = [Run(config["paths"]["runs"], config) for config in configs]
     with interrupt.told_to_workers():
@@ -191,15 +188,28 @@ def main() -> None:
     leave(runs)
 
 
-def expand(overrides: list[str], multirun: bool) -> list[list[str]]:
-    """The overrides of each run that Hydra's own sweeper makes of a command line."""
-    if not multirun:
-        return [overrides]
-    try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
-    except OverrideParseException as error:
-        raise BadInput(explain(error, overrides)) from error
-    return BasicSweeper.split_arguments([o for o in parsed if not o.is_hydra_override()], None)[0]
+def place_of(typed: argparse.Namespace) -> Path | None:
+    """Hydra's --config-dir is one more place of YAML files."""
+    return Path(typed.config_dir).resolve() if typed.config_dir else None
+
+
+def expanded_by(typed: argparse.Namespace) -> list[list[str]]:
+    """The overrides of all runs that a command line asks for."""
+    if typed.multirun:
+        distributed.check_one_run("-m")
+    with hydra_of(place_of(typed)) as hydra:
+        return expand(typed.overrides, hydra.config_loader, typed.multirun)
+
+
+def settings_of(typed: argparse.Namespace, configs: Sequence[dict[str, Any]]) -> list[str]:
+    """What the launcher of several runs is told."""
+    if not typed.multirun:
+        return []
+    place, (config, *_), count = place_of(typed), configs, len(configs)
+    settings = [f"hydra.searchpath={spell([f'file://{place}'])}"] if place else []
+    settings += [override for override in typed.overrides if is_hydras(override)]
+    settings += launcher_settings(typed.overrides, config, count)
+    return settings
 
 
 if __name__ == "__main__":

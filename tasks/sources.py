@@ -38,6 +38,7 @@ def fetch(source: Mapping[str, Any], folder: Path) -> list[Path]:
     Raises:
         DataError: a file cannot be had, or every copy of it has another hash.
     """
+    check_source(source)
     files = {folder / name: digest for name, digest in pinned(source).items()}
     if all(path.exists() and hash_of(path, digest) == digest for path, digest in files.items()):
         return list(files)  # without a lock: the folder may be shared and read-only
@@ -46,6 +47,19 @@ def fetch(source: Mapping[str, Any], folder: Path) -> list[Path]:
             if not is_intact(path, digest):
                 fetch_file(source, path.name, digest, folder)
     return list(files)
+
+
+def check_source(source: Mapping[str, Any]) -> None:
+    """Raise DataError where a source does not say what `fetch` reads."""
+    for key in ("sha256", "md5"):
+        pins = source.get(key, {"file": "pin"})
+        if not isinstance(pins, Mapping) or not all(isinstance(p, str) for p in pins.values()):
+            raise DataError(f"task.sources: {key} must be the hash of each file by its name")
+    for key in ("mirrors", "package"):
+        said = source.get(key, [])
+        listed = [said] if isinstance(said, str) and key == "package" else said
+        if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed):
+            raise DataError(f"task.sources: {key} must be a list of texts")
 
 
 @contextlib.contextmanager

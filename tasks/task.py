@@ -26,6 +26,8 @@ class Task(ABC):
         checkpoint_folder: for what `state_dict` refers to, which goes when the run has ended; None
             where a task is used without a run.
         shareable: whether several processes can train on shares of its batches.
+        divisible: whether a batch can be cut into parts at all, as `accumulate` does.
+        memory: bytes that it keeps beside the model and the data set.
         frames_per_step: frames of a game that are played for a step.
         video: a GIF of the last evaluation, where there is one.
     """
@@ -37,6 +39,8 @@ class Task(ABC):
     checkpoint_due: bool = False
     checkpoint_folder: Path | None = None
     shareable: bool = True
+    divisible: bool = True
+    memory: int = 0
     frames_per_step: int = 0
     video: bytes | None = None
 

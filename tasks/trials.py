@@ -36,6 +36,7 @@ class Trials(Task):
     """
 
     model: "Points"
+    shareable = divisible = False  # each step is all trials'
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Trials(Task):
         self.trials, self.steps, self.eval_every = trials, steps, min(eval_every, steps)
         self.seed, self.device = seed, device
         self.model = build_model(lambda: Points(self.start()), seed, device)
+        self.memory = 8 * BLOCK * self.model.theta.numel()  # the noise of a block of steps
         self._block, self._drawn = -1, torch.empty(0)
 
     @abstractmethod

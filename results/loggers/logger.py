@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 _log = logging.getLogger("adamily")
 
@@ -40,6 +40,7 @@ Metrics = Mapping[str, float | None]
 VIDEO = "test/video"  # what an evaluation's video is called
 
 
+@runtime_checkable
 class Logger(Protocol):
     """One tracker. Any of the calls may raise; `Loggers` then drops it."""
 

@@ -3,8 +3,9 @@
 import sys
 from importlib.util import find_spec
 
-from scripts.checks import BadInput, is_device
+from scripts.checks import BadInput, is_count, is_device, shorten, spell
 from scripts.console import refuse
+from scripts.overrides import only_settings
 
 HELP = """\
 Measure how fast this machine trains.
@@ -37,10 +38,10 @@ Examples:
 """
 
 DEFAULTS = {
-    "loop": {"device": "auto", "rounds": "30"},
-    "step": {"device": "cpu", "rounds": "30"},
-    "train": {"device": "auto", "rounds": "10"},
-    "atari": {"device": "auto", "rounds": "10"},
+    "loop": {"device": "auto", "rounds": 30},
+    "step": {"device": "cpu", "rounds": 30},
+    "train": {"device": "auto", "rounds": 10},
+    "atari": {"device": "auto", "rounds": 10},
 }
 
 
@@ -91,16 +92,11 @@ def parse(arguments: list[str]) -> tuple[str, str, int]:
     """What to measure, on which device, and in how many rounds."""
     what, *settings = arguments
     if what not in DEFAULTS:
-        raise BadInput(f"{what}: must be one of {', '.join(DEFAULTS)}")
-    values = dict(DEFAULTS[what])
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals or key not in values:
-            raise BadInput(f"{setting}: must be one of {', '.join(values)}, as KEY=VALUE")
-        values[key] = value
+        raise BadInput(f"{shorten(what)}: must be one of {', '.join(DEFAULTS)}")
+    values = only_settings(settings, DEFAULTS[what], "python -m scripts.bench")
     device, rounds = values["device"], values["rounds"]
     if not is_device(device):
-        raise BadInput(f"device={device}: must be auto, cpu, cuda or cuda:N")
-    if not rounds.isdecimal() or int(rounds) < 2:
-        raise BadInput(f"rounds={rounds}: must be a whole number, 2 or above")
-    return what, device, int(rounds)
+        raise BadInput(f"device={spell(device)}: must be auto, cpu, cuda or cuda:N")
+    if not is_count(rounds) or rounds < 2:
+        raise BadInput(f"rounds={spell(rounds)}: must be a whole number, 2 or above")
+    return what, device, rounds

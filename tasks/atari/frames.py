@@ -1,7 +1,6 @@
 """Frames on disk, each written once, in files that are mapped into memory."""
 
 import os
-import shutil
 import zlib
 from pathlib import Path
 from typing import Any
@@ -111,12 +110,6 @@ class Frames:
     def size(self, rows: int) -> int:
         """Bytes that so many rows take on the disk, wherever in a file they begin."""
         return (self._count(rows) + 1) * self._file_size
-
-    def room(self) -> int:
-        """Bytes that the folder's disk has free, or that files in it take."""
-        ours = sum(path.stat().st_size for path in self.folder.glob("*"))
-        there = next(path for path in (self.folder, *self.folder.parents) if path.exists())
-        return shutil.disk_usage(there).free + ours
 
     def _count(self, rows: int) -> int:
         """Files that so many rows are in."""

@@ -1,5 +1,6 @@
 """Atari games as Mnih et al. (2015) present them to an agent."""
 
+import difflib
 import functools
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -200,8 +201,10 @@ def emulator(name: str, seed: int, max_frames: int) -> Any:
     except ModuleNotFoundError as error:
         raise ValueError("the games are not installed: pip install 'adamily[atari]'") from error
     if name not in names():
+        near = difflib.get_close_matches(str(name)[:80], names(), n=8, cutoff=0)
         raise ValueError(
-            f"task.game={name}: there is no such game; choose one of {', '.join(names())}"
+            f"task.game={name}: there is no such game; choose one of the {len(names())} that "
+            f"ale_py.roms has and one plays alone, as {', '.join(near)}"
         )
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     ale = ale_py.ALEInterface()

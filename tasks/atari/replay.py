@@ -1,7 +1,6 @@
 """Replay memory: transitions of several environments, stacked and summed when they are drawn."""
 
 import math
-import os
 import tempfile
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tasks.atari.frames import Frames
-from tasks.sources import DataError
+from tasks.room import check_room
 
 # How a step left its episode. An episode that ended by itself is worth nothing from there on; one
 # that was cut off would have gone on.
@@ -94,7 +93,13 @@ class Replay:
         wanted = self.rows if folder is None else self.rows + 2 * self._spare
         kept = min(wanted, math.ceil(budget / environments))
         self._frames = Frames(place, (environments, *shape), math.ceil(kept / FILES))
-        self._check_room(kept)
+        check_room(
+            "the replay memory",
+            "set task.capacity lower, or paths.runs to another disk",
+            memory=capacity * self.bytes_per_step,
+            disk=self._frames.size(kept),
+            folder=place,
+        )
         columns = (self.rows, environments)
         self._actions = np.zeros(columns, np.uint8)
         self._rewards = np.zeros(columns, np.float32)
@@ -102,18 +107,6 @@ class Replay:
         self._ends = np.full(columns, ENDED, np.uint8)
         # Rows added until the last `state_dict`, and the first one that the last saved one needs.
         self._asked = self._saved = 0
-
-    def _check_room(self, kept: int) -> None:
-        disk, free = self._frames.size(kept), self._frames.room()
-        memory = self.rows * self.environments * self.bytes_per_step
-        ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if disk > free or memory > ram:
-            raise DataError(
-                f"the replay memory needs {disk / 1e9:.1f} GB on the disk of "
-                f"{self._frames.folder}, which has {free / 1e9:.1f} GB free, and "
-                f"{memory / 1e9:.2f} GB of RAM, of which there are {ram / 1e9:.1f} GB: set "
-                f"task.capacity lower, or paths.runs to another disk"
-            )
 
     # -- writing -----------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from results.identity import run_id
+from results.identity import place, run_id
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,10 @@ def test_places_in_a_source_of_several_files_change_no_id(make_config):
 
     assert made("https://a.example", "1") == made("https://b.example", "1")
     assert made("https://a.example", "1") != made("https://a.example", "2")
+
+
+@pytest.mark.parametrize("part", ["task", "optim"])
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/a", "a\\b", "a/"])
+def test_a_name_that_leads_elsewhere_makes_no_folder(make_config, part, name):
+    with pytest.raises(ValueError, match="is no name for a folder of runs"):
+        place(make_config({f"names.{part}": name}))

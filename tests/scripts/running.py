@@ -118,9 +118,7 @@ def files(root):
 
 def read_conf_from(folder, setattr=setattr):
     """Let the commands of this process read their YAMLs there."""
-    modules = [
-        importlib.import_module(f"scripts.{m}") for m in ("launch", "studies", "list", "report")
-    ]
+    modules = [importlib.import_module(f"scripts.{m}") for m in ("studies", "list", "report")]
     config = importlib.import_module("scripts.config")
     for module in (config, *modules):
         setattr(module, "CONF", folder)
@@ -155,6 +153,19 @@ def run_here(capsys, command, *arguments):
         sys.argv = before
     said = capsys.readouterr()
     return Done(code, said.out, said.err)
+
+
+def sentence(done):
+    """What was said, if it is one sentence on standard error and nothing else."""
+    assert done.code == 2, done
+    assert done.out == ""
+    (said,) = done.err.splitlines()
+    assert said.startswith("error: ") and len(said) <= 300
+    return said
+
+
+def nothing_written(runs):
+    return not any(path.is_file() for path in runs.rglob("*"))
 
 
 def child_environment(**more):

@@ -114,8 +114,8 @@ def test_a_memory_that_does_not_fit_is_refused_at_once(capsys, tmp_path):
     command = ["train", *typed(TASK), f"paths.runs={tmp_path / 'runs'}"]
     done = run_here(capsys, *command, "task.capacity=1000000000000")
     assert done.code == 2
-    assert "error: the replay memory needs 7607250.0 GB on the disk of" in done.err
-    assert "and 6000.00 GB of RAM, of which there are" in done.err
+    assert "error: the replay memory needs 7,607,250.00 GB on the disk of" in done.err
+    assert "and 6,000.00 GB of memory, of which" in done.err
     assert not list((tmp_path / "runs").glob("*/*"))
 
 

@@ -179,7 +179,7 @@ def test_games_by_name():
     with pytest.raises(ValueError) as refused:
         make(game="chess")
     said = str(refused.value)
-    assert said.startswith("task.game=chess: there is no such game; choose one of adventure, ")
+    assert said.startswith("task.game=chess: there is no such game; choose one of the ")
     assert "video_chess" in said and "combat" not in said
 
 
@@ -335,11 +335,11 @@ def test_an_evaluation_before_any_game_has_ended(heard):
 
 
 def test_room_is_looked_for_before_anything_is_played(tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.atari.frames.Frames.room", lambda self: 0)
+    monkeypatch.setattr("tasks.room.free_disk", lambda folder: 0)
     task = make()
     task.prepare()  # without a run, as for `scripts.data prepare`, there is nothing to keep
     task.checkpoint_folder = tmp_path / "run" / "files"
-    with pytest.raises(DataError, match=r"which has 0\.0 GB free"):
+    with pytest.raises(DataError, match=r"which has 0\.00 GB free"):
         task.prepare()
     assert list(tmp_path.iterdir()) == [] and "games" not in vars(task)
 

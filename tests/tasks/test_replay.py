@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.atari import frames as frames_module
+from tasks import room as room_module
 from tasks.atari.frames import Frames
 from tasks.atari.replay import CUT_OFF, ENDED, GOES_ON, STACK, Replay
 from tasks.sources import DataError
@@ -271,8 +271,8 @@ def test_without_a_folder_it_drops_what_it_does_not_remember(monkeypatch):
 
 
 def test_too_large_for_the_disk_or_for_ram(tmp_path, monkeypatch):
-    usage = frames_module.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(frames_module.shutil, "disk_usage", lambda folder: room)
+    usage = room_module.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(room_module.shutil, "disk_usage", lambda folder: room)
     folder = tmp_path / "run" / "files"
 
     def full_size(capacity, budget=10**12):
@@ -290,14 +290,14 @@ def test_too_large_for_the_disk_or_for_ram(tmp_path, monkeypatch):
     full_size(100_000)
     with pytest.raises(DataError) as refused:
         full_size(1_000_000)
-    assert "needs 7.6 GB on the disk of" in str(refused.value)
-    assert "has 3.0 GB free, and 0.01 GB of RAM" in str(refused.value)
+    assert "needs 7.61 GB on the disk of" in str(refused.value)
+    assert "has 3.00 GB free, and 0.01 GB of memory" in str(refused.value)
     assert "set task.capacity lower, or paths.runs to another disk" in str(refused.value)
     # A run that is short asks for the frames that it will see.
     room = usage._replace(free=3_000_000)
     full_size(1_000_000, budget=300)
     room = usage._replace(free=10**18)
-    with pytest.raises(DataError, match=r"and 600\.00 GB of RAM, of which there are \d"):
+    with pytest.raises(DataError, match=r"and 600\.00 GB of memory, of which \d"):
         full_size(100_000_000_000)
     # Files of ours that are there already are no further ones.
     room = usage._replace(free=0)

@@ -18,7 +18,7 @@ BENCH := $(RUN),bench
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-no-avx slow fairseq test-fairseq lint bench lock clean
+.PHONY: help install quickstart test test-no-avx slow gpu fairseq test-fairseq lint bench lock clean
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -28,15 +28,18 @@ install: $(VENV)/.stamp-$(EXTRAS) ## install into .venv: EXTRAS=vision,track,tex
 quickstart: $(VENV)/.stamp-$(RUN) ## a small sweep on two CPU cores, ending in its table and page
 	$(VENV)/bin/python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample $(ARGS)
 
-test: $(VENV)/.stamp-$(TEST) ## every test that is not slow
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+test: $(VENV)/.stamp-$(TEST) ## every test that is not slow and needs no GPU
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) -m "not slow and not gpu" $(ARGS)
 
 test-no-avx: $(VENV)/.stamp-$(TEST) ## those of optim, models and tasks, as a processor without AVX rounds
-	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default $(VENV)/bin/python -m pytest -n $(WORKERS) -m "not slow" \
+	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default $(VENV)/bin/python -m pytest -n $(WORKERS) -m "not slow and not gpu" \
 	  tests/optim tests/models tests/tasks $(ARGS)
 
 slow: $(VENV)/.stamp-$(SLOW) ## the slow tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) -m slow $(ARGS)
+
+gpu: $(VENV)/.stamp-$(TEST) ## the tests that need a CUDA device; those of tasks take their samples from data/
+	$(VENV)/bin/python -m pytest -n $(WORKERS) -m gpu $(ARGS)
 
 fairseq: $(FAIRSEQ)/.stamp-fairseq ## fairseq, in an environment of its own: see README, "In fairseq"
 

@@ -1,6 +1,7 @@
 """From a study's runs to what its table says."""
 
 import hashlib
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean
@@ -128,9 +129,9 @@ class Result:
 
     @property
     def command(self) -> str:
-        """What makes it."""
-        said = f"study={self.study.name} profile={self.profile} data={self.data}"
-        return " ".join(["python -m scripts.sweep", said, *self.changes])
+        """What makes it, for a shell."""
+        said = [f"study={self.study.name}", f"profile={self.profile}", f"data={self.data}"]
+        return f"python -m scripts.sweep {shlex.join([*said, *self.changes])}"
 
     @property
     def comparable(self) -> bool:

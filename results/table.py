@@ -117,7 +117,7 @@ def hardware_of(result: Result) -> list[str]:
 
 def cpu_of(environment: dict[str, Any]) -> str:
     cpu, threads = (environment.get(key, "unknown") for key in ("cpu", "threads"))
-    return f"{cpu}, {threads} threads"
+    return f"{cpu}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 def commits_of(result: Result) -> list[str]:

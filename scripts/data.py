@@ -8,6 +8,7 @@ import torch
 from scripts.checks import BadInput, shorten
 from scripts.config import compose, make_task
 from scripts.console import log_to_console, refuse
+from scripts.paths import quote_paths
 from tasks.sources import DataError
 
 HELP = """\
@@ -23,6 +24,7 @@ Examples:
 
 
 def main() -> None:
+    quote_paths()
     arguments = sys.argv[1:]
     if not arguments or {"-h", "--help"} & set(arguments):
         print(HELP)

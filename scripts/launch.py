@@ -18,6 +18,7 @@ from joblib import Parallel, effective_n_jobs
 
 from scripts import packages
 from scripts.checks import BadInput, shorten
+from scripts.composing import Loader
 from scripts.config import check_override, explain, hydra_of
 from scripts.console import say
 from scripts.devices import places, places_on, threads
@@ -47,7 +48,8 @@ def launch(
         # As `-m` does: a worker reads in it that it shares this machine's devices with others.
         settings = [*shared, f"hydra.mode={RunMode.MULTIRUN.name}"]
         config = hydra.compose_config("train", settings, RunMode.MULTIRUN)
-        context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
+        loader = Loader(hydra.config_loader.get_search_path())
+        context = HydraContext(config_loader=loader, callbacks=Callbacks())
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=task_function, config=config
         )

@@ -11,6 +11,7 @@ from scripts.checks import BadInput, is_flag, spell
 from scripts.console import log_to_console, refuse
 from scripts.launch import check_writable, launcher_settings, say_how, trains_here
 from scripts.overrides import is_hydras, settings
+from scripts.paths import quote_paths
 from scripts.preview import preview
 from scripts.ready import check_ready, leave, prepare
 from scripts.report import hash_of, write_swept
@@ -47,6 +48,7 @@ def main() -> None:
         print(HELP)
         return
     log_to_console()
+    quote_paths()
     try:
         distributed.check_one_run("scripts.sweep")
         asked, shared = parse(sys.argv[1:])

@@ -92,11 +92,21 @@ def wait_for(torchrun: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
+    """Be torchrun, which says in a line and not in a traceback why it ends."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as torchrun
 
     interrupt.end_with_parent()
     os.environ[interrupt.PARENT] = str(os.getpid())
-    torchrun()
+    try:
+        torchrun()
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        print(f"process {rank} of the run ended with exit code {failure.exitcode}", file=sys.stderr)
+        sys.exit(1)
+    except SignalException as told:
+        sys.exit(128 + told.sigval)
 
 
 if __name__ == "__main__":

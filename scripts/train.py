@@ -31,6 +31,7 @@ from scripts.execute import execute
 from scripts.flags import only_shows, read_flags
 from scripts.launch import launcher_settings, say_how, trains_here
 from scripts.overrides import expand, is_hydras
+from scripts.paths import quote_paths
 from scripts.progress import Progress
 from scripts.ready import check_ready, check_records, leave, prepare
 from scripts.rounds import run_all
@@ -156,6 +157,7 @@ app = hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def main() -> None:
     """The command `python -m scripts.train`, a Hydra app that checks before it runs anything."""
     log_to_console()
+    quote_paths()
     interrupt.end_with_parent()  # of a sweep's torchrun
     try:
         typed = read_flags(sys.argv[1:])

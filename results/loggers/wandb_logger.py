@@ -151,6 +151,7 @@ class WandbLogger:
             "console": "off",
             "disable_code": True,
             "disable_git": True,
+            "disable_job_creation": True,
             "save_code": False,
             "symlink": False,
             "init_timeout": self.init_timeout,

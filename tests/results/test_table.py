@@ -231,6 +231,10 @@ def test_the_notes_say_how_it_was_made(make_study, make_result):
         assert said in notes
 
 
+def test_one_thread_is_no_threads():
+    assert table.cpu_of({"cpu": "Two Cores", "threads": 1}) == "Two Cores, 1 thread"
+
+
 def test_the_notes_say_how_many_trials_a_run_is(make_study, make_result):
     def trials(cell):
         return outcome(cell) | {"train/loss": [0.1, 0.2, 0.3]}

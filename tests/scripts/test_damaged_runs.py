@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 
 import pytest
@@ -148,3 +149,41 @@ def test_a_run_ends_although_its_checkpoints_cannot_be_removed(train, runs, monk
     assert train(**SAVING).last.endswith("finished before")
     names = {path.name for path in where.iterdir()} - {"log.txt"}
     assert names == {"config.yaml", "environment.json", "metrics.jsonl", "summary.json"}
+
+
+# -- a disk that is full ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def full_at(monkeypatch):
+    """`full_at("summary.json")`: the disk is full when this file is written."""
+
+    def fill(name):
+        fsync = os.fsync
+
+        def full(descriptor):
+            if name in os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            fsync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", full)
+
+    return fill
+
+
+@pytest.mark.parametrize(
+    "name", ["config.yaml", "environment.json", "metrics.jsonl", "summary.json"]
+)
+def test_a_full_disk_is_said_with_the_file_that_it_has_no_room_for(train, runs, full_at, name):
+    full_at(name)
+    done = train(**SAVING)
+    assert done.code == 1 and "Traceback" not in done.err
+    assert re.search(f"No space left on device: '{runs}/.*/{name}'", done.err)
+
+
+def test_a_full_disk_for_checkpoints_is_said_once_with_the_file(train, runs, full_at):
+    full_at("checkpoint.pending.pt")
+    done = train(**SAVING)
+    assert done.code == 0
+    path = folder(runs) / "checkpoint.pending.pt"
+    assert done.err.count(f"No space left on device: '{path}'") == 1

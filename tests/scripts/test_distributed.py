@@ -395,6 +395,8 @@ def test_a_run_of_many_is_trained_by_torchrun_again_if_a_process_dies(start, tin
     child = start("train", "-m", *tiny(), *SEVERAL, *dying, "seed=3", "hydra/launcher=basic")
     assert child.wait() == 0, child.output
     assert (tmp_path / "once").exists()
+    assert "Traceback" not in child.output
+    assert "of the run ended with exit code 3" in child.output
     assert summary(folder(runs))["status"] == "finished"
     assert config(folder(runs))["seed"] == 3
     assert environment(folder(runs))["processes"] == 2

@@ -151,6 +151,13 @@ def test_an_evaluation_that_is_not_finite_ends_the_run_as_diverged(train, runs, 
     assert lines(folder(runs))[-1]["test/loss"] is None
 
 
+def test_trials_that_diverge_at_an_evaluation_are_a_result_without_their_values(runs):
+    small = ["task=noisy_quadratic", "task.trials=3", "task.eval_every=1", "task.steps=60"]
+    where = run(compose([*small, "optim=sgd", "optim.lr=1e6", f"paths.runs={runs}"]))
+    assert lines(where)[-1]["test/loss"] is None
+    assert (summary(where)["status"], summary(where)["trials"]) == ("diverged", {})
+
+
 def test_a_run_that_diverges_is_noticed_between_evaluations(train, runs, monkeypatch):
     monkeypatch.setattr(training, "TICK_SECONDS", 0.0)
     assert train("optim=sgd", "optim.lr=1e12", task__steps=2000, task__eval_every=2000).code == 0

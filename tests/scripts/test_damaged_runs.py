@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from running import environment, folder, outcome
+from running import environment, files, folder, folders, outcome, run_here
 
 from results import checkpoint
 
@@ -149,6 +149,70 @@ def test_a_run_ends_although_its_checkpoints_cannot_be_removed(train, runs, monk
     assert train(**SAVING).last.endswith("finished before")
     names = {path.name for path in where.iterdir()} - {"log.txt"}
     assert names == {"config.yaml", "environment.json", "metrics.jsonl", "summary.json"}
+
+
+# -- many runs of which one is damaged -------------------------------------------------------------
+
+
+@pytest.fixture
+def swept(sweep, study, conf):
+    """`swept()`: sweep a study of two runs, of which alone there is to be a report."""
+    for path in (conf / "study").glob("*/*.yaml"):
+        path.unlink()
+    asked = study(grid={})
+    return lambda: sweep(*asked)
+
+
+def nulls(where):
+    (where / "summary.json").write_text('{"status": "finished", "final": null}')
+
+
+def emptied(where):
+    (where / "metrics.jsonl").write_text("")
+
+
+def other_data(where):
+    text = (where / "config.yaml").read_text()
+    (where / "config.yaml").write_text(text.replace("data: sample", "data: full", 1))
+
+
+def list_of_nothing(where):
+    (where / "environment.json").write_text("[]")
+
+
+@pytest.mark.parametrize("damage", [nulls, emptied, other_data, list_of_nothing])
+def test_a_damaged_run_stops_neither_sweep_nor_report(swept, capsys, runs, damage):
+    assert swept().code == 0
+    bad, _ = folders(runs)
+    damage(bad)
+    before = files(bad)
+    done = swept()
+    assert done.code == 1 and "Traceback" not in done.err
+    assert done.err.strip().splitlines()[-1].startswith(f"failed: {bad}/")
+    assert "put it back, or remove" in done.err and "1 of 2 runs" in done.out
+    # Whatever can be saved of it is still there.
+    assert files(bad) == before
+    report = run_here(
+        capsys, "report", f"paths.runs={runs}", f"paths.reports={runs.parent / 'reports'}"
+    )
+    assert report.code == 0 and report.err.count(f"{bad} is left out: its ") == 1
+    # As it says, the run is trained anew where its folder is removed, or that file.
+    if damage is list_of_nothing:
+        (bad / "environment.json").unlink()
+    else:
+        shutil.rmtree(bad)
+    assert swept().code == 0
+
+
+def test_a_folder_in_the_place_of_a_lock_fails_one_run(swept, runs):
+    assert swept().code == 0
+    bad, _ = folders(runs)
+    shutil.rmtree(bad)
+    lock = runs / ".locks" / f"{bad.name}.lock"
+    lock.unlink()
+    lock.mkdir()
+    done = swept()
+    assert done.code == 1 and str(lock) in done.err and "Traceback" not in done.err
 
 
 # -- a disk that is full ---------------------------------------------------------------------------

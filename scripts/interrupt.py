@@ -122,8 +122,11 @@ def _note(signum: int, frame: FrameType | None) -> None:
 
 
 def end_with_sweep() -> None:
-    """End a worker of joblib's with its sweep, even one that has had no run yet."""
-    if is_worker():
+    """End a worker of joblib's with its sweep, even one that has had no run yet.
+
+    The name tells it from processes that a worker or a single run starts, to load data say.
+    """
+    if multiprocessing.current_process().name.startswith("LokyProcess"):
         _idle.set()
         end_with_parent()
 

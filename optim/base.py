@@ -311,8 +311,12 @@ def check_range(name: str, value: Any, low: float, high: float = math.inf) -> No
     """Raise ValueError unless value is a number, and low <= value < high."""
     if isinstance(value, Tensor) and value.numel() != 1:
         raise ValueError(f"Invalid {name}: a Tensor must have 1 element")
-    if not isinstance(value, Real | Tensor) or not low <= value < high:
+    if not (is_real(value) or isinstance(value, Tensor)) or not low <= value < high:
         raise ValueError(f"Invalid {name}: {value}")
+
+
+def is_real(value: Any) -> bool:
+    return isinstance(value, Real)
 
 
 def check_flag(name: str, value: Any) -> None:
@@ -337,5 +341,5 @@ def check_one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
 
 
 def check_above_zero(name: str, value: Any) -> None:
-    if not isinstance(value, Real) or not 0.0 < value < math.inf:
+    if not is_real(value) or not 0.0 < value < math.inf:
         raise ValueError(f"Invalid {name}: {value}")

@@ -1,6 +1,5 @@
 """MAdam and LaMAdam: a second moment that remembers by the largest variance (Zhu et al.)."""
 
-from numbers import Real
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +12,7 @@ from optim.base import (
     State,
     check_range,
     is_pair,
+    is_real,
 )
 
 Betas = tuple[float, tuple[float, float]]
@@ -91,7 +91,7 @@ class MAdam(ElementwiseOptimizer):
             raise ValueError(f"Invalid betas: {betas}, must be (alpha, (beta_lo, beta_hi))")
         alpha, (low, high) = betas
         check_range("beta parameter at index 0", alpha, 0.0, 1.0)
-        if not (isinstance(low, Real) and isinstance(high, Real) and 0.0 <= low <= high <= 1.0):
+        if not (is_real(low) and is_real(high) and 0.0 <= low <= high <= 1.0):
             raise ValueError(f"Invalid beta parameter at index 1: {betas[1]}")
         check_range("beta_init value", first_beta(group), 0.0, 1.0)
         amsgrad = group["amsgrad"]

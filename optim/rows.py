@@ -117,7 +117,9 @@ def sharded_alike(p: Any, g: Any, *state: Any) -> list[Any]:
 def memory_of(tensor: Any) -> Tensor:
     if is_a(ASYNC, tensor):
         tensor = tensor.wait()
-    if type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+    kind: Any = type(tensor)
+    plain: Any = Tensor
+    if kind.__torch_dispatch__ is not plain.__torch_dispatch__:
         return tensor
     # A class that only adds names or methods has a memory like any other.
     with torch._C.DisableTorchFunctionSubclass():

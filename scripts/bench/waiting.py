@@ -84,7 +84,7 @@ def stepper(way: Mapping[str, str]) -> Iterator[Stepper]:
     """A process whose threads wait in that way, at rest until it is called."""
     kept = {name: value for name, value in os.environ.items() if name not in CHOICES}
     command = [sys.executable, "-m", "scripts.bench.waiting", *TASK]
-    with process(*command, environment=kept | way) as child:
+    with process(*command, environment=kept | dict(way)) as child:
         assert child.stdin is not None and child.stdout is not None
         asked, told = child.stdin, child.stdout
 

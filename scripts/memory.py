@@ -8,12 +8,16 @@ from torch import Tensor
 
 from scripts.config import make_optimizer
 from scripts.devices import available
+from tasks import room
 from tasks.room import check_room
 from tasks.task import Task
 
 # Elements of a parameter that an optimizer's state is measured on: more than any other tensor has
 # that it may keep.
 MEASURED = 1009
+
+# Numbers that no optimizer keeps more of for a parameter.
+MOST_STATE = 16
 
 
 def check_memory(task: Task, config: dict[str, Any]) -> None:
@@ -29,12 +33,15 @@ def check_memory(task: Task, config: dict[str, Any]) -> None:
     names = config["names"]
     trained = bytes_of(p for p in task.model.parameters() if p.requires_grad)
     weights = bytes_of([*task.model.parameters(), *task.model.buffers()])
-    device = available(config["train"]["device"])[0]
+    there = memory_of(available(config["train"]["device"])[0])
+    least = weights + trained + task.memory
+    if least + MOST_STATE * trained <= there:
+        return  # whatever the optimizer keeps, and without a step of it
     check_room(
         f"task={names['task']} optim={names['optim']}",
         "make the model, its batches or its number of trials smaller",
-        memory=weights + round(trained * (1 + state_size(config))) + task.memory,
-        available=memory_of(device),
+        memory=least + round(trained * state_size(config)),
+        available=there,
     )
 
 
@@ -42,10 +49,10 @@ def bytes_of(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def memory_of(device: torch.device) -> int | None:
+def memory_of(device: torch.device) -> int:
     """Of a GPU all that it has, since other runs may still let go of it."""
     if device.type == "cpu":
-        return None
+        return room.available_memory()
     return torch.cuda.get_device_properties(device).total_memory
 
 

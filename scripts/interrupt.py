@@ -167,7 +167,8 @@ def sweep_name() -> str:
 
 def own_name() -> str:
     command = shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]])
-    return f"process {os.getpid()} ({shorten(command, COMMAND_LENGTH, placeholder=' …')})"
+    # In ASCII: it goes into the environment, whatever the locale.
+    return f"process {os.getpid()} ({shorten(command, COMMAND_LENGTH, placeholder=' ...')})"
 
 
 def first_in_sweep(what: str) -> bool:

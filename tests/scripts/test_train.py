@@ -1,6 +1,7 @@
 """The training command and its loop."""
 
 import io
+import math
 import os
 import pty
 import select
@@ -459,6 +460,8 @@ def test_loggers_are_told_what_is_recorded(tiny, monkeypatch):
             told["summary"] = summary
 
     monkeypatch.setattr("scripts.execute.make_loggers", lambda _: [Recorder()])
+    # Of what is shown meanwhile, where a run takes long, nothing is recorded.
+    monkeypatch.setattr("scripts.train.TICK_SECONDS", math.inf)
     where = run(compose([*tiny(), "logger=tensorboard", "group=lp_adam/fc2", "profile=smoke"]))
     assert told["logged"] == lines(where)
     assert told["info"].id == where.name

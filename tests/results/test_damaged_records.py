@@ -184,8 +184,7 @@ def test_a_damaged_run_is_left_out_alone(runs, heard, what, hashed):
     assert (again.ended, again.begun) in ((False, True), (False, False))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_whole_run_of_before_is_read_in_silence(runs, heard, name):
+def test_a_whole_run_of_before_is_read_in_silence(runs, heard):
     for run in runs:
         forget_hashes(run)
     (runs[0].folder / "environment.json").unlink()
@@ -222,7 +221,8 @@ def test_an_emptied_or_lost_metrics_file_of_a_finished_run_is_noticed(runs, hear
     assert "metrics.jsonl is gone; put it back" in heard.text
 
 
-def test_every_flipped_bit_of_a_record_is_noticed_or_changes_nothing(runs, heard):
+@pytest.mark.usefixtures("heard")
+def test_every_flipped_bit_of_a_record_is_noticed_or_changes_nothing(runs):
     """But for the name of the hashes in summary.json, which is then read as one of before, and what
     config.yaml says beside what decides the outcome.
     """
@@ -246,7 +246,8 @@ def test_every_flipped_bit_of_a_record_is_noticed_or_changes_nothing(runs, heard
     assert read_all(run.root).keys() == {each.id for each in runs}
 
 
-def test_random_bytes_harm_no_reader(runs, heard):
+@pytest.mark.usefixtures("heard")
+def test_random_bytes_harm_no_reader(runs):
     """Pieces of a file lost, doubled, swapped or overwritten, in runs that no hash protects."""
     bad, draw = runs[1], random.Random(1)
     forget_hashes(bad)

@@ -264,7 +264,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("typed", "named"), OTHERS, ids=[typed[:60] for typed, _ in OTHERS])
-def test_train_refuses_other_settings(capsys, runs, tmp_path, sample_root, typed, named):
+def test_train_refuses_other_settings(capsys, runs, sample_root, typed, named):
     paths = [f"paths.runs={runs}", f"paths.data={sample_root}", "logger=none", "train.device=cpu"]
     said = sentence(run_here(capsys, "train", "data=sample", *paths, *typed.split()))
     for word in named:

@@ -208,6 +208,8 @@ def check_leaves(value: Any, key: str = "") -> None:
 
 # Of what was typed, in a sentence about it.
 SHOWN = 80
+# A path is of use only whole.
+PATH_SHOWN = 250
 # Letters of names in a list that one still reads.
 LISTED = 210
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
-from scripts.checks import SHOWN, BadInput, shorten
+from scripts.checks import PATH_SHOWN, SHOWN, BadInput, shorten
 from scripts.config import HELP
 
 NOT_HERE = {
@@ -40,7 +40,9 @@ def read_flags(arguments: Sequence[str]) -> argparse.Namespace:
         if getattr(typed, name) and not typed.cfg:
             raise BadInput(f"--{name}: is for --cfg alone")
     if typed.config_dir is not None and not Path(typed.config_dir).is_dir():
-        raise BadInput(f"--config-dir={shorten(typed.config_dir)}: there is no such folder")
+        raise BadInput(
+            f"--config-dir={shorten(typed.config_dir, PATH_SHOWN)}: there is no such folder"
+        )
     if typed.hydra_help and typed.overrides:
         raise BadInput("--hydra-help: is about Hydra alone, and takes no KEY=VALUE")
     if typed.shell_completion and not COMPLETION.fullmatch(" ".join(typed.overrides)):

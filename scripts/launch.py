@@ -17,7 +17,7 @@ from hydra.types import HydraContext, RunMode
 from joblib import Parallel, effective_n_jobs
 
 from scripts import packages
-from scripts.checks import BadInput, shorten
+from scripts.checks import PATH_SHOWN, BadInput, shorten
 from scripts.composing import Loader
 from scripts.config import check_override, explain, hydra_of
 from scripts.console import say
@@ -170,7 +170,9 @@ def check_writable(folder: str, key: str) -> None:
             pass
         os.unlink(probe)
     except OSError as error:
-        raise BadInput(f"{key}={shorten(folder)}: cannot be written: {error.strerror}") from error
+        raise BadInput(
+            f"{key}={shorten(folder, PATH_SHOWN)}: cannot be written: {error.strerror}"
+        ) from error
     finally:
         for place in missing:
             with suppress(OSError):  # another process may have begun to use it

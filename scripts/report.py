@@ -14,7 +14,7 @@ from results.records import Record, read_all
 from results.rendered import current, hash_source, write
 from results.report import PAGE, name_of, render_page, render_study
 from results.study import Study, spell
-from scripts.checks import SOURCES, BadInput, check_value, shorten
+from scripts.checks import PATH_SHOWN, SOURCES, BadInput, check_value, shorten
 from scripts.config import CONF
 from scripts.console import log_to_console, refuse
 from scripts.launch import check_writable
@@ -49,7 +49,7 @@ def main() -> None:
         paths = parse(sys.argv[1:])
         runs = Path(paths["paths.runs"])
         if not runs.is_dir():
-            raise BadInput(f"paths.runs={shorten(str(runs))}: there is no such folder")
+            raise BadInput(f"paths.runs={shorten(str(runs), PATH_SHOWN)}: there is no such folder")
         check_writable(paths["paths.reports"], "paths.reports")
         print(f"Page: {write_all(runs, Path(paths['paths.reports']))}")
     except (BadInput, OSError) as error:

@@ -90,7 +90,7 @@ def test_the_ways_to_wait():
         (["train", "device=tpu"], "device=tpu: must be auto, cpu, cuda or cuda:N"),
         (["train", "task=mnist_fc2"], "task=mnist_fc2: must be one of device, rounds"),
         (["step", "round=3"], "round=3: must be one of device, rounds, as KEY=VALUE"),
-        (["step", "--rounds"], "--rounds: must be one of device, rounds, as KEY=VALUE"),
+        (["step", "--rounds"], "--rounds: write KEY=VALUE; see python -m scripts.bench --help"),
     ],
 )
 def test_bench_refuses_in_one_sentence(capsys, typed, said):

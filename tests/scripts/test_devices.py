@@ -130,4 +130,4 @@ def test_a_process_is_named_by_its_command(monkeypatch):
     with interrupt.told_to_workers():
         assert interrupt.sweep_name() == named
     monkeypatch.setattr(sys, "orig_argv", [*command, *(f"key{n}=value" for n in range(99))])
-    assert len(interrupt.own_name()) < 230 and interrupt.own_name().endswith(" …)")
+    assert len(interrupt.own_name()) < 230 and interrupt.own_name().endswith(" ...)")

@@ -76,19 +76,18 @@ def names(hints: Mapping[str, Any], given: Sequence[str]) -> str:
 def arguments_of(target: Any) -> tuple[dict[str, Any], bool]:
     """The arguments by name with their annotations, and whether it takes any others, too.
 
-    Of a class whose constructor hands on what it does not know, those of its parents, too.
+    Of a class whose constructor takes others, those of its parents are among them, to which it may
+    hand them on. It may also leave them unread: which of the two, only making it tells.
     """
     if not isinstance(target, type):
         return annotated(target)
-    found: dict[str, Any] = {}
-    for parent in target.__mro__:
-        if "__init__" not in vars(parent):
-            continue
+    found, takes_any = annotated(target.__init__)
+    for parent in target.__mro__[1:] if takes_any else ():
         hints, more = annotated(parent.__init__)
         found = hints | found
         if not more:
-            return found, False
-    return found, True
+            break
+    return found, takes_any
 
 
 def annotated(function: Any) -> tuple[dict[str, Any], bool]:

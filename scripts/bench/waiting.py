@@ -103,7 +103,9 @@ def process(
 ) -> Iterator["subprocess.Popen[str]"]:
     """A process that ends with the block."""
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as child:
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, encoding="utf-8", env=environment
+    ) as child:
         try:
             yield child
         finally:

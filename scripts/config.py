@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from results.yaml_files import YamlError, read_yaml
-from scripts.checks import BadInput, check_values, shorten, some_of, spell
+from scripts.checks import SHOWN, BadInput, check_values, shorten, some_of, spell
 from scripts.overrides import is_added, is_hydras, parts_of, read_override
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -255,7 +255,7 @@ def unreadable(error: yaml.YAMLError | UnicodeDecodeError) -> str:
 
 
 def unknown(group: str, name: str, allowed: Sequence[str]) -> str:
-    said = f"{group}={shorten(name)}"
+    said = f"{group}={shorten(name, SHOWN // 2)}"  # beside a list of names
     return f"{said}: there is no such {group.rpartition('/')[2]}; {choose(group, name, allowed)}"
 
 

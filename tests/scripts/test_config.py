@@ -14,6 +14,7 @@ from running import (
     config,
     files,
     folder,
+    folders,
     lines,
     nothing_written,
     run_here,
@@ -23,6 +24,7 @@ from running import (
 from results.yaml_files import dump_yaml
 from scripts.checks import RULES, BadInput
 from scripts.config import compose, make_task, names
+from scripts.studies import find, plan
 from tasks.sources import DataError
 
 SMOKE = ["study=lp_adam/fc2", "profile=smoke", "data=sample"]
@@ -263,3 +265,64 @@ def test_a_yaml_that_cannot_be_read_is_named_with_the_line(conf, content, said):
     with pytest.raises(BadInput) as caught:
         compose(["optim=adam", "data=sample"])
     assert str(caught.value) == f"{path}: {said}"
+
+
+# -- names, and what only shows --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["../optim/sgd", "sgd.yaml", "./sgd"])
+def test_a_study_names_files_by_plain_names_too(sweep, runs, study, name):
+    said = sentence(sweep(*study(rows={"SGD": {"optim": name}})))
+    assert f"optim={name}: there is no such optim" in said
+    assert not runs.exists()
+
+
+def test_a_folder_of_ones_own_is_chosen_from_by_plain_names(train, runs, tmp_path):
+    (tmp_path / "mine" / "optim").mkdir(parents=True)
+    text = "_target_: torch.optim.SGD\n_partial_: true\nlr: 0.01\n"
+    (tmp_path / "mine" / "optim" / "plain.yaml").write_text(text, encoding="utf-8")
+    place = f"--config-dir={tmp_path / 'mine'}"
+    for name in ("../optim/plain", "plain.yaml", "./plain", str(tmp_path / "mine/optim/plain")):
+        assert f"optim={name[:30]}" in sentence(train(place, f"optim={name}"))
+    assert "optim=plain" in sentence(train("optim=plain"))
+    assert not runs.exists()
+    assert train(place, "optim=plain").code == 0
+    assert folder(runs).parent == runs / "mnist_fc2" / "plain"
+
+
+def test_a_choice_inside_a_part_makes_another_experiment(study):
+    found = find(study()[0].partition("=")[2])
+    planned = plan(found, "smoke", "sample", ["task/sources=mnist"])
+    assert planned.changes == ("task/sources=mnist",)
+    assert {run.config["profile"] for run in planned.runs} == {"custom"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("--cfg job optim=sgd", "_target_: torch.optim.SGD"),
+        ("--cfg job --resolve data=sample", "data: sample"),
+        ("--cfg job --package optim", "betas"),
+        ("--cfg hydra", "n_jobs"),
+        ("--info defaults", "optim/adam"),
+        ("--help", "python -m scripts.train -m"),
+        ("-m --help", "python -m scripts.train -m"),
+        ("--hydra-help", "Hydra"),
+        ("--version", "Hydra"),
+        ("-sc install=bash", "complete"),
+    ],
+)
+def test_what_only_shows_shows(capsys, tmp_path, typed, shown):
+    done = run_here(capsys, "train", *typed.split())
+    assert done.code == 0 and shown in done.out
+    assert {path.name for path in tmp_path.iterdir()} == {"tmp"}
+
+
+def test_a_setting_that_is_there_can_be_forced(train, runs):
+    assert train("++seed=1", "++optim.lr=0.5").code == 0
+    assert (config(folder(runs))["seed"], config(folder(runs))["optim"]["lr"]) == (1, 0.5)
+
+
+def test_runs_are_chosen_by_glob(train, runs):
+    assert train("-m", "optim=glob(adam*,exclude=[adama*])").code == 0
+    assert {where.parent.name for where in folders(runs)} == {"adam", "adamw"}

@@ -10,6 +10,7 @@ from typing import Any
 from results import checkpoint
 from results.run import Run
 from scripts import interrupt
+from scripts.console import say
 from scripts.launch import launch
 
 log = logging.getLogger("adamily")
@@ -26,7 +27,8 @@ Job = tuple[Run, list[str]]
 def run_all(task_function: Callable[..., Any], settings: list[str], wanted: Sequence[Job]) -> None:
     """Launch what has not ended until all has, or has failed in this call.
 
-    Runs that another process trains are waited for, and taken over should it die.
+    Runs that another process trains are waited for, and taken over should it die. In a line it
+    says so, once.
 
     Args:
         task_function: what Hydra runs for one run.
@@ -35,13 +37,16 @@ def run_all(task_function: Callable[..., Any], settings: list[str], wanted: Sequ
     """
     failed: set[str] = set()
     deaths: Counter[str] = Counter()
-    barren = 0
+    barren, waits = 0, False
     while not interrupt.received():
         missing = [job for job in wanted if job[0].id not in failed and not job[0].ended]
         free = [job for job in missing if not job[0].busy]
         if not missing:
             return
         if not free:
+            if not waits:
+                say(f"waiting for what other processes train: {some_ids(missing)}")
+            waits = True
             time.sleep(BUSY_POLL_SECONDS)
             continue
         batch = choose(free, deaths, barren)
@@ -83,6 +88,11 @@ def choose(free: Sequence[Job], deaths: Counter[str], barren: int) -> list[Job]:
     if fresh and barren < 2:
         return sorted(fresh, key=lambda job: job[0].begun)
     return [min(free, key=lambda job: deaths[job[0].id])]
+
+
+def some_ids(jobs: Sequence[Job]) -> str:
+    ids = [run.id for run, _ in jobs]
+    return ", ".join(ids[:3]) + (f" and {len(ids) - 3} others" if len(ids) > 3 else "")
 
 
 def standing(run: Run) -> tuple[int, int, int]:

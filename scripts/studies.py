@@ -110,25 +110,38 @@ def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> P
     changes = tuple(
         typed for typed in shared if parts_of(read_override(typed)) & {*DECIDES_OUTCOME}
     )
-    label = "custom" if changes else profile
+    try:
+        runs = plan_cells(study, cells, shared, "custom" if changes else profile)
+    except BadInput as error:
+        if shared:
+            plan(study, profile, data)  # so that what the study itself has wrong is laid to it
+            raise
+        raise BadInput(f"{study.name}.yaml: {error}") from error
+    return Plan(study, profile, data, changes, runs)
+
+
+def plan_cells(
+    study: Study, cells: Sequence[Cell], shared: Sequence[str], profile: str
+) -> list[Planned]:
+    """The runs of these cells, checked; `profile` is the label that they get."""
     composed: dict[tuple[str, ...], Composed] = {}
     checked: set[tuple[str, str]] = set()
     runs = []
     for cell in cells:
         refuse_contradiction(study, cell, shared)
-        overrides = [*cell.overrides, *shared, f"profile={label}"]
+        overrides = [*cell.overrides, *shared, f"profile={profile}"]
         # Composing is slow, and cells that make the same choices differ only in values.
         choices = tuple(typed for typed in cell.overrides if is_choice(read_override(typed)))
         if choices not in composed:
-            composed[choices] = compose_unresolved([*choices, *shared, f"profile={label}"])
+            composed[choices] = compose_unresolved([*choices, *shared, f"profile={profile}"])
         said = zip(cell.overrides, cell.settings.items(), strict=True)
         values = dict(setting for typed, setting in said if typed not in choices)
-        config = settle(composed[choices], values | {"profile": label}, overrides)
+        config = settle(composed[choices], values | {"profile": profile}, overrides)
         if (cell.row, cell.column) not in checked:
             check_classes(config)
             checked.add((cell.row, cell.column))
         runs.append(Planned(cell, overrides, config))
-    return Plan(study, profile, data, changes, runs)
+    return runs
 
 
 def is_choice(override: Override) -> bool:

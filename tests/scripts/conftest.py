@@ -30,8 +30,8 @@ from scripts import interrupt
 @pytest.fixture(autouse=True)
 def leave_no_trace(monkeypatch, tmp_path):
     """Put back what a command changes in its process, which here is that of all tests."""
-    log = logging.getLogger("adamily")
-    handlers, level, propagate = log.handlers[:], log.level, log.propagate
+    loggers = (logging.getLogger(), logging.getLogger("adamily"))
+    logs = [(log, log.handlers[:], log.level, log.propagate) for log in loggers]
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setattr(interrupt, "_received", None)
     # It keeps the first folder that it was given, and names sockets there, of 107 letters at most.
@@ -43,7 +43,8 @@ def leave_no_trace(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     yield
     GlobalHydra.instance().clear()
-    log.handlers[:], log.level, log.propagate = handlers, level, propagate
+    for log, handlers, level, propagate in logs:
+        log.handlers[:], log.level, log.propagate = handlers, level, propagate
     for number, handler in signals.items():
         signal.signal(number, handler)
     torch.use_deterministic_algorithms(False)

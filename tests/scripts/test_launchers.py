@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from hydra.core.singleton import Singleton
 from odd import diary, most_at_once
 from running import ROOT, child_environment, folder, folders, summary, typed
 
@@ -44,6 +45,9 @@ def cluster(tmp_path, monkeypatch):
     queued = []
     monkeypatch.setattr(submitit.SlurmJob, "results", lambda job: queued.append(job) or [done])
     monkeypatch.setattr(interrupt, "received", lambda: 15 if queued else None)
+    # A job puts Hydra's state back in its own process. In the one that has it already that would
+    # import Hydra's plugins anew, under the names of those that other tests still use.
+    monkeypatch.setattr(Singleton, "set_state", lambda state: None)
     return kept
 
 

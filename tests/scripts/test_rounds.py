@@ -92,9 +92,10 @@ def test_it_gives_up_in_the_end(launched, wanted, caplog, monkeypatch):
     assert not any(run.ended for run, _ in wanted)
 
 
-def test_a_run_that_another_sweep_has_taken_over(launched, wanted, monkeypatch):
+def test_a_run_that_another_sweep_has_taken_over(launched, wanted, monkeypatch, capsys):
     (other, _), *_ = wanted
     held = ExitStack()
+    polls = itertools.count(1)
 
     def taken(*runs):
         all_end(*runs[1:])
@@ -102,12 +103,14 @@ def test_a_run_that_another_sweep_has_taken_over(launched, wanted, monkeypatch):
         dies()
 
     def other_ends(seconds):
-        end(other)
-        held.close()
+        if next(polls) == 3:
+            end(other)
+            held.close()
 
     monkeypatch.setattr(rounds.time, "sleep", other_ends)
     assert launched(taken) == [[0, 1, 2, 3]]
     assert other.ended
+    assert capsys.readouterr().out == f"waiting for what other processes train: {other.id}\n"
 
 
 def begins(*runs):

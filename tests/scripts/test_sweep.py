@@ -142,6 +142,13 @@ def test_one_failing_row_does_not_stop_the_others(sweep, runs, study):
 def test_a_study_that_sets_an_unknown_key_is_refused(sweep, runs, study, key):
     done = sweep(*study(rows={"Adam": {"optim": "adam", key: 1}}))
     assert done.code == 2 and key.rpartition(".")[2] in done.err
+    assert "error: lp_adam/tiny.yaml: " in done.err
+    assert not runs.exists()
+
+
+def test_what_the_command_line_has_wrong_is_not_laid_to_the_study(sweep, runs, study):
+    done = sweep(*study(), "train.thing=1")
+    assert done.code == 2 and "train.thing" in done.err and ".yaml" not in done.err
     assert not runs.exists()
 
 

@@ -20,7 +20,7 @@ from scripts.console import log_to_console, refuse
 from scripts.launch import check_writable
 from scripts.overrides import only_settings
 from scripts.paths import quote_paths
-from scripts.studies import Plan, all_studies, plan
+from scripts.studies import Plan, all_studies, result_of
 
 HERE = Path(__file__).resolve().parents[1]
 
@@ -126,19 +126,20 @@ def collect(
             wanted = (study.name, profile, data, ())
             # A plan takes seconds to compose, so that of the sweep serves again.
             if swept and (swept.study.name, swept.profile, swept.data, swept.changes) == wanted:
-                planned = swept
+                result = swept.result(records)
             else:
-                planned = planned_or_none(study, profile, data, runs)
-            result = planned.result(records) if planned else None
+                result = result_or_none(study, profile, data, records, runs)
             if result and result.records:
                 results.append(result)
     return studies, results, records
 
 
-def planned_or_none(study: Study, profile: str, data: str, runs: Path) -> Plan | None:
-    """The plan; None, with a warning, where the study sets what cannot be."""
+def result_or_none(
+    study: Study, profile: str, data: str, records: dict[str, Record], runs: Path
+) -> Result | None:
+    """What the table says; None, with a warning, where the study sets what cannot be."""
     try:
-        return plan(study, profile, data, [f"paths.runs={spell(str(runs))}"])
+        return result_of(study, profile, data, records, [f"paths.runs={spell(str(runs))}"])
     except BadInput as error:
         log.warning("study %s, profile %s: its table is left out: %s", study.name, profile, error)
         return None

@@ -111,7 +111,8 @@ def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> P
         typed for typed in shared if parts_of(read_override(typed)) & {*DECIDES_OUTCOME}
     )
     try:
-        runs = plan_cells(study, cells, shared, "custom" if changes else profile)
+        planner = Planner(study, "custom" if changes else profile, shared)
+        runs = [planner.planned(cell) for cell in cells]
     except BadInput as error:
         if shared:
             plan(study, profile, data)  # so that what the study itself has wrong is laid to it
@@ -120,28 +121,63 @@ def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> P
     return Plan(study, profile, data, changes, runs)
 
 
-def plan_cells(
-    study: Study, cells: Sequence[Cell], shared: Sequence[str], profile: str
-) -> list[Planned]:
-    """The runs of these cells, checked; `profile` is the label that they get."""
-    composed: dict[tuple[str, ...], Composed] = {}
-    checked: set[tuple[str, str]] = set()
-    runs = []
-    for cell in cells:
-        refuse_contradiction(study, cell, shared)
-        overrides = [*cell.overrides, *shared, f"profile={profile}"]
-        # Composing is slow, and cells that make the same choices differ only in values.
+def result_of(
+    study: Study, profile: str, data: str, records: Mapping[str, Record], shared: Sequence[str]
+) -> Result:
+    """What `plan(…).result(records)` is, without planning what none of the records can be of.
+
+    Args:
+        study: which one.
+        profile: one that it has.
+        data: "full" or "sample".
+        records: runs by id.
+        shared: overrides that decide nothing of a run's outcome.
+
+    Raises:
+        BadInput: a config is wrong.
+    """
+    planner = Planner(study, profile, shared)
+    names = [record.config["names"] for record in records.values()]
+    pairs = {(chosen["task"], chosen["optim"]) for chosen in names}
+
+    def record_of(cell: Cell) -> Record | None:
+        said = cell.settings
+        if any(said.get("task", t) == t and said.get("optim", o) == o for t, o in pairs):
+            return records.get(planner.planned(cell).run.id)
+        return None
+
+    found = [(cell, record_of(cell)) for cell in study.cells(profile, data)]
+    return analyse(study, profile, data, found)
+
+
+class Planner:
+    """Plans cells of a study one by one.
+
+    Composing is slow, and cells that make the same choices differ only in values.
+    """
+
+    def __init__(self, study: Study, profile: str, shared: Sequence[str]):
+        self.study = study
+        self.profile = profile
+        self.shared = list(shared)
+        self._composed: dict[tuple[str, ...], Composed] = {}
+        self._checked: set[tuple[str, str]] = set()
+
+    def planned(self, cell: Cell) -> Planned:
+        """Raise BadInput where the config is wrong, or contradicts the study."""
+        refuse_contradiction(self.study, cell, self.shared)
+        shared = [*self.shared, f"profile={self.profile}"]
+        overrides = [*cell.overrides, *shared]
         choices = tuple(typed for typed in cell.overrides if is_choice(read_override(typed)))
-        if choices not in composed:
-            composed[choices] = compose_unresolved([*choices, *shared, f"profile={profile}"])
+        if choices not in self._composed:
+            self._composed[choices] = compose_unresolved([*choices, *shared])
         said = zip(cell.overrides, cell.settings.items(), strict=True)
         values = dict(setting for typed, setting in said if typed not in choices)
-        config = settle(composed[choices], values | {"profile": profile}, overrides)
-        if (cell.row, cell.column) not in checked:
+        config = settle(self._composed[choices], values | {"profile": self.profile}, overrides)
+        if (cell.row, cell.column) not in self._checked:
             check_classes(config)
-            checked.add((cell.row, cell.column))
-        runs.append(Planned(cell, overrides, config))
-    return runs
+            self._checked.add((cell.row, cell.column))
+        return Planned(cell, overrides, config)
 
 
 def is_choice(override: Override) -> bool:

@@ -9,7 +9,7 @@ from results.table import markdown, tabulate
 from scripts import distributed, interrupt
 from scripts.checks import BadInput, is_flag, spell
 from scripts.console import log_to_console, refuse
-from scripts.launch import check_writable, launcher_settings, say_how, trains_here
+from scripts.launch import check_writable, launcher_settings, release_workers, say_how, trains_here
 from scripts.overrides import is_hydras, settings
 from scripts.paths import quote_paths
 from scripts.preview import preview
@@ -71,6 +71,7 @@ def main() -> None:
         say_how(shared, runs[0].config, len(runs) - ended)
     with interrupt.told_to_workers():
         run_all(job, for_launcher, [(planned.run, planned.overrides) for planned in runs])
+    release_workers(shared)
     finish(wanted)
 
 

@@ -12,9 +12,10 @@ import yaml
 from running import ROOT, child_environment, files, run_here
 
 import scripts.report
+import scripts.studies
 from results.records import read_all
 from scripts.report import hash_of, write_swept
-from scripts.studies import find, plan, read_planned
+from scripts.studies import find, plan, read_planned, result_of
 
 SUMMARY = {"status": "finished", "best": {}, "step": 6, "steps": 6, "step_seconds": 0.1}
 
@@ -69,6 +70,22 @@ def shown(page):
 def edit(conf, **changes):
     path = conf / "study" / "lp_adam" / "tiny.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes, sort_keys=False))
+
+
+def test_what_cannot_have_a_run_is_not_planned_and_its_table_is_the_same(
+    planned, written, runs, monkeypatch
+):
+    written(range(4))
+    records = {id: r for id, r in read_all(runs).items() if r.config["names"]["optim"] == "adam"}
+    wanted = planned()
+    composed = []
+    compose = scripts.studies.compose_unresolved
+    monkeypatch.setattr(
+        "scripts.studies.compose_unresolved", lambda typed: composed.append(typed) or compose(typed)
+    )
+    found = result_of(wanted.study, "smoke", "sample", records, [f"paths.runs={runs}"])
+    assert found == wanted.result(records)
+    assert found.records and len(composed) == 1 and "optim=adam" in composed[0]
 
 
 def test_nothing_is_written_or_planned_while_nothing_changed(written, render, reports, monkeypatch):

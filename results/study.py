@@ -1,13 +1,18 @@
 """A study: one table or figure of a paper as rows, a grid, seeds and a rule to choose by."""
 
 import itertools
+import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from results.metrics import METRICS
 
 PROFILES = ("paper", "short", "smoke")
+
+# Of one study or command line: composing each of them takes a moment, and nobody means so many.
+MOST_RUNS = 10_000
 
 Statistic = Literal["mean", "mean_se", "median"]
 # As tables and figures name them.
@@ -137,19 +142,29 @@ class Study:
         """
         if profile not in self.profiles:
             raise StudyError(f"profile={profile}: study {self.name} has {', '.join(self.profiles)}")
-        wanted = self.profiles[profile]
-        grid = self.grid | wanted.get("grid", {})
+        grid = self.grid_of(profile)
         points = [
             dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
         ]
         return [
             Cell(row, column, point, seed, settings | point | {"seed": seed})
-            for column in wanted.get("columns", self.columns)
-            for row in self.rows
+            for column, row in self.pairs(profile)
             for settings, seeds in [self.settings(profile, data, row, column)]
             for point in points
             for seed in range(seeds)
         ]
+
+    def count(self, profile: str) -> int:
+        """How many cells one profile has, without making them."""
+        seeds = (self.settings(profile, "", row, column)[1] for column, row in self.pairs(profile))
+        return math.prod(map(len, self.grid_of(profile).values())) * sum(seeds)
+
+    def grid_of(self, profile: str) -> dict[str, list[Any]]:
+        return self.grid | self.profiles[profile].get("grid", {})
+
+    def pairs(self, profile: str) -> Iterator[tuple[str, str]]:
+        """Labels of columns and rows, a column's rows one after the other."""
+        return itertools.product(self.profiles[profile].get("columns", self.columns), self.rows)
 
     def settings(self, profile: str, data: str, row: str, column: str) -> tuple[Settings, int]:
         """What all runs of a row in a column share, and how many seeds there are."""

@@ -20,6 +20,8 @@ from results.study import (
 
 # What the command line says of each run, or a study in another place.
 ELSEWHERE = ("data", "profile", "group", "seed", "grid", "columns")
+# Of these the command line says all: a part of the runs in another folder would be in no report.
+COMMANDS = ("paths", "sweep", "hydra")
 
 
 def check(where: str, text: Settings, tables: Iterable[str]) -> None:
@@ -38,8 +40,10 @@ def check(where: str, text: Settings, tables: Iterable[str]) -> None:
         check_labels(f"{where}: {key}", text[key])
     check_grid(f"{where}: grid", text["grid"])
     for label, settings in text["columns"].items():
+        check_choice(f"{where}: columns: {label}", settings, text, own="task", other="optim")
         check_settings(f"{where}: columns: {label}", settings, text, nested=False)
     for label, settings in text["rows"].items():
+        check_choice(f"{where}: rows: {label}", settings, text, own="optim", other="task")
         check_settings(f"{where}: rows: {label}", settings, text, nested=True)
     for label, profile in text["profiles"].items():
         check_one_of(f"{where}: profiles", label, PROFILES)
@@ -67,7 +71,7 @@ def check_settings(where: str, settings: Settings, text: Settings, nested: bool)
     """Settings of a row, a column or a profile; `nested`: with settings for one column."""
     for key, value in settings.items():
         check_text(where, key)
-        if key in ELSEWHERE:
+        if is_elsewhere(key):
             raise StudyError(f"{where}: {key}: a study does not set it for a part of its runs")
         if key in text["grid"]:
             raise StudyError(f"{where}: {key}: the grid has its values")
@@ -79,6 +83,21 @@ def check_settings(where: str, settings: Settings, text: Settings, nested: bool)
             raise StudyError(f"{where}: there is no column {key}")
 
 
+def is_elsewhere(key: str) -> bool:
+    return key in ELSEWHERE or key.partition(".")[0] in COMMANDS
+
+
+def check_choice(where: str, settings: Settings, text: Settings, own: str, other: str) -> None:
+    """Refuse what would be trained under another label's name, or as the default under this one's.
+
+    A column says its task and a row its optimizer, `own`, unless the grid does.
+    """
+    if own not in settings and own not in text["grid"]:
+        raise StudyError(f"{where}: {own}: is missing")
+    if other in settings:
+        raise StudyError(f"{where}: {other}: columns say their task, rows their optim")
+
+
 def check_profile(where: str, profile: Settings, text: Settings) -> None:
     grid = profile.get("grid", {})
     check_grid(f"{where}: grid", grid)
@@ -88,6 +107,9 @@ def check_profile(where: str, profile: Settings, text: Settings) -> None:
     known = isinstance(columns, list) and all(label in list(text["columns"]) for label in columns)
     if not known or not columns or len(set(columns)) < len(columns):
         raise StudyError(f"{where}: columns: {columns}: must be a list of the study's columns")
+    for key in ("task", "optim"):
+        if key in profile:
+            raise StudyError(f"{where}: {key}: columns say their task, rows their optim")
     settings = {key: value for key, value in profile.items() if key not in ("grid", "columns")}
     check_settings(where, settings, text, nested=True)
 
@@ -95,8 +117,10 @@ def check_profile(where: str, profile: Settings, text: Settings) -> None:
 def check_grid(where: str, grid: Any) -> None:
     for key, values in mapping(where, grid).items():
         check_text(where, key)
-        if key in ELSEWHERE:
-            raise StudyError(f"{where}: {key}: cannot be tried; seeds: says how many there are")
+        if key == "seed":
+            raise StudyError(f"{where}: seed: cannot be tried; seeds: says how many there are")
+        if is_elsewhere(key):
+            raise StudyError(f"{where}: {key}: cannot be tried: it is not a study's to set")
         if not isinstance(values, list) or not values:
             raise StudyError(f"{where}: {key}: must be a list of values")
         if any(isinstance(value, dict) for value in values):

@@ -24,9 +24,10 @@
                  some keys' values, `columns` as a list of labels
 
 Titles, notes and labels are text, and a figure's name is part of its file's: letters, digits, _, -.
-Settings are overrides of a run's config, as typed on the command line. In a row or a profile, the
-label of a column holds settings for that column alone, which come after all others. A column, or a
-profile's part for it, may have `seeds` of its own.
+Settings are overrides of a run's config, as typed on the command line; each column has a `task` and
+each row an `optim`, unless these are in the grid. In a row or a profile, the label of a column
+holds settings for that column alone, which come after all others. A column, or a profile's part for
+it, may have `seeds` of its own.
 """
 
 import re
@@ -34,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from results.published import published
-from results.study import Figure, Select, Settings, Study, StudyError
+from results.study import MOST_RUNS, Figure, Select, Settings, Study, StudyError
 from results.study_checks import check, check_labels, mapping
 from results.yaml_files import YamlError, read_yaml
 
@@ -60,7 +61,14 @@ def load(name: str, folder: Path) -> Study:
     check(file_of(name, folder), text, tables)
     text["select"] = Select(**text["select"])
     text["figures"] = {key: Figure(**figure) for key, figure in text["figures"].items()}
-    return Study(name=name, **text)
+    study = Study(name=name, **text)
+    for profile in study.profiles:
+        if (asked := study.count(profile)) > MOST_RUNS:
+            raise StudyError(
+                f"{file_of(name, folder)}: profiles: {profile}: asks for {asked:,} runs; "
+                f"at most {MOST_RUNS:,}"
+            )
+    return study
 
 
 def file_of(name: str, folder: Path) -> str:

@@ -20,10 +20,9 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 
+from results.study import MOST_RUNS
 from scripts.checks import BadInput, shorten
 
-# Of one command line: composing each of them takes a moment, and nobody means so many.
-MOST_RUNS = 10_000
 MOST_BRACKETS = 100
 LONGEST_KEY = 200
 

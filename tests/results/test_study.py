@@ -68,7 +68,7 @@ def test_a_study_says_what_its_yaml_says(loaded):
 
 def test_cells_are_all_combinations_row_by_row(loaded):
     cells = loaded().cells("paper", "full")
-    assert len(cells) == 2 * 2 * (2 * 2) * 2
+    assert len(cells) == 2 * 2 * (2 * 2) * 2 == loaded().count("paper")
     assert [(cell.column, cell.row) for cell in cells[::8]] == [
         ("A", "one"),
         ("A", "two"),
@@ -292,6 +292,18 @@ def test_a_mistake_is_named(loaded, tmp_path, change, said):
         ("optim.lr: [3e-5, 1e-3]", "1: [1, 2]", "grid: 1: must be text"),
         ("seeds: 2", "seeds: 0", "seeds: 0: must be a whole number above 0"),
         ("seeds: 2", "seeds: true", "seeds: True: must be a whole number above 0"),
+        # Nothing is trained as another label's task or optimizer, or as the default ones.
+        ("one: {optim: adam}", "one: {optim.eps: 1}", "rows: one: optim: is missing"),
+        ("A: {task: toy}", "A: {task.epochs: 7}", "columns: A: task: is missing"),
+        ("one: {optim: adam}", "one: {optim: adam, task: x}", "rows: one: task: columns say their"),
+        ("A: {task: toy}", "A: {task: toy, optim: sgd}", "columns: A: optim: columns say their"),
+        ("paper: {}", "paper: {optim: sgd}", "profiles: paper: optim: columns say their"),
+        ("paper: {}", "paper: {task: x}", "profiles: paper: task: columns say their"),
+        # Whoever reads the file must not wait for the making of millions of cells.
+        ("seeds: 2", "seeds: 10000000", "paper: asks for 160,000,000 runs; at most 10,000"),
+        # All runs of a table lie in one folder, which the command line names.
+        ("{optim: adam}", "{optim: adam, paths.runs: x}", "one: paths.runs: a study does not set"),
+        ("optim.lr: [3e-5, 1e-3]", "paths.runs: [a, b]", "grid: paths.runs: cannot be tried"),
         # What a table says of its runs must hold for all of them.
         ("{task: toy}", "{task: toy, data: full}", "columns: A: data: a study does not set it"),
         ("{optim: adam}", "{optim: adam, seed: 1}", "rows: one: seed: a study does not set it"),
@@ -403,7 +415,7 @@ def test_a_profile_may_have_settings_and_seeds_for_one_column(loaded):
 
 def test_a_column_may_have_seeds_of_its_own(loaded):
     study = loaded(setter("columns", "B", value={"task": "toy", "seeds": 4}))
-    assert len(study.cells("paper", "full")) == 2 * 4 * (2 + 4)
+    assert len(study.cells("paper", "full")) == 2 * 4 * (2 + 4) == study.count("paper")
     assert "seeds" not in settings_of(study, "one", "B")
 
 

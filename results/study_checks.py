@@ -33,7 +33,7 @@ def check(where: str, text: Settings, tables: Iterable[str]) -> None:
         tables: those that the paper's numbers are in.
     """
     check_keys(where, text, Study.__dataclass_fields__.keys() - {"name"})
-    check_text(f"{where}: title", text["title"])
+    check_line(f"{where}: title", text["title"])
     for key in ("reproduces", "notes", "report", "published"):
         check_texts(f"{where}: {key}", text[key])
     for key in ("columns", "rows", "profiles"):
@@ -63,7 +63,7 @@ def check_labels(where: str, parts: Any) -> None:
     if not mapping(where, parts):
         raise StudyError(f"{where}: there are none")
     for label, settings in parts.items():
-        check_text(where, label)
+        check_line(where, label)
         mapping(f"{where}: {label}", settings)
 
 
@@ -207,11 +207,20 @@ def check_text(where: str, value: Any) -> None:
         raise StudyError(f"{where}: a text is empty")
 
 
+def check_line(where: str, value: Any) -> None:
+    """A line break in a label or a title would tear the lines of tables apart."""
+    check_text(where, value)
+    if not value.isprintable():
+        raise StudyError(f"{where}: {' '.join(value.split())}: must be one line of text")
+
+
 def check_texts(where: str, values: Any) -> None:
     if not isinstance(values, list):
         raise StudyError(f"{where}: must be a list")
     for value in values:
         check_text(where, value)
+        if values.count(value) > 1:
+            raise StudyError(f"{where}: {value}: is there twice")
 
 
 def check_count(where: str, count: Any) -> None:

@@ -152,7 +152,7 @@ def check_override(typed: str, loader: ConfigLoader) -> None:
     # What is added must lie in a part that is handed to a class, which will check it.
     if is_added(override) and key not in known_keys() and not parts_of(override) <= {*OPEN_PARTS}:
         raise BadInput(f"{said}: there is no key {shorten(key)}; {HELP}")
-    options = loader.get_group_options(key)
+    options = [name for name in loader.get_group_options(key) if not is_stray(name)]
     if options and is_added(override) and override.package is None and key not in SEVERAL:
         raise BadInput(f"{said}: write {key}=NAME; {choose(key, '', options)}")
     if options and override.is_delete():
@@ -207,14 +207,16 @@ def resolved(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
 
 
 def names(group: str) -> list[str]:
-    """The names that can be typed for a group such as "task", "optim" or "study".
-
-    What editors and file systems leave beside the files (`.#x.yaml`, `._x.yaml`) has none.
-    """
+    """The names that can be typed for a group such as "task", "optim" or "study"."""
     folder = CONF / group
     depth = "*/*.yaml" if group == "study" else "*.yaml"
-    paths = [path for path in folder.glob(depth) if path.name[0] not in ".#"]
+    paths = [path for path in folder.glob(depth) if not is_stray(path.name)]
     return sorted(str(path.relative_to(folder).with_suffix("")) for path in paths)
+
+
+def is_stray(name: str) -> bool:
+    """Whether an editor or a file system left the file beside others: `.#x.yaml`, `._x.yaml`."""
+    return name.startswith((".", "#"))
 
 
 # -- what Hydra says, in one sentence --------------------------------------------------------------

@@ -290,6 +290,14 @@ def test_a_folder_of_ones_own_is_chosen_from_by_plain_names(train, runs, tmp_pat
     assert folder(runs).parent == runs / "mnist_fc2" / "plain"
 
 
+@pytest.mark.parametrize("name", ["._sgd", ".#sgd", "#sgd"])
+def test_what_an_editor_or_a_file_system_left_beside_a_file_is_no_choice(conf, name):
+    copy = conf / "optim" / f"{name}.yaml"
+    copy.write_bytes((conf / "optim" / "sgd.yaml").read_bytes())
+    with pytest.raises(BadInput, match=rf"^optim={re.escape(name)}: there is no such optim"):
+        compose(["data=sample", f"optim='{name}'"])
+
+
 def test_a_choice_inside_a_part_makes_another_experiment(study):
     found = find(study()[0].partition("=")[2])
     planned = plan(found, "smoke", "sample", ["task/sources=mnist"])

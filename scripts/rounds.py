@@ -9,6 +9,7 @@ from typing import Any
 
 from results import checkpoint
 from results.run import Run
+from results.study import spell
 from scripts import interrupt
 from scripts.console import say
 from scripts.launch import launch
@@ -38,6 +39,7 @@ def run_all(task_function: Callable[..., Any], settings: list[str], wanted: Sequ
     failed: set[str] = set()
     deaths: Counter[str] = Counter()
     barren, waits = 0, False
+    settings = [*settings, *beside([run for run, _ in wanted])]
     while not interrupt.received():
         missing = [job for job in wanted if job[0].id not in failed and not job[0].ended]
         free = [job for job in missing if not job[0].busy]
@@ -88,6 +90,15 @@ def choose(free: Sequence[Job], deaths: Counter[str], barren: int) -> list[Job]:
     if fresh and barren < 2:
         return sorted(fresh, key=lambda job: job[0].begun)
     return [min(free, key=lambda job: deaths[job[0].id])]
+
+
+def beside(runs: Sequence[Run]) -> list[str]:
+    """Where launchers keep what they write: in the folder of the runs, not in the working folder.
+
+    What is composed for a launcher knows no run, and so not its paths.
+    """
+    folders = {run.root for run in runs}
+    return [f"hydra.sweep.dir={spell(str(folder / '.hydra'))}" for folder in sorted(folders)[:1]]
 
 
 def some_ids(jobs: Sequence[Job]) -> str:

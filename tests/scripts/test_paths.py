@@ -52,6 +52,20 @@ def test_all_folders_at_once(train, sweep, study, capsys, tmp_path, monkeypatch,
     assert run_here(capsys, "data", "prepare", "task=mnist_fc2", "data=sample", own[1]).code == 0
 
 
+def test_a_sweep_needs_nothing_of_the_folder_that_it_starts_in(
+    train, monkeypatch, tmp_path, sample_root
+):
+    """It may be one that cannot be written to, where the runs lie elsewhere."""
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    monkeypatch.chdir(bare)
+    own = [f"paths.runs={tmp_path / ODD}", f"paths.data={sample_root}"]
+    done = train("-m", *own, "seed=1,2", "hydra/launcher=joblib")
+    assert done.code == 0, done
+    assert len(folders(tmp_path / ODD)) == 2
+    assert not list(bare.iterdir())
+
+
 def test_the_command_in_a_report_can_be_pasted():
     study = load("lp_adam/fc2", ROOT / "conf" / "study")
     changes = ("optim.betas=[0.9,0.99]", "task.model.widths='a b'")

@@ -210,12 +210,12 @@ def names(group: str) -> list[str]:
     """The names that can be typed for a group such as "task", "optim" or "study"."""
     folder = CONF / group
     depth = "*/*.yaml" if group == "study" else "*.yaml"
-    paths = [path for path in folder.glob(depth) if not is_stray(path.name)]
-    return sorted(str(path.relative_to(folder).with_suffix("")) for path in paths)
+    paths = [path.relative_to(folder) for path in folder.glob(depth)]
+    return sorted(str(p.with_suffix("")) for p in paths if not any(map(is_stray, p.parts)))
 
 
 def is_stray(name: str) -> bool:
-    """Whether an editor or a file system left the file beside others: `.#x.yaml`, `._x.yaml`."""
+    """Whether an editor or a file system left a file or folder beside others: `.#x`, `._x`."""
     return name.startswith((".", "#"))
 
 

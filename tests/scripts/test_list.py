@@ -127,6 +127,10 @@ def test_what_editors_leave_beside_files_is_not_listed(capsys, conf):
         for name in ("._x.yaml", ".#x.yaml", "#x.yaml#", "#x.yaml", ".x.yaml.swp", "x.yaml~"):
             (conf / group / name).write_bytes(b"\x00\x05\x16")
         (conf / group / ".#y.yaml").symlink_to("somebody@somewhere")
+    (conf / "study" / ".ipynb_checkpoints").mkdir()
+    (conf / "study" / ".ipynb_checkpoints" / "fc2-checkpoint.yaml").write_bytes(
+        (conf / "study" / "lp_adam" / "fc2.yaml").read_bytes()
+    )
     done = run_here(capsys, "list", "studies", "--json")
     assert (done.code, done.err) == (0, "")
     written = (ROOT / "conf" / "study").glob("*/*.yaml")

@@ -6,7 +6,7 @@ known by their options), and from torch.optim.Adam and AdamW where `FROM_ADAM` s
 """
 
 import inspect
-import math
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -56,6 +56,9 @@ FROM_ADAM = {
     # A smaller `partial` needs another learning rate.
     "Padam": Conversion(True, {"partial": 0.5}, MOMENTS | {"max_exp_avg_sq": "v_max"}),
 }
+
+# Of whole numbers beyond it, which Python has, no power can be taken.
+LARGEST = sys.float_info.max
 
 ADAM_OPTIONS = frozenset(inspect.signature(torch.optim.Adam).parameters) - {"params"}
 
@@ -190,7 +193,7 @@ def read_number(entry: Entry, name: str, kind: type) -> Any:
     require(
         isinstance(value, int | float)
         and not isinstance(value, bool)
-        and 0 <= value < math.inf
+        and 0 <= value <= LARGEST
         and kind(value) == value,
         f"state of {entry.who} has {name} {value!r}, it must be "
         + ("a whole number from 0 on" if kind is int else "a number from 0 on"),

@@ -99,6 +99,8 @@ def option(**values: Any) -> Any:
         (lambda state: state["state"][1].pop("n"), "has lr_average, m, step; LaProp keeps lr_aver"),
         (put(step=1.5), "has step 1.5, it must be a whole number from 0 on"),
         (put(step=-1), "has step -1, it must be"),
+        (put(step=10**400), "has step 10000"),
+        (put(step=float("inf")), "has step inf, it must be"),
         (put(step=True), "has step True, it must be"),
         (put(step="2"), "has step '2', it must be"),
         (put(step=torch.ones(2)), "it must be a whole number"),

@@ -65,7 +65,7 @@ lock: ## resolve every extra anew into requirements.lock (PINS="torch==…" hold
 
 clean: ## remove caches and builds; .venv, runs, data and reports stay
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
-	find conf optim models tasks results scripts tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find conf optim models tasks engine results scripts tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 # The stem of a stamp is the list of extras that it stands for.
 $(VENV)/.stamp-%: pyproject.toml requirements.lock | $(VENV)/.stamp

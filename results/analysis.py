@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from engine.records import Record
 from results.published import printed, published
-from results.records import Record
 from results.statistics import Estimate, estimate
 from results.study import Cell, Study, is_number
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from engine.texts import hydra_text
 from results.analysis import Point, Result, Row, choose
-from results.study import Figure, Statistic, Study, is_number, spell
+from results.study import Figure, Statistic, Study, is_number
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def over_grid(row: Row, wanted: Figure, study: Study) -> HeatMap | None:
     said = colours if row.best else texts
     if not any(cell not in (None, "") for line in said for cell in line):
         return None
-    return HeatMap(texts, colours, [spell(x) for x in xs], [spell(y) for y in ys])
+    return HeatMap(texts, colours, [hydra_text(x) for x in xs], [hydra_text(y) for y in ys])
 
 
 def best_mean(points: list[Point], metric: str, study: Study) -> float | None:
@@ -200,7 +201,7 @@ def over_trials(row: Row, wanted: Figure) -> HeatMap | None:
 
 def place(study: Study, key: str, value: Any) -> Any:
     """Where a value of the grid stands on an axis: at a number, or else under its name."""
-    return value if all(map(is_number, study.grid[key])) else spell(value)
+    return value if all(map(is_number, study.grid[key])) else hydra_text(value)
 
 
 def band(

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from engine.metrics import METRICS
 from results.analysis import Result, Row
 from results.curves import Band, HeatMap, colour_range, heat_maps, lines_of, sensitivity
-from results.metrics import METRICS
 from results.study import STATISTICS, Figure, Study, is_number, slug
 from results.table import number, short
 

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from results.environment import version
-from results.files import Unreadable, read_bytes, read_json, replacing, write_json
-from results.record_files import RECORD
-from results.shared import make_folder
+from engine.environment import version
+from engine.files import Unreadable, read_bytes, read_json, replacing, write_json
+from engine.record_files import RECORD
+from engine.shared import make_folder
 
 MADE = ".made.json"
 

@@ -7,16 +7,16 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from engine.environment import version
+from engine.identity import identity
+from engine.metrics import METRICS
+from engine.records import Record
+from engine.yaml_files import dump_yaml
 from results import curves, figures, table
 from results.analysis import Result, Row, warnings
-from results.environment import version
-from results.identity import identity
-from results.metrics import METRICS
 from results.page import page
 from results.published import published
-from results.records import Record
 from results.study import Figure, Study
-from results.yaml_files import dump_yaml
 
 PAGE = "index.html"
 CURVE_POINTS = 150
@@ -36,12 +36,12 @@ def render_study(result: Result) -> dict[str, bytes]:
         f"{result.name}.jsonl": "".join(map(run_line, result.records)),
     }
     files = {name: text.encode() for name, text in texts.items()} | figures.draw(result)
-    return {f"{result.study.paper}/{name}": content for name, content in files.items()}
+    return {f"{result.study.folder}/{name}": content for name, content in files.items()}
 
 
 def name_of(result: Result) -> str:
     """What the names of a study's files begin with, in the folder of reports."""
-    return f"{result.study.paper}/{result.name}"
+    return f"{result.study.folder}/{result.name}"
 
 
 def run_line(record: Record) -> str:

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from results.metrics import METRICS
+from engine.metrics import METRICS
+from engine.texts import hydra_text
 
 PROFILES = ("paper", "short", "smoke")
-
-# Of one study or command line: composing each of them takes a moment, and nobody means so many.
-MOST_RUNS = 10_000
 
 Statistic = Literal["mean", "mean_se", "median"]
 # As tables and figures name them.
@@ -108,7 +106,7 @@ class Cell:
     @property
     def overrides(self) -> list[str]:
         """The settings as Hydra reads them."""
-        return [f"{key}={spell(value)}" for key, value in self.settings.items()]
+        return [f"{key}={hydra_text(value)}" for key, value in self.settings.items()]
 
 
 @dataclass(frozen=True)
@@ -116,6 +114,7 @@ class Study:
     """What the YAML says; see the top of this file."""
 
     name: str
+    paper: str
     title: str
     reproduces: list[str]
     notes: list[str]
@@ -131,7 +130,8 @@ class Study:
     profiles: dict[str, Settings]
 
     @property
-    def paper(self) -> str:
+    def folder(self) -> str:
+        """What its name begins with: of the studies of a paper its name."""
         return self.name.partition("/")[0]
 
     def cells(self, profile: str, data: str) -> list[Cell]:
@@ -180,22 +180,6 @@ class Study:
 
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def spell(value: Any) -> str:
-    """A value as Hydra's grammar writes it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return f"[{','.join(spell(item) for item in value)}]"
-    text = str(value)
-    if re.fullmatch(r"[\w./-]+", text, re.ASCII) or not isinstance(value, str):
-        return text
-    # In Hydra's quotes a backslash is one, but before a quote, where it is doubled.
-    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + "\\'" * len(found[2]), text)
-    return f"'{escaped}'"
 
 
 def slug(text: str) -> str:

@@ -4,19 +4,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from results.identity import canonical
-from results.metrics import METRICS
-from results.study import (
-    PROFILES,
-    STATISTICS,
-    Figure,
-    Select,
-    Settings,
-    Study,
-    StudyError,
-    slug,
-    spell,
-)
+from engine.identity import canonical
+from engine.metrics import METRICS
+from engine.texts import hydra_text
+from results.study import PROFILES, STATISTICS, Figure, Select, Settings, Study, StudyError, slug
 
 # What the command line says of each run, or a study in another place.
 ELSEWHERE = ("data", "profile", "group", "seed", "grid", "columns")
@@ -125,7 +116,7 @@ def check_grid(where: str, grid: Any) -> None:
             raise StudyError(f"{where}: {key}: must be a list of values")
         if any(isinstance(value, dict) for value in values):
             raise StudyError(f"{where}: {key}: KEY: VALUE pairs are no value to try")
-        if len({spell(canonical(value)) for value in values}) < len(values):
+        if len({hydra_text(canonical(value)) for value in values}) < len(values):
             raise StudyError(f"{where}: {key}: a value is there twice")
 
 

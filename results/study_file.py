@@ -5,6 +5,9 @@
     notes:       where it departs from the paper, and choices that the paper leaves open
     like:        another study, such as lp_adam/table2; what is not said here is said there, and
                  `columns` and `rows` may be lists of labels there
+    add_rows:    label → settings: rows beside those of the study that this one is like
+    paper:       whose numbers `published` names; else that of the study that this one is like, or
+                 the folder's name
     columns:     label → settings; a column is a task, or a task with settings of its own
     rows:        label → settings; a row is an optimizer with its fixed settings
     grid:        key → values tried in every row
@@ -31,48 +34,53 @@ it, may have `seeds` of its own.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.checks import MOST_RUNS
+from engine.yaml_files import YamlError, read_yaml
 from results.published import published
-from results.study import MOST_RUNS, Figure, Select, Settings, Study, StudyError
-from results.study_checks import check, check_labels, mapping
-from results.yaml_files import YamlError, read_yaml
+from results.study import Figure, Select, Settings, Study, StudyError
+from results.study_checks import check, check_labels, check_text, mapping
 
 # What a figure need not say.
 FIGURE = {"x": "step", "y": None, "across": None, "colour": None, "normalised": False}
 
 
-def load(name: str, folder: Path) -> Study:
-    """Read `folder/<name>.yaml`.
+def load(name: str, folders: Sequence[Path]) -> Study:
+    """Read `<name>.yaml` in whichever of the folders has it.
 
     Raises:
         StudyError: it is no YAML, or a key is missing, unknown or wrong; the message names the
             file.
     """
     try:
-        text = read(name, folder)
-        tables = published(name.partition("/")[0])["tables"]
+        text = read(name, folders)
+        check_text(f"{file_of(name, folders)}: paper", text["paper"])
+        tables = published(text["paper"])["tables"]
     except YamlError as error:
         raise StudyError(str(error)) from error
     except FileNotFoundError as error:
         raise StudyError(f"{error.filename}: there is no such file") from error
     complete(text)
-    check(file_of(name, folder), text, tables)
+    check(file_of(name, folders), text, tables)
     text["select"] = Select(**text["select"])
     text["figures"] = {key: Figure(**figure) for key, figure in text["figures"].items()}
     study = Study(name=name, **text)
     for profile in study.profiles:
         if (asked := study.count(profile)) > MOST_RUNS:
             raise StudyError(
-                f"{file_of(name, folder)}: profiles: {profile}: asks for {asked:,} runs; "
+                f"{file_of(name, folders)}: profiles: {profile}: asks for {asked:,} runs; "
                 f"at most {MOST_RUNS:,}"
             )
     return study
 
 
-def file_of(name: str, folder: Path) -> str:
-    return str(folder / f"{name}.yaml")
+def file_of(name: str, folders: Sequence[Path]) -> str:
+    """The path of the study's file, which may not be there."""
+    paths = [folder / f"{name}.yaml" for folder in folders]
+    return str(next((path for path in paths if path.exists()), paths[0]))
 
 
 def complete(text: Settings) -> None:
@@ -86,27 +94,33 @@ def complete(text: Settings) -> None:
         }
 
 
-def read(name: str, folder: Path, others: tuple[str, ...] = ()) -> Settings:
+def read(name: str, folders: Sequence[Path], others: tuple[str, ...] = ()) -> Settings:
     """What the YAML says, completed from the study that it is like.
 
     `others` are those that are like this one.
     """
-    where = file_of(name, folder)
+    where = file_of(name, folders)
     text = mapping(where, read_yaml(Path(where)))
     if "like" not in text:
-        return text
+        if added := text.keys() & {"add_rows"}:
+            raise StudyError(f"{where}: {', '.join(added)}: is for a study that is like another")
+        return {"paper": name.partition("/")[0]} | text
     like = text.pop("like")
     if not isinstance(like, str) or not re.fullmatch(r"[^/.][^/]*(/[^/.][^/]*)*", like):
         raise StudyError(f"{where}: like: {like}: must be the name of a study, as in paper/table2")
     if like in (name, *others):
         raise StudyError(f"{where}: like: {like}: the studies are like each other in a circle")
-    if not Path(file_of(like, folder)).exists():
+    if not Path(file_of(like, folders)).exists():
         raise StudyError(f"{where}: like: {like}: there is no such study")
-    other = read(like, folder, (name, *others))
+    other = read(like, folders, (name, *others))
     for part in ("columns", "rows"):
         if isinstance(labels := text.get(part), list):
             text[part] = picked(f"{where}: {part}", labels, mapping(where, other.get(part)))
-    return without_columns(where, other | text, other)
+    rows = mapping(f"{where}: rows", text.get("rows", other.get("rows")))
+    more = mapping(f"{where}: add_rows", text.pop("add_rows", {}))
+    if twice := [str(label) for label in more if label in rows]:
+        raise StudyError(f"{where}: add_rows: {', '.join(twice)}: there is such a row already")
+    return without_columns(where, other | text | {"rows": rows | more}, other)
 
 
 def picked(where: str, labels: list[Any], known: Settings) -> Settings:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import floor, isfinite, log10
 from typing import Any
 
+from engine.metrics import METRICS
 from results.analysis import Point, Result, Row, printed_quantities, warnings
-from results.metrics import METRICS
 from results.published import published
 from results.statistics import Estimate
 from results.study import STATISTICS, Select, Study

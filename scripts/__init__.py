@@ -3,11 +3,12 @@
 Whatever else a process does with them, a worker of a sweep included, comes after these.
 """
 
-from scripts import interrupt, packages
-from scripts.console import print_anything
-from scripts.openmp import wait_briefly
+import sys
+from importlib import import_module
+from pathlib import Path
 
-packages.find_ours()
-wait_briefly()
-print_anything()
-interrupt.end_with_sweep()
+# `python -m` looks in the working folder first, which may have an `engine` of its own.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import_module("engine.openmp").wait_briefly()
+import_module("engine.process").begin()
+del sys.path[0]

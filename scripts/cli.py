@@ -3,8 +3,8 @@
 import importlib
 import sys
 
-from scripts.checks import shorten
-from scripts.console import refuse
+from engine.console import refuse
+from engine.texts import shorten
 
 COMMANDS = {
     "train": "train one optimizer on one task",

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import torch
 
-from scripts.checks import BadInput, shorten
-from scripts.config import compose, make_task
-from scripts.console import log_to_console, refuse
-from scripts.paths import quote_paths
+from engine.checks import BadInput
+from engine.config import compose
+from engine.console import log_to_console, refuse
+from engine.make import make_task
+from engine.texts import shorten
+from scripts.flags import quote_paths, take_config_dirs
 from tasks.sources import DataError
 
 HELP = """\
@@ -25,16 +27,15 @@ Examples:
 
 def main() -> None:
     quote_paths()
-    arguments = sys.argv[1:]
-    if not arguments or {"-h", "--help"} & set(arguments):
+    if not sys.argv[1:] or {"-h", "--help"} & set(sys.argv[1:]):
         print(HELP)
         return
     log_to_console()
     try:
-        if arguments[0] != "prepare":
-            raise BadInput(
-                f"{shorten(arguments[0])}: must be prepare; see python -m scripts.data --help"
-            )
+        arguments = take_config_dirs(sys.argv[1:])
+        if arguments[:1] != ["prepare"]:
+            said = shorten(" ".join(arguments[:1]))
+            raise BadInput(f"{said}: must be prepare; see python -m scripts.data --help")
         config = compose(arguments[1:])
         make_task(config, torch.device("meta")).prepare()
     except (BadInput, DataError) as error:

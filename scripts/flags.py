@@ -2,14 +2,17 @@
 
 import argparse
 import re
+import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
-from scripts.checks import PATH_SHOWN, SHOWN, BadInput, shorten
-from scripts.config import HELP
+from engine import search_path
+from engine.checks import BadInput
+from engine.config import HELP
+from engine.overrides import quoted
+from engine.texts import SHOWN, shorten
 
 NOT_HERE = {
     "config_name": "the config is conf/train.yaml; change its keys by KEY=VALUE",
@@ -39,15 +42,24 @@ def read_flags(arguments: Sequence[str]) -> argparse.Namespace:
     for name in ("package", "resolve"):
         if getattr(typed, name) and not typed.cfg:
             raise BadInput(f"--{name}: is for --cfg alone")
-    if typed.config_dir is not None and not Path(typed.config_dir).is_dir():
-        raise BadInput(
-            f"--config-dir={shorten(typed.config_dir, PATH_SHOWN)}: there is no such folder"
-        )
     if typed.hydra_help and typed.overrides:
         raise BadInput("--hydra-help: is about Hydra alone, and takes no KEY=VALUE")
     if typed.shell_completion and not COMPLETION.fullmatch(" ".join(typed.overrides)):
         raise BadInput("--shell-completion: must have one of install, uninstall and query, =SHELL")
     return typed
+
+
+def take_config_dirs(arguments: Sequence[str]) -> list[str]:
+    """Add the folders of YAML files that a command line names; return the rest of it.
+
+    Raises:
+        BadInput: one is not there, or has a file of the same name as another.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd", action="append", default=[])
+    typed, rest = sentenced(parser, HELP).parse_known_args(arguments)
+    search_path.add(typed.config_dir)
+    return rest
 
 
 def only_shows(typed: argparse.Namespace) -> bool:
@@ -63,3 +75,8 @@ def sentenced(parser: argparse.ArgumentParser, help: str) -> argparse.ArgumentPa
 
     parser.error = error  # type: ignore[method-assign]
     return parser
+
+
+def quote_paths() -> None:
+    """Put in quotes, on this process's command line, paths that Hydra would not read as typed."""
+    sys.argv[1:] = [quoted(typed) for typed in sys.argv[1:]]

@@ -3,17 +3,20 @@
 import argparse
 import json
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from results.yaml_files import YamlError, read_yaml
-from scripts.checks import SOURCES, BadInput
-from scripts.config import CONF, compose, make_task, names
-from scripts.console import log_to_console, refuse
-from scripts.flags import sentenced
-from scripts.studies import all_studies
+from engine import search_path
+from engine.checks import SOURCES, BadInput
+from engine.config import compose, names
+from engine.console import log_to_console, refuse
+from engine.make import make_task
+from engine.yaml_files import YamlError, read_yaml
+from results.plan import all_studies
+from scripts.flags import sentenced, take_config_dirs
 
 log = logging.getLogger("adamily")
 
@@ -35,7 +38,8 @@ def main() -> None:
     parser.add_argument("what", nargs="?", choices=list(LISTS), help="default: all three")
     parser.add_argument("--json", action="store_true", help="for programs")
     try:
-        asked = sentenced(parser, "see python -m scripts.list --help").parse_args()
+        parser = sentenced(parser, "see python -m scripts.list --help")
+        asked = parser.parse_args(take_config_dirs(sys.argv[1:]))
     except BadInput as error:
         refuse(error)
     log_to_console()
@@ -83,8 +87,8 @@ def optims() -> list[dict[str, Any]]:
 
 
 def optim_entry(name: str) -> dict[str, Any]:
-    path = CONF / "optim" / f"{name}.yaml"
-    settings = read_yaml(path)
+    path = search_path.find(f"optim/{name}.yaml")
+    settings = read_yaml(path) if path else None
     if not isinstance(settings, dict) or "_target_" not in settings:
         raise BadInput(f"{path}: _target_ is missing: the name of a class")
     target = settings.pop("_target_")

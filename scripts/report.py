@@ -3,28 +3,17 @@
 `python -m scripts.report`
 """
 
-import itertools
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from results.analysis import Result
-from results.records import Record, read_all
-from results.rendered import current, hash_source, write
-from results.report import PAGE, name_of, render_page, render_study
-from results.study import Study, spell
-from scripts.checks import PATH_SHOWN, SOURCES, BadInput, check_value, shorten
-from scripts.config import CONF
-from scripts.console import log_to_console, refuse
-from scripts.launch import check_writable
-from scripts.overrides import only_settings
-from scripts.paths import quote_paths
-from scripts.studies import Plan, all_studies, result_of
-
-HERE = Path(__file__).resolve().parents[1]
-
-log = logging.getLogger("adamily")
+from engine.checks import BadInput, check_value
+from engine.console import log_to_console, refuse
+from engine.launch import check_writable
+from engine.overrides import only_settings
+from engine.texts import PATH_SHOWN, shorten
+from results.write import write_all
+from scripts.flags import quote_paths, take_config_dirs
 
 HELP = """\
 Write every study's table and figures and one page over all studies and runs, from the records.
@@ -46,7 +35,7 @@ def main() -> None:
     log_to_console()
     quote_paths()
     try:
-        paths = parse(sys.argv[1:])
+        paths = parse(take_config_dirs(sys.argv[1:]))
         runs = Path(paths["paths.runs"])
         if not runs.is_dir():
             raise BadInput(f"paths.runs={shorten(str(runs), PATH_SHOWN)}: there is no such folder")
@@ -67,93 +56,6 @@ def parse(arguments: Sequence[str]) -> dict[str, str]:
     for key, path in paths.items():
         check_value(key, path)
     return paths
-
-
-def hash_of(runs: Path) -> str:
-    """The hash of all that reports over a folder of runs are made from."""
-    return hash_source(runs, [HERE / "results", HERE / "scripts", CONF])
-
-
-def write_all(runs: Path, reports: Path) -> Path:
-    """Write the files of every study that has runs in `runs`, and the page; return its path."""
-    source = hash_of(runs)
-    studies, results, records = collect(runs)
-    for result in results:
-        write(reports, name_of(result), source, render_study(result))
-    [page] = write(reports, PAGE, source, render_page(studies, results, records.values()))
-    return page
-
-
-def write_swept(
-    swept: Plan, result: Result, source: str, runs: Path, reports: Path
-) -> tuple[list[Path], Path]:
-    """Write the files of the study that was swept, and the page, unless they are current.
-
-    Args:
-        swept: the study's runs.
-        result: what their table says.
-        source: `hash_of` the runs, taken before the result was.
-        runs: the folder of runs.
-        reports: the folder of reports.
-
-    Returns:
-        The paths of the study's files, and the path of the page.
-
-    Raises:
-        OSError: a file could not be written.
-    """
-    # A changed study is on the page that its own sweep writes, and on no other.
-    page_source = " ".join([source, name_of(result)]) if swept.changes else source
-    files, page = current(reports, name_of(result), source), current(reports, PAGE, page_source)
-    if not files:
-        files = write(reports, name_of(result), source, render_study(result))
-    if not page:
-        studies, results, records = collect(runs, swept)
-        results += [result] if swept.changes else []
-        page = write(reports, PAGE, page_source, render_page(studies, results, records.values()))
-    return files, page[0]
-
-
-def collect(
-    runs: Path, swept: Plan | None = None
-) -> tuple[list[Study], list[Result], dict[str, Record]]:
-    """All studies, the results that there are of them in a folder of runs, and its runs."""
-    records = read_all(runs)
-    studies = all_studies()
-    results = []
-    for study in studies:
-        for profile, data in variants(study, records):
-            wanted = (study.name, profile, data, ())
-            # A plan takes seconds to compose, so that of the sweep serves again.
-            if swept and (swept.study.name, swept.profile, swept.data, swept.changes) == wanted:
-                result = swept.result(records)
-            else:
-                result = result_or_none(study, profile, data, records, runs)
-            if result and result.records:
-                results.append(result)
-    return studies, results, records
-
-
-def result_or_none(
-    study: Study, profile: str, data: str, records: dict[str, Record], runs: Path
-) -> Result | None:
-    """What the table says; None, with a warning, where the study sets what cannot be."""
-    try:
-        return result_of(study, profile, data, records, [f"paths.runs={spell(str(runs))}"])
-    except BadInput as error:
-        log.warning("study %s, profile %s: its table is left out: %s", study.name, profile, error)
-        return None
-
-
-def variants(study: Study, records: dict[str, Record]) -> list[tuple[str, str]]:
-    """Profiles and data sources of which there may be a run."""
-    tasks = {settings.get("task") for settings in study.columns.values()}
-    there = {
-        (record.config["profile"], record.config["data"])
-        for record in records.values()
-        if record.config["names"]["task"] in tasks
-    }
-    return [pair for pair in itertools.product(study.profiles, SOURCES) if pair in there]
 
 
 if __name__ == "__main__":

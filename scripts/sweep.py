@@ -2,22 +2,18 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from engine import interrupt, parallel
+from engine.checks import BadInput, is_flag
+from engine.console import log_to_console, refuse
+from engine.overrides import settings
+from engine.ready import leave
+from engine.texts import spell
+from results.preview import preview
+from results.sweep import Sweep, ask
 from results.table import markdown, tabulate
-from scripts import distributed, interrupt
-from scripts.checks import BadInput, is_flag, spell
-from scripts.console import log_to_console, refuse
-from scripts.launch import check_writable, launcher_settings, release_workers, say_how, trains_here
-from scripts.overrides import is_hydras, settings
-from scripts.paths import quote_paths
-from scripts.preview import preview
-from scripts.ready import check_ready, leave, prepare
-from scripts.report import hash_of, write_swept
-from scripts.rounds import run_all
-from scripts.studies import Plan, find, plan, read_planned
-from scripts.train import job
+from scripts.flags import quote_paths, take_config_dirs
 from tasks.sources import DataError
 
 HELP = """\
@@ -50,29 +46,17 @@ def main() -> None:
     log_to_console()
     quote_paths()
     try:
-        distributed.check_one_run("scripts.sweep")
-        asked, shared = parse(sys.argv[1:])
-        wanted = plan(find(asked["study"]), asked["profile"], asked["data"], without_hydra(shared))
-        runs = wanted.runs
-        configs = [planned.config for planned in runs]
-        for_launcher = [o for o in shared if is_hydras(o)]
-        for_launcher += launcher_settings(shared, configs[0], len(runs))
-        check_writable(configs[0]["paths"]["reports"], "paths.reports")
-        check_ready(configs, trains_here(shared))
+        parallel.check_one_run("scripts.sweep")
+        asked, overrides = parse(take_config_dirs(sys.argv[1:]))
+        sweep = ask(asked["study"], asked["profile"], asked["data"], overrides)
         if asked["dry_run"]:
-            print(preview(wanted))
+            print(preview(sweep.plan))
             return
-        prepare(configs)
+        sweep.prepare()
     except (BadInput, DataError, OSError) as error:
         refuse(error)
-    ended = sum(planned.run.ended for planned in runs)
-    print(f"{wanted.study.name}: {len(runs)} runs, {ended} ended before", flush=True)
-    if ended < len(runs):
-        say_how(shared, runs[0].config, len(runs) - ended)
-    with interrupt.told_to_workers():
-        run_all(job, for_launcher, [(planned.run, planned.overrides) for planned in runs])
-    release_workers(shared)
-    finish(wanted)
+    sweep.run()
+    finish(sweep)
 
 
 def parse(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -90,25 +74,18 @@ def parse(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     return asked, shared
 
 
-def without_hydra(overrides: Sequence[str]) -> list[str]:
-    return [override for override in overrides if not is_hydras(override)]
-
-
-def finish(wanted: Plan) -> None:
+def finish(sweep: Sweep) -> None:
     """Print the table, write what there is, and exit."""
     if not interrupt.received():
-        paths = wanted.runs[0].config["paths"]
-        runs, reports = Path(paths["runs"]), Path(paths["reports"])
-        source = hash_of(runs)
-        result = wanted.result(read_planned(wanted))
+        result, source = sweep.read()
         print(f"\n{markdown(tabulate(result))}", flush=True)
         try:
-            written, page = write_swept(wanted, result, source, runs, reports)
+            written, page = sweep.write(result, source)
         except (BadInput, OSError) as error:
             refuse(f"the runs have ended, but not all can be rendered: {error}")
         print(f"Table and figures: {', '.join(map(str, written))}")
         print(f"Page: {page}")
-    leave(planned.run for planned in wanted.runs)
+    leave(planned.run for planned in sweep.plan.runs)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ class Task(ABC):
         """Metrics by name; the loop has set the model to eval mode.
 
         A tensor of shape (trials,) holds one value for each of many independent trials: curves show
-        their mean, and tables treat trials like seeds. The names are those of `results/metrics.py`,
+        their mean, and tables treat trials like seeds. The names are those of `engine/metrics.py`,
         one list for all tasks; a metric that no task had before is one line there. A value that is
         not finite ends the run as diverged.
         """

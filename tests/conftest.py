@@ -18,16 +18,18 @@ from typing import Any
 
 import pytest
 
+from engine.records import Record, read
+from engine.run import Run
+from engine.yaml_files import dump_yaml
 from results.analysis import Result, analyse
-from results.records import Record, read
-from results.run import Run
 from results.study import Cell, Figure, Select, Study
-from results.yaml_files import dump_yaml
 
 ROOT = Path(__file__).parents[1]
 
 # fairseq lives in an environment of its own: `make test-fairseq`.
 collect_ignore = ["fairseq_plugin"]
+
+pytest_plugins = ["command_fixtures"]
 
 CONFIG: dict[str, Any] = {
     "task": {
@@ -42,7 +44,7 @@ CONFIG: dict[str, Any] = {
     },
     "optim": {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.001, "betas": [0.9, 1e-3]},
     "schedule": {"_target_": "optim.schedules.constant", "_partial_": True},
-    "logger": {"tensorboard": {"_target_": "results.loggers.TensorBoardLogger"}},
+    "logger": {"tensorboard": {"_target_": "engine.loggers.TensorBoardLogger"}},
     "data": "sample",
     "profile": "smoke",
     "seed": 0,

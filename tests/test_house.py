@@ -12,22 +12,24 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from engine.checks import SOURCES
+from engine.config import compose, names
+from engine.make import make_optimizer, make_schedule, make_task
+from engine.run import Run
+from engine.yaml_files import read_yaml
+from results.plan import find, plan
 from results.published import published
-from results.run import Run
 from results.study import PROFILES
-from results.yaml_files import read_yaml
-from scripts.checks import SOURCES
-from scripts.config import compose, make_optimizer, make_schedule, make_task, names
-from scripts.studies import find, plan
 
 ROOT = Path(__file__).parents[1]
 
 MAY_IMPORT = {
     "optim": set(),
     "models": set(),
-    "results": set(),
     "tasks": {"models"},
-    "scripts": {"tasks", "models", "optim", "results"},
+    "engine": {"tasks", "models", "optim"},
+    "results": {"engine", "tasks", "models", "optim"},
+    "scripts": {"tasks", "models", "optim", "engine", "results"},
     "fairseq_plugin": {"optim"},
 }
 MODULES = [path for room in MAY_IMPORT for path in sorted((ROOT / room).rglob("*.py"))]
@@ -162,9 +164,9 @@ SLOW = ("torch", "torchvision", "hydra", "matplotlib", "plotly", "wandb", "track
     ("module", "spared"),
     [
         ("scripts.cli", SLOW),
-        ("results.loggers", SLOW),
-        ("results.run", SLOW),
-        ("results.records", SLOW),
+        ("engine.loggers", SLOW),
+        ("engine.run", SLOW),
+        ("engine.records", SLOW),
         ("results.study", SLOW),
         ("results.figures", ("torch", "matplotlib", "plotly", "wandb")),
         ("results.report", ("matplotlib", "plotly", "wandb", "hydra")),

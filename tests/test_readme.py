@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-ROOMS = ("conf", "optim", "models", "tasks", "results", "scripts")
 
 
 def section(title: str) -> str:
@@ -26,38 +24,51 @@ def blocks(text: str) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def house(tmp_path, sample_root) -> Path:
-    """A copy of the project to write into, with the sample data at hand."""
-    for room in ROOMS:
-        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+def empty(tmp_path, sample_root) -> Path:
+    """A folder with nothing in it but the sample data, where they would be fetched to."""
     (tmp_path / "data").symlink_to(sample_root)
     return tmp_path
 
 
-@pytest.mark.parametrize("title", ["Adding an optimizer", "Adding a task"])
-def test_examples_run_as_printed(title, house):
+def python(folder, *arguments):
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_what_is_ones_own_runs_as_printed(empty):
     commands = []
-    for language, content in blocks(section(title)):
+    for language, content in blocks(section("Your own optimizers, tasks and studies")):
         if language == "sh":
             commands += content.strip().splitlines()
             continue
-        path = re.match(r"# (\S+)\n", content)[1]
-        assert not (house / path).exists()
-        (house / path).write_text(content)
-    assert commands
-    for command in commands:
-        words = shlex.split(command)
+        path = empty / re.match(r"# (\S+)\n", content)[1]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    train, task, sweep = (shlex.split(command) for command in commands)
+    for words in (train, task, [*sweep, "task.steps=2"]):
         assert words[0] == "python"
-        done = subprocess.run(
-            [sys.executable, *words[1:], "logger=none"],
-            cwd=house,
-            env={**os.environ, "PYTHONPATH": str(house)},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "finished" in done.stdout
-    assert list(house.glob("runs/*/*/*/summary.json"))
+        assert "finished" in python(empty, *words[1:], "logger=none")
+    table = next((empty / "reports" / "mine").glob("first.smoke-custom-*.sample.md")).read_text()
+    assert "| Adam (p = 2) |" in table and "| SignSGD |" in table
+    assert "sign_sgd" in python(empty, "-m", "scripts.list", "--config-dir", "mine", "optims")
+    assert "mine/first" in python(empty, "-m", "scripts.list", "--config-dir=mine", "studies")
+    python(empty, "-m", "scripts.report", "--config-dir=mine")
+    assert "mine/first" in (empty / "reports" / "index.html").read_text()
+
+
+def test_the_library_runs_as_printed(empty):
+    first, driven = (code for _, code in blocks(section("From Python")))
+    said = python(empty, "-c", first)
+    assert "finished" in said and "0.001" in said
+    pytest.importorskip("optuna")
+    assert "'lr':" in python(empty, "-c", driven)
 
 
 def test_commands_of_readme_exist():

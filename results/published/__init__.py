@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from results.yaml_files import read_yaml
+from engine.yaml_files import read_yaml
 
 
 @lru_cache

@@ -3,9 +3,10 @@
 import sys
 from importlib.util import find_spec
 
-from scripts.checks import BadInput, is_count, is_device, shorten, spell
-from scripts.console import refuse
-from scripts.overrides import only_settings
+from engine.checks import BadInput, is_count, is_device
+from engine.console import refuse
+from engine.overrides import only_settings
+from engine.texts import shorten, spell
 
 HELP = """\
 Measure how fast this machine trains.
@@ -64,7 +65,7 @@ def measure(arguments: list[str]) -> None:
     if what == "atari" and not find_spec("ale_py"):
         raise BadInput("atari: the games are not installed: pip install 'adamily[atari]'")
     # Imported here, so that help and refusals need not wait for PyTorch.
-    from scripts.devices import available
+    from engine.devices import available
 
     try:
         found = available(device)[0]

@@ -11,15 +11,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from engine.config import compose
+from engine.loggers import Loggers, RunInfo
+from engine.make import make_optimizer
+from engine.run import Run
+from engine.session import Session
 from models import DQN
-from results.loggers import Loggers, RunInfo
-from results.run import Run
 from scripts.bench import replay
 from scripts.bench.loop import ENDLESS, loop_steps
 from scripts.bench.page import markdown, publish, show
 from scripts.bench.race import ratio, wait_for
-from scripts.config import compose, make_optimizer
-from scripts.session import Session
 
 STEPS = 50  # of the optimizer, in a round
 EPSILON = 0.1

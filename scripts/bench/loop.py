@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from results.loggers import Loggers, RunInfo
-from results.run import Run
+from engine.config import compose
+from engine.loggers import Loggers, RunInfo
+from engine.loop import train
+from engine.run import Run
+from engine.session import Session
 from scripts.bench.race import ratio, wait_for
-from scripts.config import compose
-from scripts.session import Session
-from scripts.train import train
 
 STEPS = 40
 STARTS = 5

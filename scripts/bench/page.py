@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from results.environment import environment, version
-from results.files import write_text
+from engine.environment import environment, version
+from engine.files import write_text
 from scripts.bench.contenders import PACKAGES
 from scripts.bench.race import Spread
 

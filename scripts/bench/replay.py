@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from results import checkpoint
+from engine import checkpoint
 from scripts.bench.page import markdown
 from tasks.atari.prioritised import PrioritisedReplay
 from tasks.atari.replay import ENDED, GOES_ON, Replay

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from engine.environment import environment
 from optim.executors import BATCH
-from results.environment import environment
 from scripts.bench import sets
 from scripts.bench.contenders import PACKAGES, RULES, YARDSTICKS, installed, ours, peers
 from scripts.bench.memory import copy_bandwidth, floor_share, peak_of_step, words

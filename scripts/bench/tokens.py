@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 
+from engine.config import compose
+from engine.loggers import Loggers, RunInfo
+from engine.run import Run
+from engine.session import Session
 from models.transformers_import import transformers
-from results.loggers import Loggers, RunInfo
-from results.run import Run
 from scripts.bench.loop import ENDLESS, loop_steps
 from scripts.bench.page import markdown
 from scripts.bench.race import Spread, ratio, wait_for
-from scripts.config import compose
-from scripts.session import Session
 from tasks.glue import Batch
 
 TASK = ["task=glue", "data=sample", "optim=adamw"]

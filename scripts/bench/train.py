@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from engine.config import compose
+from engine.session import Session
 from scripts.bench import tokens
 from scripts.bench.loading import WORKERS, epoch, loader
 from scripts.bench.loop import ENDLESS, bare_steps, by_turns
 from scripts.bench.page import markdown, publish
 from scripts.bench.race import Spread, ratio, wait_for
-from scripts.config import compose
-from scripts.session import Session
 
 DATA = ["data=sample"]
 

@@ -14,12 +14,12 @@ from typing import Protocol
 
 import torch
 
+from engine.config import compose
+from engine.openmp import CHOICES, SPIN_COUNT
+from engine.session import Session
 from scripts.bench.loop import ENDLESS, TASK, bare_steps
 from scripts.bench.page import markdown, show
 from scripts.bench.race import ratio
-from scripts.config import compose
-from scripts.openmp import CHOICES, SPIN_COUNT
-from scripts.session import Session
 
 STEPS = 20
 WARM_UP = 10

@@ -80,7 +80,7 @@ def run_python(code: str, **environment: str) -> str:
 
 STEP = """
 import sys, torch
-from scripts.startup import StandIn, defer_compiler
+from engine.startup import StandIn, defer_compiler
 defer_compiler()
 import optim
 p = torch.nn.Parameter(torch.ones(5))

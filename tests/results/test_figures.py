@@ -4,10 +4,11 @@ import struct
 
 import pytest
 
+from engine.texts import hydra_text
 from results import figures
 from results.curves import Band, sensitivity
 from results.figures import averaged, draw, is_logarithmic, plain
-from results.study import Figure, slug, spell
+from results.study import Figure, slug
 
 
 def outcome(cell):
@@ -222,7 +223,7 @@ def test_text_that_would_be_bad_mathematics_is_drawn_as_it_stands(
     )
     assert len(draw(make_result(study, lambda cell: {"train/loss": 0.5}))) == 2 * 4
     plainly = {text for text, is_math in seen if not is_math}
-    assert {BAD, f" _{BAD}", spell(BAD)} <= plainly
+    assert {BAD, f" _{BAD}", hydra_text(BAD)} <= plainly
     assert not any("frac" in text for text, is_math in seen if is_math)
 
 

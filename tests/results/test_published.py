@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.yaml_files import read_yaml
 from results.published import printed, published
-from results.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[2]
 

@@ -142,7 +142,7 @@ def test_what_could_not_be_written_is_not_current(tmp_path, monkeypatch):
     def full_disk(_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("results.files.os.fsync", full_disk)
+    monkeypatch.setattr("engine.files.os.fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
         write(tmp_path, "paper/x.smoke", "two", FILES | {"paper/x.smoke.md": b"new"})
     monkeypatch.undo()

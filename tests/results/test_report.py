@@ -7,8 +7,8 @@ import re
 import pytest
 
 import results.report
-from results.identity import identity
-from results.records import read_all
+from engine.identity import identity
+from engine.records import read_all
 from results.report import CURVE_POINTS, PAGE, figure_payloads, render_page, render_study, thin
 from results.study import Figure
 

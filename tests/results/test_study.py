@@ -8,9 +8,10 @@ import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from results.study import StudyError, spell
+from engine.texts import hydra_text
+from engine.yaml_files import Loader, read_yaml
+from results.study import StudyError
 from results.study_file import load
-from results.yaml_files import Loader, read_yaml
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,7 +50,7 @@ def loaded(tmp_path):
         change(text)
         (tmp_path / "paperx").mkdir(exist_ok=True)
         (tmp_path / "paperx" / "toy.yaml").write_text(yaml.safe_dump(text, sort_keys=False))
-        return load("paperx/toy", tmp_path)
+        return load("paperx/toy", [tmp_path])
 
     return make
 
@@ -153,7 +154,7 @@ def test_the_axis_of_an_average_says_so(loaded):
     [3e-5, 1e-10, 0.1, 1e22, 1, 0, -2, True, False, None, [0.9, 0.999], [1, None, [2, 3]], "adam"],
 )
 def test_hydra_reads_an_override_as_it_was_meant(value):
-    parsed = OverridesParser.create().parse_override(f"key={spell(value)}").value()
+    parsed = OverridesParser.create().parse_override(f"key={hydra_text(value)}").value()
     assert parsed == value and type(parsed) is type(value)
 
 
@@ -327,7 +328,7 @@ def test_what_is_written_wrongly_is_refused_with_the_files_name(tmp_path, old, n
     assert old in TEXT
     path.write_text(TEXT.replace(old, new, 1))
     with pytest.raises(StudyError) as caught:
-        load("paperx/toy", tmp_path)
+        load("paperx/toy", [tmp_path])
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and said in message and "\n" not in message
 
@@ -342,10 +343,10 @@ def test_a_study_of_nothing_is_refused(loaded, part):
 def test_bytes_that_are_no_text_and_folders_are_no_study(tmp_path):
     (tmp_path / "x.yaml").write_bytes(b"title: caf\xe9")
     with pytest.raises(StudyError, match=r"x\.yaml: is no text in UTF-8"):
-        load("x", tmp_path)
+        load("x", [tmp_path])
     (tmp_path / "y.yaml").mkdir()
     with pytest.raises(StudyError, match=r"y\.yaml: cannot be read: "):
-        load("y", tmp_path)
+        load("y", [tmp_path])
 
 
 def test_a_profile_that_is_not_there_is_named_with_those_that_are(loaded):
@@ -372,19 +373,19 @@ def test_a_part_of_the_wrong_shape_is_refused_by_name(tmp_path, change, said):
     text = read_yaml(ROOT / "conf/study/lp_adam/underflow_fc2.yaml") | change
     (tmp_path / "x.yaml").write_text(yaml.safe_dump(text))
     with pytest.raises(StudyError, match=re.escape(said)):
-        load("x", tmp_path)
+        load("x", [tmp_path])
 
 
 @pytest.mark.parametrize("text", ["", "title: [", "- a list"])
 def test_a_file_that_is_no_study_is_refused(tmp_path, text):
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(StudyError, match=r"x\.yaml: "):
-        load("x", tmp_path)
+        load("x", [tmp_path])
 
 
 @pytest.mark.parametrize("text", ["rüns,1", "a b", "it's", "back\\slash", "x=1", "plain/path-1.0_"])
 def test_hydra_reads_a_spelt_text_back(text):
-    [override] = OverridesParser.create().parse_overrides([f"key={spell(text)}"])
+    [override] = OverridesParser.create().parse_overrides([f"key={hydra_text(text)}"])
     assert override.value() == text
 
 
@@ -459,7 +460,7 @@ def test_a_mean_over_evaluations_needs_the_last_ones(loaded):
 
 def like(folder, **text):
     (folder / "paperx" / "other.yaml").write_text(yaml.safe_dump({"like": "paperx/toy"} | text))
-    return load("paperx/other", folder)
+    return load("paperx/other", [folder])
 
 
 def test_a_study_like_another_says_what_that_says(loaded, tmp_path):
@@ -507,7 +508,7 @@ def test_studies_like_each_other_in_a_circle_are_refused(loaded, tmp_path):
     for name, other in (("a", "b"), ("b", "c"), ("c", "a")):
         (tmp_path / "paperx" / f"{name}.yaml").write_text(f"like: paperx/{other}")
     with pytest.raises(StudyError, match=r"c\.yaml: like: paperx/a: the studies are like each"):
-        load("paperx/a", tmp_path)
+        load("paperx/a", [tmp_path])
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,11 @@ import torch
 from running import ROOT, run_here, spelled
 
 import optim
+from engine import openmp
+from engine.config import compose
+from engine.session import Session
 from optim.executors import BATCH
-from scripts import bench, openmp
+from scripts import bench
 from scripts.bench import (
     contenders,
     loading,
@@ -25,8 +28,6 @@ from scripts.bench import (
     train,
     waiting,
 )
-from scripts.config import compose
-from scripts.session import Session
 
 CPU = torch.device("cpu")
 TINY = {"tiny": [(30, 20), (7,)]}

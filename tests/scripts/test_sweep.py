@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 
 import pytest
@@ -25,10 +26,10 @@ from running import (
     wait_until,
 )
 
-from results.files import write_json
-from results.records import read_all
-from scripts import interrupt
-from scripts.devices import reserved
+from engine import interrupt
+from engine.devices import reserved
+from engine.files import write_json
+from engine.records import read_all
 
 
 def ended(runs):
@@ -373,7 +374,7 @@ def test_as_typed_in_a_shell(runs, tiny):
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env=child_environment(TMPDIR=str(runs.parent / "tmp")),
+        env=child_environment(TMPDIR=tempfile.gettempdir()),
     )
     assert done.returncode == 0, done.stderr
     assert ended(runs) == len(folders(runs)) > 0

@@ -24,12 +24,13 @@ from running import (
 )
 from torch import nn
 
-from results.run import Run
-from scripts import progress
-from scripts import train as training
-from scripts.config import compose, make_optimizer, make_schedule, make_task
-from scripts.execute import execute
-from scripts.session import Session
+from engine import progress
+from engine.config import compose
+from engine.execute import execute
+from engine.loop import backward
+from engine.make import make_optimizer, make_schedule, make_task
+from engine.run import Run
+from engine.session import Session
 from tasks import Mnist
 
 CPU = torch.device("cpu")
@@ -37,7 +38,7 @@ CPU = torch.device("cpu")
 
 def run(config):
     """Train without the command around it; return the run's folder."""
-    execute(config, training.train)
+    execute(config)
     return Run(config["paths"]["runs"], config).folder
 
 
@@ -160,7 +161,7 @@ def test_trials_that_diverge_at_an_evaluation_are_a_result_without_their_values(
 
 
 def test_a_run_that_diverges_is_noticed_between_evaluations(train, runs, monkeypatch):
-    monkeypatch.setattr(training, "TICK_SECONDS", 0.0)
+    monkeypatch.setattr("engine.loop.TICK_SECONDS", 0.0)
     assert train("optim=sgd", "optim.lr=1e12", task__steps=2000, task__eval_every=2000).code == 0
     assert summary(folder(runs))["step"] < 100
 
@@ -289,7 +290,7 @@ def test_lower_precision_trains_and_keeps_float32_weights(tiny, precision):
     first.register_forward_hook(
         lambda module, given, got: dtypes.append((module.weight.dtype, got.dtype))
     )
-    training.backward(session, session.task.batch(0))
+    backward(session, session.task.batch(0))
     wanted = {"bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     assert dtypes == [(torch.float32, wanted)]
     assert session.parameters[0].grad.dtype == torch.float32
@@ -388,7 +389,7 @@ def test_the_device_is_asked_for_nothing_between_evaluations(tiny, monkeypatch):
         return batch(task, step)
 
     monkeypatch.setattr(Mnist, "batch", next_batch)
-    monkeypatch.setattr(training, "TICK_SECONDS", 1e9)
+    monkeypatch.setattr("engine.loop.TICK_SECONDS", 1e9)
     run(compose([*tiny(task__steps=30, task__eval_every=10), "optim=sgd", "clip_norm=1.0"]))
     counts = dict(during)
     # Evaluations follow steps 9 and 19, counted from 0; the first batch loads the data.
@@ -439,7 +440,7 @@ class FailingLogger:
 
 
 def test_a_logger_that_fails_is_dropped_with_one_warning(train, runs, monkeypatch):
-    monkeypatch.setattr("scripts.execute.make_loggers", lambda _: [FailingLogger()])
+    monkeypatch.setattr("engine.execute.make_loggers", lambda _: [FailingLogger()])
     done = train("logger=tensorboard")
     assert done.code == 0
     assert done.err.count("WARNING") == 1 and "No space left on device" in done.err
@@ -459,9 +460,9 @@ def test_loggers_are_told_what_is_recorded(tiny, monkeypatch):
         def finish(self, summary):
             told["summary"] = summary
 
-    monkeypatch.setattr("scripts.execute.make_loggers", lambda _: [Recorder()])
+    monkeypatch.setattr("engine.execute.make_loggers", lambda _: [Recorder()])
     # Of what is shown meanwhile, where a run takes long, nothing is recorded.
-    monkeypatch.setattr("scripts.train.TICK_SECONDS", math.inf)
+    monkeypatch.setattr("engine.loop.TICK_SECONDS", math.inf)
     where = run(compose([*tiny(), "logger=tensorboard", "group=lp_adam/fc2", "profile=smoke"]))
     assert told["logged"] == lines(where)
     assert told["info"].id == where.name
@@ -503,8 +504,8 @@ def test_multirun_makes_the_same_runs_as_single_commands(train, tmp_path, launch
 def three_threads(monkeypatch):
     """As of a process on a machine of three cores."""
     before = torch.get_num_threads()
-    monkeypatch.setattr("scripts.devices.THREADS", 3)
-    monkeypatch.setattr("scripts.devices.cores", lambda: 3)
+    monkeypatch.setattr("engine.devices.THREADS", 3)
+    monkeypatch.setattr("engine.devices.cores", lambda: 3)
     yield
     torch.set_num_threads(before)
 
@@ -637,7 +638,7 @@ def test_no_bar_where_workers_share_the_terminal(monkeypatch):
 
 
 def test_a_long_run_shows_that_it_goes_on(train, monkeypatch):
-    monkeypatch.setattr(training, "TICK_SECONDS", 0.0)
+    monkeypatch.setattr("engine.loop.TICK_SECONDS", 0.0)
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     done = train()
     assert sum("steps/s" in line for line in done.out.splitlines()) == 6

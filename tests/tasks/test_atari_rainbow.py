@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from engine.checks import BadInput
+from engine.config import compose
 from models import Rainbow
-from scripts.checks import BadInput
-from scripts.config import compose
 from tasks import AtariRainbow
 from tasks.atari.categorical import project, values
 from tasks.atari.rainbow import LEAST_PRIORITY

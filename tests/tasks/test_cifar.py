@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from scripts.config import compose
+from engine.config import compose
 from tasks import Cifar
 from tasks.augmentation import normalise
 from tasks.cifar import load

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.optim import SGD, Adam
 
+from engine.config import compose
+from engine.make import make_task
 from optim import LaProp, LpAdam, SignSGDM
-from scripts.config import compose, make_task
 from tasks import PrescribedGradients
 
 CPU = torch.device("cpu")

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from torch import nn
 
+from engine.config import compose
 from models.torchvision_import import torchvision
-from scripts.config import compose
 from tasks import ImageNet
 from tasks.imagenet import look_through, make_sample
 from tasks.sources import DataError

@@ -1,0 +1,187 @@
+"""The project as a library: every optimizer, and runs and sweeps as functions.
+
+    import adamily
+
+    optimizer = adamily.LaProp(model.parameters(), lr=4e-4)
+    record = adamily.run(["task=mnist_fc2", "data=sample", "optim=laprop"])
+    result = adamily.sweep("lp_adam/fc2", profile="smoke", data="sample")
+    frame = adamily.load("runs")
+
+Optimizers need torch alone. What a function changes in its process, signal handlers and random
+generators say, is as before when it returns. Ctrl-C lets the run leave with a checkpoint, and then
+raises KeyboardInterrupt; the same call again goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.checks import BadInput
+from optim import (
+    AdaBelief,
+    AdaBound,
+    AdamAL,
+    LaMAdam,
+    LaProp,
+    LpAdaGrad,
+    LpAdam,
+    MAdam,
+    Padam,
+    SignSGDM,
+    Yogi,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from engine.records import Record
+    from results.analysis import Result
+
+__all__ = [
+    "AdaBelief",
+    "AdaBound",
+    "AdamAL",
+    "BadInput",
+    "LaMAdam",
+    "LaProp",
+    "LpAdaGrad",
+    "LpAdam",
+    "MAdam",
+    "Padam",
+    "RunFailed",
+    "SignSGDM",
+    "Yogi",
+    "curves",
+    "load",
+    "run",
+    "sweep",
+]
+
+
+class RunFailed(Exception):
+    """A run stopped before its end; the message says why, and where its log is."""
+
+
+def run(
+    overrides: Sequence[str] = (), config_dir: str | Path | Iterable[str | Path] = ()
+) -> Record:
+    """Train one optimizer on one task, as `python -m scripts.train` does.
+
+    A run that has ended before is not trained again.
+
+    Args:
+        overrides: as on the command line, for example ["task=mnist_fc2", "optim.lr=1e-3"].
+        config_dir: folders of further YAML files, laid out as conf/.
+
+    Returns:
+        The run's record: `record.status` is "finished" or "diverged", and
+        `record.value("test/accuracy")` a metric of the last evaluation, or None where the run has
+        none.
+
+    Raises:
+        BadInput: something of what was asked for is wrong.
+        tasks.sources.DataError: data cannot be had.
+        RunFailed: the run stopped before its end.
+        KeyboardInterrupt: told to stop by Ctrl-C.
+    """
+    with _called(config_dir):
+        from engine import interrupt
+        from engine.config import compose
+        from engine.execute import execute
+        from engine.overrides import quoted
+        from engine.ready import check_ready, check_records, prepare, why_open
+        from engine.records import load
+        from engine.run import Run
+
+        config = compose([quoted(typed) for typed in overrides])
+        check_records([config])
+        check_ready([config])
+        prepare([config])
+        run = Run(config["paths"]["runs"], config)
+        with interrupt.told_to_workers(), interrupt.in_run():
+            execute(config)
+        if interrupt.received():
+            raise interrupt.Interrupted
+        record = load(run.folder, config)
+        if not run.ended or record is None:
+            raise RunFailed(why_open(run))
+        return record
+
+
+def sweep(
+    study: str,
+    profile: str,
+    data: str = "full",
+    overrides: Sequence[str] = (),
+    config_dir: str | Path | Iterable[str | Path] = (),
+) -> Result:
+    """Run what a study still misses, and write its files, as `python -m scripts.sweep` does.
+
+    Args:
+        study: its name, for example "lp_adam/fc2".
+        profile: "paper", "short" or "smoke".
+        data: "full" or "sample".
+        overrides: of every run, as on the command line.
+        config_dir: folders of further YAML files, laid out as conf/.
+
+    Returns:
+        The study's rows with their grid points, runs and statistics. Runs that failed are missing
+        in it, and warned of.
+
+    Raises:
+        BadInput: something of what was asked for is wrong.
+        tasks.sources.DataError: data cannot be had.
+        OSError: a file of the report cannot be written.
+        KeyboardInterrupt: told to stop by Ctrl-C.
+    """
+    with _called(config_dir):
+        from engine import interrupt
+        from engine.overrides import quoted
+        from results.sweep import ask
+
+        asked = ask(study, profile, data, [quoted(typed) for typed in overrides])
+        asked.prepare()
+        asked.run()
+        if interrupt.received():
+            raise interrupt.Interrupted
+        result, source = asked.read()
+        asked.write(result, source)
+        return result
+
+
+def load(folder: str | Path = "runs") -> pd.DataFrame:
+    """All runs in a folder, a row each; see `results.frames.load` for the columns.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    from results import frames
+
+    return frames.load(folder)
+
+
+def curves(folder: str | Path = "runs") -> pd.DataFrame:
+    """All evaluations of all runs in a folder, a row each; see `results.frames.curves`.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    from results import frames
+
+    return frames.curves(folder)
+
+
+@contextmanager
+def _called(config_dir: str | Path | Iterable[str | Path]) -> Iterator[None]:
+    """Carry out a call with these folders of YAML files, and leave the process as it was."""
+    from engine import search_path
+    from engine.console import log_to_console
+    from engine.guest import as_guest
+
+    named = [config_dir] if isinstance(config_dir, str | Path) else config_dir
+    with as_guest(), search_path.added(named):
+        log_to_console()
+        yield

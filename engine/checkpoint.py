@@ -1,0 +1,177 @@
+"""Checkpoints: written whole, bound to their run, checked when read, one older one in reserve."""
+
+import hashlib
+import logging
+import os
+import pickle
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from engine.files import naming, open_file, replacing, sync_folder
+
+log = logging.getLogger("adamily")
+
+# What every checkpoint has: how far the run is, and what metrics.jsonl begins with.
+OWN = ("step", "metrics_bytes", "metrics_sha256")
+
+# Raised whenever what a checkpoint holds, or means, becomes other than it was.
+FORMAT = 1
+
+CURRENT = "checkpoint.pt"
+PREVIOUS = "checkpoint.previous.pt"
+# Whole and newer than the others, in the moment before it is renamed.
+PENDING = "checkpoint.pending.pt"
+
+# A folder for what is too large to be written anew each time, which the state refers to.
+FILES = "files"
+
+CHUNK_BYTES = 1 << 20
+
+
+class Damaged(Exception):
+    """A checkpoint file that does not hold what was written to it, or not for this run."""
+
+
+class OtherFormat(Exception):
+    """A checkpoint that another version of this project wrote, which can go on from it."""
+
+
+class Hashing:
+    """Passes on what is written to a file, and knows the SHA-256 of it."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self._hash = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+
+def save(folder: Path, run_id: str, state: dict[str, Any]) -> None:
+    """Write `state` as the folder's checkpoint; the one before it becomes the reserve.
+
+    Raises:
+        OSError: it could not be written. The checkpoints there are as they were.
+    """
+    pending = folder / PENDING
+    with replacing(pending) as file:
+        write(file, {"format": FORMAT, "run": run_id, **state})
+    if (folder / CURRENT).exists():
+        os.replace(folder / CURRENT, folder / PREVIOUS)
+    os.replace(pending, folder / CURRENT)
+    sync_folder(folder)
+
+
+def write(file: BinaryIO, state: dict[str, Any]) -> None:
+    import torch
+
+    hashing = Hashing(file)
+    try:
+        torch.save(state, cast(BinaryIO, hashing))
+    except RuntimeError as error:  # torch's zip writer hides the OSError beneath it
+        beneath = error.__context__
+        raise beneath if isinstance(beneath, OSError) else OSError(str(error)) from None
+    file.write(hashing.digest())
+
+
+def usable(folder: Path, run_id: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The run's checkpoints that are whole, on the CPU, the newest first.
+
+    Others are passed over with a warning.
+
+    Raises:
+        OtherFormat: one would do for another version of this project.
+    """
+    for name in (PENDING, CURRENT, PREVIOUS):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            state = read(path)
+            check_owner(state, path, run_id)
+        except Damaged as damage:
+            log.warning("%s is passed over: %s.", path, damage)
+            continue
+        yield path, state
+
+
+def check_owner(state: dict[str, Any], path: Path, run_id: str) -> None:
+    """Refuse what was saved by another version, or by another run."""
+    if state.get("format") != FORMAT:
+        raise OtherFormat(
+            f"{path} is of format {state.get('format', 0)}, and this version of adamily reads "
+            f"format {FORMAT}: go on with the version that wrote it, or remove the run's "
+            f"checkpoints to begin afresh"
+        )
+    if state.get("run") != run_id:
+        raise Damaged(f"it is a checkpoint of run {state.get('run')}, and this is run {run_id}")
+    if lacking := [key for key in OWN if key not in state]:
+        raise Damaged(f"it is damaged (it lacks {', '.join(lacking)})")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read one checkpoint file.
+
+    Raises:
+        Damaged: it is not, byte for byte, what `save` wrote.
+    """
+    import torch
+
+    try:
+        with open_file(path) as file:
+            if not is_whole(file):
+                raise Damaged("it is damaged (wrong checksum)")
+            file.seek(0)
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except (Damaged, MemoryError):
+        raise
+    except OSError as error:
+        raise Damaged(f"it cannot be read ({error.strerror or error})") from error
+    # What torch says beyond that is advice to trust the file.
+    except pickle.UnpicklingError as error:
+        raise Damaged("it is damaged (it holds other things than data)") from error
+    except Exception as error:
+        raise Damaged(f"it is damaged ({type(error).__name__})") from error
+    if not isinstance(state, dict):
+        raise Damaged("it is damaged (it holds no state)")
+    return state
+
+
+def is_whole(file: BinaryIO) -> bool:
+    """Whether the file ends with the SHA-256 of all that comes before it.
+
+    The checksums inside torch's format do not cover its directory, and torch.load ignores them.
+    """
+    found = hashlib.sha256()
+    left = os.fstat(file.fileno()).st_size - found.digest_size
+    while left > 0 and (chunk := file.read(min(left, CHUNK_BYTES))):
+        found.update(chunk)
+        left -= len(chunk)
+    return file.read() == found.digest()
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is a checkpoint, of whatever worth, or anything that belongs to one."""
+    return any((folder / name).exists() for name in (PENDING, CURRENT, PREVIOUS, FILES))
+
+
+def remove(folder: Path) -> None:
+    """Remove every checkpoint with its files.
+
+    Raises:
+        OSError: something could not be removed.
+    """
+    for name in (PENDING, CURRENT, PREVIOUS):
+        (folder / name).unlink(missing_ok=True)
+    if (folder / FILES).exists():
+        with naming(folder / FILES):
+            shutil.rmtree(folder / FILES)

@@ -1,0 +1,208 @@
+"""Which values a run's config may hold."""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from engine.texts import shorten, spell
+
+PROFILES = ("paper", "short", "smoke", "custom")
+SOURCES = ("full", "sample")
+# Of one study or command line: composing each of them takes a moment, and nobody means so many.
+MOST_RUNS = 10_000
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+class BadInput(Exception):
+    """Something typed or written in a config is wrong; the message is one sentence."""
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_name(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def is_seed(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_positive(value: Any) -> bool:
+    return is_number(value) and value > 0
+
+
+def is_not_negative(value: Any) -> bool:
+    return is_number(value) and value >= 0
+
+
+def is_share(value: Any) -> bool:
+    return is_number(value) and 0 <= value <= 1
+
+
+def are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(map(is_number, value))
+
+
+def is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def are_betas(value: Any) -> bool:
+    """Flat lists lie in [0, 1). What is nested in one (MAdam's) is for the optimizer to check."""
+    if not isinstance(value, list | tuple) or len(value) < 2:
+        return False
+    return all(is_number(beta) and 0 <= beta < 1 for beta in value if not isinstance(beta, list))
+
+
+def is_device(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?", value) is not None
+
+
+def is_path(value: Any) -> bool:
+    """Not longer than systems take: 255 bytes for a name, and some hundred names."""
+    if not is_name(value) or len(value) > 1000:
+        return False
+    return all(len(name.encode()) <= 255 for name in value.split("/"))
+
+
+def are_paths(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(map(is_path, value))
+
+
+def one_of(allowed: tuple[str, ...]) -> tuple[Callable[[Any], bool], str]:
+    return allowed.__contains__, "one of " + ", ".join(allowed)
+
+
+def or_null(rule: Callable[[Any], bool], text: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: value is None or rule(value), f"{text}, or null"
+
+
+def or_auto(rule: Callable[[Any], bool], text: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: value == "auto" or rule(value), f"{text}, or auto"
+
+
+POSITIVE = (is_positive, "a number above 0")
+COUNT = (is_count, "a whole number above 0")
+SHARE = (is_share, "a number from 0 to 1")
+FLAG = (is_flag, "true or false")
+PATH = (is_path, "the path of a folder")
+
+RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "data": one_of(SOURCES),
+    "profile": one_of(PROFILES),
+    "seed": (is_seed, "a whole number, 0 or above"),
+    "precision": one_of(PRECISIONS),
+    "clip_norm": or_null(*POSITIVE),
+    "accumulate": COUNT,
+    "group": or_null(is_name, "a name, in quotes where it is a number"),
+    "optim.lr": POSITIVE,
+    "optim.betas": (are_betas, "a list of two or more numbers in [0, 1)"),
+    "optim.eps": (is_not_negative, "a number, 0 or above"),
+    "optim.weight_decay": (is_not_negative, "a number, 0 or above"),
+    "task.epochs": COUNT,
+    "task.steps": or_null(*COUNT),
+    "task.eval_every": or_null(*COUNT),
+    "task.batch_size": COUNT,
+    "task.bptt": COUNT,
+    "task.layers": COUNT,
+    "task.max_words": COUNT,
+    "task.valid_blocks": COUNT,
+    "task.files": or_null(are_paths, "a list of paths, as in task.files=[text.txt]"),
+    "task.mask_probability": SHARE,
+    "task.eval_train": FLAG,
+    "task.max_tokens": COUNT,
+    "task.batches": COUNT,
+    "task.label_smoothing": SHARE,
+    "task.beam": COUNT,
+    "task.length_penalty": (is_not_negative, "a number, 0 or above"),
+    "task.decode_every": COUNT,
+    "task.trials": COUNT,
+    "task.noise": (is_not_negative, "a number, 0 or above"),
+    "task.curvature": (are_numbers, "a list of numbers"),
+    "task.threshold": (is_positive, "a number above 0"),
+    "task.scale": (is_positive, "a number above 0"),
+    "task.zeros": (is_seed, "a whole number, 0 or above"),
+    "task.burn_in": (is_seed, "a whole number, 0 or above"),
+    "task.side": COUNT,
+    "task.agent_steps": COUNT,
+    "task.learning_starts": COUNT,
+    "task.train_every": COUNT,
+    "task.environments": COUNT,
+    "task.capacity": COUNT,
+    "task.n_step": COUNT,
+    "task.gamma": SHARE,
+    "task.target_every": COUNT,
+    "task.v_max": POSITIVE,
+    "task.priority_exponent": (is_not_negative, "a number, 0 or above"),
+    "task.importance_exponent": SHARE,
+    "task.same_noise": FLAG,
+    "task.random_after": or_null(*COUNT),
+    "task.epsilon_steps": COUNT,
+    "task.final_epsilon": SHARE,
+    "task.eval_epsilon": SHARE,
+    "task.max_frames": COUNT,
+    "task.eval_episodes": (is_seed, "a whole number, 0 or above"),
+    "task.video": FLAG,
+    "train.device": (is_device, "auto, cpu, cuda or cuda:N"),
+    "train.compile": FLAG,
+    "train.deterministic": FLAG,
+    "train.checkpoint_seconds": (is_not_negative, "a number of seconds, 0 or above"),
+    "sweep.jobs_per_device": or_auto(*COUNT),
+    "sweep.devices_per_run": COUNT,
+    "paths.runs": PATH,
+    "paths.data": PATH,
+    "paths.reports": PATH,
+}
+
+
+TOO_LARGE = 2**63
+
+# Keys in these depend on which task and which optimizer it is; all others are always there.
+VARYING = ("task", "optim")
+
+
+def check_values(config: dict[str, Any]) -> None:
+    """Hold a run's config against RULES.
+
+    Raises:
+        BadInput: names the key, the value and what is allowed.
+    """
+    check_leaves(config)
+    for key, (_, allowed) in RULES.items():
+        room, _, leaf = key.rpartition(".")
+        values = config.get(room) if room else config
+        if not isinstance(values, dict):
+            raise BadInput(f"{room}={spell(values)}: must hold keys, as in {key}=VALUE")
+        if leaf in values:
+            check_value(key, values[leaf])
+        elif room not in VARYING:
+            raise BadInput(f"{key} is missing: must be {allowed}")
+    task_data = config["task"].get("data", config["data"])
+    if task_data != config["data"]:
+        raise BadInput(f"task.data={spell(task_data)}: set data={spell(task_data)} instead")
+
+
+def check_value(key: str, value: Any) -> None:
+    """Raise BadInput where RULES do not allow this value of a key."""
+    rule, allowed = RULES[key]
+    if not rule(value):
+        raise BadInput(f"{key}={spell(value)}: must be {allowed}")
+
+
+def check_leaves(value: Any, key: str = "") -> None:
+    """Raise BadInput for what no config can hold, wherever it stands and wherever it comes from."""
+    if isinstance(value, dict | list):
+        inside = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, item in inside:
+            check_leaves(item, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, int) and abs(value) >= TOO_LARGE:
+        raise BadInput(f"{shorten(key)}: a whole number must be less than 2^63")
+    elif isinstance(value, str) and not value.isprintable():
+        raise BadInput(f"{shorten(key)}={spell(value)}: holds a character that cannot be printed")

@@ -1,0 +1,269 @@
+"""From what was typed to a checked config, with one clear sentence where something is wrong."""
+
+import functools
+import pickle
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.override_parser.types import OverrideType
+from hydra.errors import HydraException, MissingConfigException
+from hydra.initialize import get_gh_backup, restore_gh_from_backup
+from hydra.types import RunMode
+from hydra.version import setbase
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from engine import search_path
+from engine.checks import BadInput, check_values
+from engine.make import check_classes
+from engine.overrides import is_added, is_hydras, parts_of, read_override
+from engine.texts import SHOWN, shorten, some_of, spell
+from engine.yaml_files import YamlError, read_yaml
+
+# Parts of a config that may hold more than its YAML does.
+OPEN_PARTS = ("task", "optim", "schedule", "logger", "hydra")
+
+# Of these a run has one each, and its record is named by them; of those it may have several.
+ONE_EACH = ("task", "optim", "schedule")
+SEVERAL = ("logger",)
+
+# What Hydra calls the folders beside conf/.
+NAMED = "adamily"
+
+HELP = "see python -m scripts.train --help"
+
+
+def compose(overrides: Sequence[str]) -> dict[str, Any]:
+    """The resolved and checked config of one run, as plain containers.
+
+    `names` in it holds the names of the task, the optimizer and the schedule that were chosen.
+
+    Args:
+        overrides: as typed.
+
+    Raises:
+        BadInput: an unknown name or key, or a value that is not allowed.
+    """
+    config = settle(compose_unresolved(overrides), {}, overrides)
+    check_classes(config)
+    return config
+
+
+@contextmanager
+def hydra_of() -> Iterator[Hydra]:
+    """Hydra with the YAML files of all folders."""
+    before = get_gh_backup()
+    setbase("1.3")
+    paths = create_config_search_path(str(search_path.CONF))
+    for folder in search_path.others():
+        paths.append(NAMED, f"file://{folder}", SearchPathQuery(provider="main"))
+    try:
+        yield Hydra.create_main_hydra2("train", paths)
+    finally:
+        restore_gh_from_backup(before)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What Hydra composes, with interpolations still in it, and the names that were chosen.
+
+    Attributes:
+        pickled: a DictConfig, which is copied several times faster this way than by deepcopy.
+    """
+
+    pickled: bytes
+    choices: Mapping[str, str]
+
+
+def compose_unresolved(overrides: Sequence[str]) -> Composed:
+    with hydra_of() as hydra:
+        for typed in overrides:
+            check_override(typed, hydra.config_loader)
+        try:
+            cfg = hydra.compose_config(
+                "train",
+                list(overrides),
+                RunMode.RUN,
+                from_shell=False,
+                with_log_configuration=False,
+            )
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise BadInput(unreadable(error)) from error
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            raise BadInput(explain(error, overrides)) from error
+    run = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    check_closed(run)
+    # The copy lost what refuses unknown keys.
+    OmegaConf.set_struct(run, True)
+    return Composed(pickle.dumps(run), dict(cfg.hydra.runtime.choices))
+
+
+def settle(
+    composed: Composed, values: Mapping[str, Any], overrides: Sequence[str]
+) -> dict[str, Any]:
+    """Set some dotted keys in a copy of what was composed, resolve it and check its values."""
+    try:
+        cfg = pickle.loads(composed.pickled)
+        for key, value in values.items():
+            OmegaConf.update(cfg, key, value)
+        config = resolved(cfg, composed.choices)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise BadInput(explain(error, overrides)) from error
+    for group, name in config["names"].items():
+        if name is None:
+            raise BadInput(f"{group} is missing: {choose(group, '', names(group))}")
+    check_values(config)
+    return config
+
+
+def check_closed(run: DictConfig) -> None:
+    """Refuse keys that came into a part by KEY={…} and that nothing reads."""
+    for part, values in run.items_ex(resolve=False):
+        closed = any(key.startswith(f"{part}.") for key in known_keys())
+        if not closed or not isinstance(values, DictConfig):
+            continue
+        for key in values:
+            if f"{part}.{key}" not in known_keys():
+                raise BadInput(f"{part}.{shorten(str(key))}: there is no such key; {HELP}")
+
+
+def check_override(typed: str, loader: ConfigLoader) -> None:
+    """Refuse what Hydra would take, and would not be what it looks like.
+
+    Raises:
+        BadInput: a file's choice that is no plain name, a key that nothing reads, or what a run
+            must not be told.
+    """
+    override = read_override(typed)
+    key, said = override.key_or_group, shorten(typed)
+    if is_hydras(typed):
+        check_hydras(typed)
+    if re.fullmatch(r"_(?!target_)\w+_", key.rpartition(".")[2]):
+        raise BadInput(f"{said}: {key} is not for a command line")
+    if override.type == OverrideType.ADD and key in known_keys():
+        raise BadInput(f"{said}: {key} is there already; write {key}=VALUE")
+    # What is added must lie in a part that is handed to a class, which will check it.
+    if is_added(override) and key not in known_keys() and not parts_of(override) <= {*OPEN_PARTS}:
+        raise BadInput(f"{said}: there is no key {shorten(key)}; {HELP}")
+    options = [name for name in loader.get_group_options(key) if not search_path.is_stray(name)]
+    if options and is_added(override) and override.package is None and key not in SEVERAL:
+        raise BadInput(f"{said}: write {key}=NAME; {choose(key, '', options)}")
+    if options and override.is_delete():
+        if key in ONE_EACH:
+            raise BadInput(f"{said}: a run has one {key}; {choose(key, '', options)}")
+    elif options and not override.is_sweep_override():
+        value = override.value()
+        if isinstance(value, list) and key not in SEVERAL:
+            raise BadInput(f"{said}: must be one name; {choose(key, '', options)}")
+        for name in value if isinstance(value, list) else [value]:
+            if not isinstance(name, str) or name not in options:
+                raise BadInput(unknown(key, spell(name), options))
+
+
+def check_hydras(typed: str) -> None:
+    """Raise BadInput unless what Hydra is told is about its launchers."""
+    override = read_override(typed)
+    key = override.key_or_group
+    if override.is_delete() or not (key == "hydra/launcher" or key.startswith("hydra.launcher.")):
+        raise BadInput(
+            f"{shorten(typed)}: of Hydra's own keys, only hydra/launcher=NAME and "
+            f"hydra.launcher.KEY=VALUE are for a command line (-m sweeps, paths.runs is the folder)"
+        )
+    if key.endswith("._target_"):
+        raise BadInput(f"{shorten(typed)}: choose a launcher by hydra/launcher=NAME")
+
+
+@functools.cache
+def known_keys() -> frozenset[str]:
+    """The keys of `conf/train.yaml`, those inside others with dots."""
+    found: set[str] = set()
+
+    def add(values: Mapping[str, Any], before: str) -> None:
+        for key, value in values.items():
+            found.add(before + key)
+            if isinstance(value, dict):
+                add(value, f"{before}{key}.")
+
+    text = read_yaml(search_path.CONF / "train.yaml")
+    add({key: value for key, value in text.items() if key not in ("defaults", "hydra")}, "")
+    return frozenset(found)
+
+
+def resolved(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
+    """Plain containers without interpolations, without Hydra's own part."""
+    config: dict[str, Any] = {
+        str(key): OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        for key, node in ((key, cfg[key]) for key in cfg if key != "hydra")
+    }
+    config["names"] = {group: choices.get(group) for group in ONE_EACH}
+    return config
+
+
+def names(group: str) -> list[str]:
+    """The names that can be typed for a group such as "task", "optim" or "study"."""
+    depth = 2 if group == "study" else 1
+    named = [
+        path.relative_to(folder / group).with_suffix("")
+        for folder in search_path.folders()
+        for path in search_path.yaml_files(folder / group)
+    ]
+    return sorted(str(name) for name in named if len(name.parts) == depth)
+
+
+# -- what Hydra says, in one sentence --------------------------------------------------------------
+
+
+def explain(error: Exception, overrides: Iterable[str]) -> str:
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return unknown(group, name, error.options or names(group))
+    text = f"{error}\n{error.__cause__ or ''}"
+    if several := re.search(r"Ambiguous value for argument '(.*)'", text):
+        return (
+            f"{shorten(several[1])}: must be one value; several are for python -m scripts.train "
+            "-m, and a list is written [A,B]"
+        )
+    if there := re.search(r"An item is already at '(.*)'", text):
+        return f"+{there[1]}: is there already; write {there[1]}=VALUE"
+    full = re.search(r"full_key: (\S+)", text)
+    if full and re.search(r"Key '\S+' (is not in struct|not in)", text):
+        about = (
+            typed for typed in overrides if read_override(typed).key_or_group.startswith(full[1])
+        )
+        return f"{shorten(next(about, full[1]))}: there is no key {shorten(full[1])}; {HELP}"
+    reasons = [line for line in (str(error), str(error.__cause__ or "")) if line]
+    sentence = ": ".join(" ".join(reason.split("\n")[0].split()) for reason in reasons)
+    return f"{full[1]}: {sentence}" if full and full[1] not in sentence else sentence
+
+
+def unreadable(error: yaml.YAMLError | UnicodeDecodeError) -> str:
+    """What is wrong with the file of conf/ that Hydra could not read; it may not say which."""
+    mark = getattr(error, "problem_mark", None)
+    every = (path for folder in search_path.folders() for path in search_path.yaml_files(folder))
+    for path in [Path(mark.name)] if mark else every:
+        try:
+            read_yaml(path)
+        except YamlError as found:
+            return str(found)
+    return " ".join(str(error).split())
+
+
+def unknown(group: str, name: str, allowed: Sequence[str]) -> str:
+    said = f"{group}={shorten(name, SHOWN // 2)}"  # beside a list of names
+    return f"{said}: there is no such {group.rpartition('/')[2]}; {choose(group, name, allowed)}"
+
+
+def choose(group: str, name: str, allowed: Sequence[str]) -> str:
+    said = f"choose one of {some_of(allowed, name)}"
+    lists = {"task": "tasks", "optim": "optims", "study": "studies"}
+    more = f"; python -m scripts.list {lists[group]} shows them" if group in lists else ""
+    return said + (more if said.endswith("others") else "")

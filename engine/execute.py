@@ -1,0 +1,166 @@
+"""One run from its config to its record: what is done is not done again, and failures are kept."""
+
+import logging
+import traceback
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+
+from engine import devices, interrupt, parallel
+from engine.checkpoint import CURRENT as CHECKPOINT
+from engine.checkpoint import OtherFormat
+from engine.console import say
+from engine.loggers import Loggers, RunInfo
+from engine.loop import Outcome, train
+from engine.make import make_loggers
+from engine.parallel import Follower, from_first
+from engine.progress import progress
+from engine.record_files import Damaged
+from engine.resume import resume
+from engine.run import Busy, Run
+from engine.session import Session
+from engine.shared import make_folder
+from engine.titles import optimizer_title, run_title
+
+log = logging.getLogger("adamily")
+
+
+def execute(config: dict[str, Any], share_devices: bool = False) -> str:
+    """Run what `config` asks for, unless that is done, and say how it stands.
+
+    Args:
+        config: the resolved config of one run.
+        share_devices: wait for a free place on this machine's devices.
+
+    Returns:
+        "finished", "diverged" or "failed" as in the run's summary; "interrupted" when told to
+        stop; "died" when another process of the run did; "busy" when others train it.
+    """
+    if any(parallel.agree(interrupt.listen_anew() or 0)):
+        return "interrupted"
+    kind = Run if parallel.rank() == 0 else Follower
+    run = kind(config["paths"]["runs"], config)
+    title = f"{run_title(config)} [{run.id}]"
+    try:
+        with ExitStack() as held:
+            # One that has ended is asked without being held: its disk may be read-only.
+            before = from_first(lambda: ended_before(run))
+            if before is None:
+                from_first(lambda: held.enter_context(run.locked()))
+                before = from_first(lambda: ended_before(run))
+            if before is not None:
+                say(f"{title}: {before} before")
+                return before
+            status = attempt(run, config, share_devices)
+    except interrupt.Interrupted:
+        status = "interrupted"
+    except Busy as error:
+        log.info("%s: %s", title, error)
+        return "busy"
+    except (Damaged, OtherFormat, OSError) as error:
+        log.error("%s: %s", title, error)
+        return "failed"
+    say(f"{title}: {status}{result_text(run)}")
+    return status
+
+
+def ended_before(run: Run) -> str | None:
+    """How the run has ended, if it has; what it left over is then removed."""
+    if not run.ended:
+        return None
+    run.tidy()
+    return run.status
+
+
+def attempt(run: Run, config: dict[str, Any], share_devices: bool) -> str:
+    """Train the run, which this process holds, and write down how it ended."""
+    wanted, jobs = config["train"]["device"], config["sweep"]["jobs_per_device"]
+    run.check()
+    make_folder(run.folder)
+    # The run before may have had another number.
+    torch.set_num_threads(devices.threads(wanted, jobs) if share_devices else devices.THREADS)
+    with run.logged():
+        try:
+            if not share_devices:
+                return train_on(parallel.own_device(wanted), run, config)
+            with devices.reserved(wanted, jobs) as (device,):
+                return train_on(device, run, config)
+        except (interrupt.Interrupted, Damaged, OtherFormat):
+            raise
+        except Exception as error:
+            log.debug("%s", traceback.format_exc())
+            if parallel.peer_died(error):
+                log.error(
+                    "one of the %d processes died; give the same command again to go on",
+                    parallel.size(),
+                )
+                return "died"
+            why = f"{type(error).__name__}: {error}"
+            run.end("failed", {"error": why, "final": {}, "best": {}})
+            return "failed"
+
+
+def train_on(device: torch.device, run: Run, config: dict[str, Any]) -> str:
+    session = resume(config, device, run)
+    chosen = make_loggers(config) if parallel.rank() == 0 else []
+    loggers = Loggers(chosen, describe(run, config, session.step))
+    bar = progress(f"{run_title(config)} [{run.id}]", session.step, session.task.steps)
+    status = "failed"
+    try:
+        status = outcome = train(session, run, loggers, bar)
+        # Also after an interruption: until the first process is through, none of the others leaves.
+        from_first(lambda: close(run, session, outcome))
+    finally:
+        bar.close()
+        loggers.finish(
+            {
+                "status": status,
+                "final": session.final,
+                "best": session.best,
+                "wall_seconds": session.elapsed(),
+            }
+        )
+    return status
+
+
+def close(run: Run, session: Session, outcome: Outcome) -> None:
+    if outcome != "interrupted":
+        run.end(outcome, session.summary(outcome))
+
+
+def describe(run: Run, config: dict[str, Any], step: int) -> RunInfo:
+    """What dashboards are told about the run."""
+    chosen, group = config["names"], config["group"]
+    tags = [
+        chosen["task"],
+        chosen["optim"],
+        f"data:{config['data']}",
+        f"profile:{config['profile']}",
+    ]
+    if group:
+        tags.insert(0, group.partition("/")[0])
+    return RunInfo(
+        id=run.id,
+        name=f"{optimizer_title(config)} seed={config['seed']}",
+        group=group or chosen["task"],
+        tags=tags,
+        config=config,
+        folder=run.folder,
+        step=step,
+    )
+
+
+def result_text(run: Run) -> str:
+    """What the end of a run is worth saying in a line."""
+    summary = run.summary
+    if summary is None:
+        kept = " from its checkpoint" if (run.folder / CHECKPOINT).exists() else ""
+        return f"; ask for it again to go on{kept}"
+    if summary["status"] == "failed":
+        return f", {summary['error']}; see {run.folder / 'log.txt'}"
+    if summary["status"] == "diverged":
+        return f" at step {summary['diverged_at']} of {summary['steps']}"
+    shown = ("train/loss", "test/loss", "test/accuracy")
+    values = [f"{k} {v:.4g}" for k, v in summary["final"].items() if k in shown and v is not None]
+    return f" in {summary['wall_seconds']:.1f} s, {', '.join(values)}"

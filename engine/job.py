@@ -1,0 +1,34 @@
+"""What Hydra runs for one run, in this process or in a launcher's worker."""
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from engine import interrupt
+from engine.config import NAMED, resolved
+from engine.console import log_to_console
+from engine.execute import execute
+from engine.process import begin
+from engine.torchrun import by_torchrun
+
+
+def job(cfg: DictConfig) -> str:
+    """What Hydra runs, here or in a launcher's worker, for one run."""
+    if not interrupt.in_sweeps_process():
+        begin()
+    with interrupt.in_run():
+        return carry_out(cfg)
+
+
+def carry_out(cfg: DictConfig) -> str:
+    log_to_console()
+    hydra_config = HydraConfig.get()
+    config = resolved(cfg, hydra_config.runtime.choices)
+    launcher = hydra_config.runtime.choices["hydra/launcher"]
+    many = hydra_config.mode == RunMode.MULTIRUN
+    shared = many and launcher in ("basic", "joblib")
+    if many and config["sweep"]["devices_per_run"] > 1:
+        named = [s.path for s in hydra_config.runtime.config_sources if s.provider == NAMED]
+        arguments = [*hydra_config.overrides.task, *(f"--config-dir={path}" for path in named)]
+        return by_torchrun(config, arguments, share_devices=shared)
+    return execute(config, share_devices=shared)

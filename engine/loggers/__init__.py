@@ -1,0 +1,26 @@
+"""Experiment trackers: Weights & Biases, trackio and TensorBoard behind four calls.
+
+A logger has `start(info)`, `log(metrics, step)`, `show(gif, step)` and `finish(summary)`; its
+constructor takes the options that stand in `conf/logger/NAME.yaml` and does nothing else. The
+trackers themselves are optional and slow to import, so each is imported when its logger starts.
+`Loggers` is what a training loop holds: whatever happens to a tracker, the run goes on.
+
+A step counts the optimizer steps done. Of a run that goes on from step N, the trackers keep what
+they have up to N; what was logged beyond N before the interruption appears once.
+"""
+
+from engine.loggers.logger import Logger, Loggers, RunInfo, describe, flatten
+from engine.loggers.tensorboard_logger import TensorBoardLogger
+from engine.loggers.trackio_logger import TrackioLogger
+from engine.loggers.wandb_logger import WandbLogger
+
+__all__ = [
+    "Logger",
+    "Loggers",
+    "RunInfo",
+    "TensorBoardLogger",
+    "TrackioLogger",
+    "WandbLogger",
+    "describe",
+    "flatten",
+]

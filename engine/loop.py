@@ -1,0 +1,104 @@
+"""The training loop, the same for every task and every optimizer.
+
+It can stop after any step and go on from there as if it had never stopped: all that the next step
+depends on is in `Session.state_dict`.
+"""
+
+import time
+from contextlib import nullcontext
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from engine import interrupt, parallel
+from engine.loggers import Loggers
+from engine.progress import Progress
+from engine.run import Run
+from engine.session import Session
+from optim import Observer
+
+Outcome = Literal["finished", "diverged", "interrupted"]
+
+# How often a run looks at its losses, shows where it is, and asks whether its sweep was stopped.
+TICK_SECONDS = 1.0
+
+
+def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> Outcome:
+    """Train from wherever the session stands to the end of the budget; return how that went."""
+    task, optimizer, schedule = session.task, session.optimizer, session.schedule
+    scaler, losses = session.scaler, session.losses
+    clip_norm = session.config["clip_norm"]
+    checkpoint_seconds = session.config["train"]["checkpoint_seconds"]
+    ticked = checkpointed = time.monotonic()
+    ticked_step = session.step
+
+    while session.step < task.steps:
+        evaluating = (session.step + 1) % task.eval_every == 0 or session.step + 1 == task.steps
+
+        loss = backward(session, task.batch(session.step))
+        if clip_norm is not None:
+            scaler.unscale_(optimizer)
+            torch.nn.utils.clip_grad_norm_(session.parameters, clip_norm)
+        with Observer(optimizer) if evaluating else nullcontext() as seen:
+            scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+        task.after_step(session.step)
+        losses.add(loss)
+        session.step += 1
+
+        if seen is not None:
+            if losses.any_not_finite():
+                break
+            with session.not_training():
+                metrics = session.evaluate(seen)
+                run.record(session.step, metrics)
+                loggers.log(metrics, session.step)
+                if task.video is not None:
+                    loggers.show(run.keep_video(session.step, task.video), session.step)
+            if any(parallel.agree(not session.sound or task.done)):
+                break
+        schedule.step()
+
+        now = time.monotonic()
+        ticking, saving, signum = parallel.agree(
+            now - ticked >= TICK_SECONDS,
+            now - checkpointed >= checkpoint_seconds or task.checkpoint_due,
+            interrupt.received() or 0,
+        )
+        if ticking:
+            if losses.any_not_finite():
+                break
+            rate = (session.step - ticked_step) / (now - ticked)
+            live = {"train/recent_loss": losses.recent(), "perf/steps_per_second": rate}
+            if task.frames_per_step:
+                live["perf/frames_per_second"] = rate * task.frames_per_step
+            with session.not_training():
+                loggers.log(live, session.step)
+                progress.update(session.step, live | session.shown())
+            ticked, ticked_step = now, session.step
+            interrupt.heed_sweep()
+        if saving or signum:
+            with session.not_training():
+                session.save(run)
+            checkpointed = now
+            if signum and session.step < task.steps:
+                interrupt.stop(signum)
+                return "interrupted"
+
+    return "finished" if session.sound and not losses.any_not_finite() else "diverged"
+
+
+def backward(session: Session, batch: Any) -> Tensor:
+    """Put the batch's gradient into the parameters; return its loss, still on the device."""
+    parts = session.config["accumulate"]
+    pieces = parallel.shares(session.task, batch, parts)
+    losses = []
+    for piece, weight in pieces:
+        last = len(losses) == len(pieces) - 1
+        with session.autocast(), nullcontext() if last else parallel.alone(session.loss):
+            loss = session.loss(piece) * weight
+        session.scaler.scale(loss).backward()
+        losses.append(loss.detach())
+    return losses[0] if parts == 1 else torch.stack(losses).sum()

@@ -1,0 +1,307 @@
+"""One training run on disk.
+
+A run's folder is `<runs>/<task>/<optim>/<id>/`, and the id is a hash of what decides its outcome
+(`engine.identity`). It holds
+
+    config.yaml        the resolved config
+    environment.json   versions, device, git commit; of each session, where a run was resumed
+    metrics.jsonl      one JSON object a line, `step` in each
+    summary.json       how it ended, with the SHA-256 of the other files and of itself; absent while
+                       it has not
+    checkpoint.pt      while it has not ended, with checkpoint.previous.pt in reserve; both know
+                       the hash of metrics.jsonl as far as they go
+    files/             until then, what the checkpoints of some tasks refer to
+    videos/            of evaluations, by the step, where they were asked for
+    log.txt            warnings, and the traceback of a failure
+
+so that whoever asks for the same run again finds it finished, or goes on where it stopped.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import Timeout
+
+from engine import checkpoint
+from engine.files import json_text, left_over, replacing, sweep_up, write_json, write_text
+from engine.identity import place
+from engine.metrics_file import MetricsFile
+from engine.record_files import (
+    ENDED,
+    RECORD,
+    Damaged,
+    read_config,
+    read_environment,
+    read_summary,
+    summary_hash,
+)
+from engine.records import load
+from engine.run_log import logged_to
+from engine.shared import locked, make_folder
+from engine.yaml_files import dump_yaml
+
+log = logging.getLogger("adamily")
+
+Status = Literal["finished", "diverged", "failed"]
+
+# Whoever asks whether a run is busy holds it for a moment.
+LOCK_PATIENCE_SECONDS = 0.3
+
+
+class Busy(Exception):
+    """Another process is training this run."""
+
+
+class Run:
+    """A run's folder, which need not exist yet.
+
+    Args:
+        root: the folder of all runs.
+        config: the resolved config as plain containers; `config["names"]` holds the names of its
+            task, optimizer and schedule.
+    """
+
+    def __init__(self, root: Path | str, config: dict[str, Any]):
+        self.config = config
+        self.root = Path(root)
+        self.folder = self.root / place(config)
+        self.id = self.folder.name
+        self._metrics = MetricsFile(self.folder / "metrics.jsonl")
+        self._checkpoint_failed = False
+        self._stamps: list[Any] = []
+        self._summary: dict[str, Any] | None = None
+        self._damage: Damaged | None = None
+        self._environment_sha256 = ""
+
+    # -- what is known of it -----------------------------------------------------------------------
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        """How the run ended, or None while it has not, or where its record is damaged."""
+        return None if self.damage else self._summary
+
+    @property
+    def damage(self) -> Damaged | None:
+        """What is wrong with the record of how the run ended; it then counts as not ended."""
+        stamps = [stamp(self.folder / name) for name in RECORD]
+        if stamps != self._stamps:  # a sweep asks often, of thousands of runs
+            self._stamps, self._damage = stamps, None
+            try:
+                self._summary = read_summary(self.folder)
+                if self._summary and self._summary["status"] in ENDED:
+                    load(self.folder, self.config)
+            except Damaged as damage:
+                self._damage = damage
+        return self._damage
+
+    @property
+    def status(self) -> Status | None:
+        """How it ended, or None while it has not."""
+        summary = self.summary
+        return summary["status"] if summary else None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it finished or diverged; a failed run is to be tried again."""
+        return self.status in ENDED
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was started and has neither ended nor failed since."""
+        return (self.folder / "environment.json").exists() and self.summary is None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a process is training it now; not where that cannot be told."""
+        try:
+            with self.locked(patience=0):
+                return False
+        except Busy:
+            return True
+        except OSError:  # whoever wants to train it will hear of it
+            return False
+
+    def files(self, process: int) -> Path:
+        """The folder for what a process's part of the checkpoints refers to."""
+        return self.folder / checkpoint.FILES / str(process)
+
+    def check(self) -> None:
+        """Raise Damaged where a file of the record is not what the run has written."""
+        read_config(self.folder)
+        if self.damage:
+            raise self.damage
+
+    def restore_config(self) -> None:
+        """Write config.yaml anew where it is gone from a run that has ended, if that can be."""
+        path = self.folder / "config.yaml"
+        if self.ended and not path.exists():
+            with suppress(OSError):
+                write_text(path, dump_yaml(self.config))
+                log.warning("%s was gone, and is written anew", path)
+
+    # -- while it runs -----------------------------------------------------------------------------
+
+    @contextmanager
+    def locked(self, patience: float = LOCK_PATIENCE_SECONDS) -> Iterator[None]:
+        """Hold the run for this process; the system lets go of it when the process dies.
+
+        Raises:
+            Busy: another process holds it.
+            OSError: it cannot be locked.
+        """
+        path = self.root / ".locks" / f"{self.id}.lock"
+        make_folder(path.parent)
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(path, patience))
+            except Timeout:
+                raise Busy(
+                    f"run {self.id} ({self.folder}) is being trained by another process"
+                ) from None
+            yield
+
+    def logged(self) -> AbstractContextManager[None]:
+        """Keep what the project logs meanwhile in the run's log.txt, too."""
+        return logged_to(self.folder / "log.txt")
+
+    def checkpoints(self) -> Iterator[dict[str, Any]]:
+        """What there is to go on from, the newest first; what cannot be used is warned of.
+
+        Raises:
+            checkpoint.OtherFormat: there is one, of another version of this project.
+        """
+        for path, state in checkpoint.usable(self.folder, self.id):
+            if self._metrics.begins_with(state["metrics_bytes"], state["metrics_sha256"]):
+                yield state
+            else:
+                log.warning(
+                    "%s is passed over: %s has lost lines or was changed since.",
+                    path,
+                    self._metrics.path,
+                )
+
+    def begin(self, environment: dict[str, Any], state: dict[str, Any] | None) -> None:
+        """Make the folder ready to go on from `state`, one of `checkpoints`, or to begin afresh.
+
+        Raises:
+            Damaged: config.yaml was edited by hand.
+            OSError: the folder cannot be written.
+        """
+        read_config(self.folder)
+        make_folder(self.folder)
+        sweep_up(self.folder)
+        if state is None and checkpoint.exists(self.folder):
+            log.warning("Run %s begins afresh: none of its checkpoints can be used.", self.id)
+        write_text(self.folder / "config.yaml", dump_yaml(self.config))
+        (self.folder / "summary.json").unlink(missing_ok=True)
+        self._metrics.cut(state["metrics_bytes"] if state else 0)
+        self._record_environment(environment, resumed_at=state["step"] if state else None)
+
+    def record(self, step: int, metrics: dict[str, float]) -> None:
+        """Append one line to metrics.jsonl.
+
+        Raises:
+            OSError: it could not be written whole.
+        """
+        self._metrics.append(step, metrics)
+
+    def keep_video(self, step: int, gif: bytes) -> Path:
+        """Write the video of the evaluation after `step`, and return where it is.
+
+        Raises:
+            OSError: it could not be written whole, and is not there.
+        """
+        path = video_path(self.folder, step)
+        make_folder(path.parent)
+        with replacing(path) as file:
+            file.write(gif)
+        return path
+
+    def save_checkpoint(self, state: dict[str, Any]) -> bool:
+        """Save `state` to go on from; a full disk is worth a warning, not the run.
+
+        Returns:
+            Whether it was saved.
+        """
+        try:
+            self._metrics.sync()
+            written = {"metrics_bytes": self._metrics.size, "metrics_sha256": self._metrics.sha256}
+            checkpoint.save(self.folder, self.id, state | written)
+        except OSError as error:
+            if not self._checkpoint_failed:
+                log.warning(
+                    "run %s goes on without a checkpoint at step %s: %s",
+                    self.id,
+                    state["step"],
+                    error,
+                )
+            self._checkpoint_failed = True
+            return False
+        return True
+
+    def end(self, status: Status, summary: dict[str, Any]) -> dict[str, Any]:
+        """Write summary.json, which makes the run ended, and drop its checkpoints."""
+        names = self.config["names"]
+        summary = {
+            "id": self.id,
+            "task": names["task"],
+            "optim": names["optim"],
+            "seed": self.config["seed"],
+            "profile": self.config["profile"],
+            "data": self.config["data"],
+            "status": status,
+            **summary,
+        }
+        if status in ENDED:
+            files = {"metrics.jsonl": self._metrics.sha256}
+            files |= {"environment.json": self._environment_sha256}
+            summary["sha256"] = files | {"summary.json": summary_hash(summary)}
+        self._metrics.sync()
+        write_json(self.folder / "summary.json", summary)
+        if status in ENDED:
+            self._clear_away()
+        return summary
+
+    def tidy(self) -> None:
+        """Remove what is left over in the folder of a run that has ended, if nobody holds it."""
+        if left_over(self.folder) or checkpoint.exists(self.folder):
+            with suppress(Busy, OSError), self.locked(patience=0):
+                self._clear_away()
+
+    # -- details -----------------------------------------------------------------------------------
+
+    def _clear_away(self) -> None:
+        try:
+            checkpoint.remove(self.folder)
+            sweep_up(self.folder)
+        except OSError as error:  # the record is whole without it
+            log.warning("run %s has ended, but not all it needed is removed: %s", self.id, error)
+
+    def _record_environment(self, environment: dict[str, Any], resumed_at: int | None) -> None:
+        try:
+            first = read_environment(self.folder, {}) if resumed_at is not None else {}
+        except Damaged as damage:
+            log.warning("%s: it is written anew.", damage)
+            first = {}
+        if first:
+            first.setdefault("resumed", []).append({"at_step": resumed_at, **environment})
+        text = json_text(first or environment)
+        write_text(self.folder / "environment.json", text)
+        self._environment_sha256 = hashlib.sha256(text.encode()).hexdigest()
+
+
+def stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file does; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def video_path(folder: Path, step: int) -> Path:
+    return folder / "videos" / f"{step:09}.gif"

@@ -1,0 +1,115 @@
+"""Where YAML files are found: this project's conf/, folders that are named, installed packages.
+
+Each folder is laid out as conf/: task/, optim/, schedule/, logger/, study/PAPER/. No two of them
+may have a file of the same name, so that it does not matter which comes first.
+"""
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from engine.checks import BadInput
+from engine.texts import PATH_SHOWN, shorten
+
+log = logging.getLogger("adamily")
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+# The group of entry points by which an installed package offers a folder: NAME = "package.folder".
+GROUP = "adamily.conf"
+
+_named: tuple[Path, ...] = ()
+
+
+def folders() -> tuple[Path, ...]:
+    """All folders of YAML files, this project's own first."""
+    return (CONF, *others())
+
+
+def others() -> tuple[Path, ...]:
+    """Those that are named and those of installed packages."""
+    return (*_named, *(folder for folder in installed() if folder not in _named))
+
+
+def find(relative: str) -> Path | None:
+    """The file or folder of this path in any of the folders; None where there is none."""
+    return next((f / relative for f in folders() if (f / relative).exists()), None)
+
+
+def add(named: Iterable[str | Path]) -> None:
+    """From now on read YAML files from these folders, too.
+
+    Raises:
+        BadInput: a folder is not there, or has a file of the same name as another one.
+    """
+    global _named
+    for folder in named:
+        place = Path(folder).resolve()
+        if not place.is_dir():
+            raise BadInput(
+                f"--config-dir={shorten(str(folder), PATH_SHOWN)}: there is no such folder"
+            )
+        if place not in folders():
+            check_names(place, folders())
+            _named = (*_named, place)
+
+
+@contextmanager
+def added(named: Iterable[str | Path]) -> Iterator[None]:
+    """Read YAML files from these folders, too, in the block."""
+    global _named
+    before = _named
+    try:
+        add(named)
+        yield
+    finally:
+        _named = before
+
+
+def check_names(folder: Path, known: Iterable[Path]) -> None:
+    """Raise BadInput where a file of a folder has the name of one in the folders known before."""
+    for path, before in itertools.product(yaml_files(folder), known):
+        there = before / path.relative_to(folder)
+        if there.exists():
+            raise BadInput(
+                f"{shorten(str(path), PATH_SHOWN)}: {there.parent} has one of this name, too; give "
+                "it another"
+            )
+
+
+def yaml_files(folder: Path) -> list[Path]:
+    """All in a folder and in those inside it, without what was left beside them."""
+    paths = [path.relative_to(folder) for path in sorted(folder.rglob("*.yaml"))]
+    return [folder / path for path in paths if not any(map(is_stray, path.parts))]
+
+
+def is_stray(name: str) -> bool:
+    """Whether an editor or a file system left a file or folder beside others: `.#x`, `._x`."""
+    return name.startswith((".", "#"))
+
+
+@lru_cache(maxsize=1)
+def installed() -> tuple[Path, ...]:
+    """The folders of installed packages; one that cannot be had is warned of and left out."""
+    found: list[Path] = []
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        try:
+            folder = folder_of(entry)
+            check_names(folder, [CONF, *found])
+            found.append(folder)
+        except (BadInput, ImportError, ValueError) as error:
+            log.warning("the folder %s of an installed package is left out: %s", entry.name, error)
+    return tuple(found)
+
+
+def folder_of(entry: EntryPoint) -> Path:
+    spec = find_spec(entry.value)
+    places = list((spec and spec.submodule_search_locations) or [])
+    if not places or not Path(places[0]).is_dir():
+        raise BadInput(f"{entry.value} is no package with a folder of its own")
+    return Path(places[0]).resolve()

@@ -1,0 +1,266 @@
+"""All that a run holds in memory while it trains, and how that is saved and put back."""
+
+import contextlib
+import hashlib
+import math
+import os
+import time
+from collections.abc import Iterator
+from statistics import fmean, median
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from engine import parallel
+from engine.losses import Losses
+from engine.make import make_optimizer, make_schedule, make_task
+from engine.metrics import METRICS, finite_or_none, improves
+from engine.run import Run
+from optim import Observer
+from tasks.seeds import derive
+
+AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Session:
+    """Task, optimizer, schedule, gradient scaler and bookkeeping of one run.
+
+    Attributes:
+        step: optimizer steps done.
+        sound: whether all metrics of the last evaluation are finite.
+        parameters: the model's parameters, as a list.
+        loss: of a batch, or of this process's share of it.
+    """
+
+    def __init__(self, config: dict[str, Any], device: torch.device):
+        if config["train"]["deterministic"]:
+            # cuBLAS reads this when it starts.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        # Only where it changes something: the call imports the compiler, which takes seconds.
+        if torch.are_deterministic_algorithms_enabled() != config["train"]["deterministic"]:
+            torch.use_deterministic_algorithms(config["train"]["deterministic"])
+        self.config = config
+        self.device = device
+        self.task = make_task(config, device)
+        self.task.model = parallel.share_batch_norm(self.task.model, device)
+        self.task.model.train()
+        self.parameters = [p for p in self.task.model.parameters() if p.requires_grad]
+        self.loss = parallel.objective(self.task)
+        self.optimizer = make_optimizer(config, self.parameters)
+        self.schedule = make_schedule(config, self.optimizer, self.task.steps)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config["precision"] == "fp16")
+        self.losses = Losses()
+        self.sound = True
+        self.step = 0
+        self.final: dict[str, float | None] = {}
+        self.trials: dict[str, list[float]] = {}
+        self.best: dict[str, dict[str, Any]] = {}
+        self.wall_seconds = 0.0
+        self.step_seconds: list[float] = []
+        self._began = time.monotonic()
+        self.start_interval()
+        # Dropout draws from the global generator; each process's share of a batch by itself.
+        rank = parallel.rank()
+        torch.manual_seed(derive(config["seed"], "dropout", *([rank] if rank else [])))
+        if config["train"]["compile"]:
+            self.task.model.compile()
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        dtype = AUTOCAST[self.config["precision"]]
+        if dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def elapsed(self) -> float:
+        """Seconds spent on this run so far, in all sessions."""
+        return self.wall_seconds + time.monotonic() - self._began
+
+    @contextlib.contextmanager
+    def not_training(self) -> Iterator[None]:
+        """Count the time that the block takes as no part of the steps'."""
+        self.losses.values()  # what the device still has to do is training
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            # An evaluation begins a new interval, of which only the rest of the block is a part.
+            self._paused += time.monotonic() - max(began, self._interval_began)
+
+    def start_interval(self) -> None:
+        self._interval_began, self._interval_step, self._paused = time.monotonic(), self.step, 0.0
+
+    def end_interval(self) -> None:
+        """Note the mean time of the steps since the evaluation before."""
+        self.losses.values()
+        seconds = time.monotonic() - self._interval_began - self._paused
+        self.step_seconds.append(seconds / (self.step - self._interval_step))
+
+    # -- evaluation --------------------------------------------------------------------------------
+
+    def evaluate(self, seen: Observer) -> dict[str, float]:
+        """All metrics after the step that was observed."""
+        self.end_interval()
+        metrics = {
+            "lr": float(self.optimizer.param_groups[0]["lr"]),
+            "train/loss": self.losses.mean(),
+            **observed(seen),
+        }
+        self.task.model.eval()
+        with torch.no_grad(), self.autocast():
+            found = {**self.task.evaluate(), **counted(self.optimizer)}
+        self.task.model.train()
+        self.trials = {name: v.tolist() for name, v in found.items() if isinstance(v, Tensor)}
+        metrics |= {name: fmean(self.trials.get(name, [value])) for name, value in found.items()}
+        self.losses.clear()
+        self.sound = all(map(math.isfinite, metrics.values()))
+        self._keep(metrics)
+        self.start_interval()
+        return metrics
+
+    def _keep(self, metrics: dict[str, float]) -> None:
+        unknown = metrics.keys() - METRICS.keys()
+        if unknown:
+            raise KeyError(f"{', '.join(sorted(unknown))}: not listed in engine/metrics.py")
+        self.final = finite_or_none(metrics)
+        for name, value in self.final.items():
+            if improves(name, value, self.best.get(name, {}).get("value")):
+                self.best[name] = {"value": value, "step": self.step}
+
+    def shown(self) -> dict[str, float]:
+        """The last evaluation's test metrics, for a progress bar."""
+        return {k: v for k, v in self.final.items() if k.startswith("test/") and v is not None}
+
+    # -- saving and putting back -------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        cuda = self.device.type == "cuda"
+        return {
+            "step": self.step,
+            "model": self.task.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "processes": parallel.gather(
+                {
+                    "task": self.task.state_dict(),
+                    "random": torch.get_rng_state(),
+                    "random_cuda": torch.cuda.get_rng_state(self.device) if cuda else None,
+                }
+            ),
+            "losses": self.losses.values(),
+            "final": self.final,
+            "best": self.best,
+            "trials": self.trials,
+            "wall_seconds": self.elapsed(),
+            "step_seconds": self.step_seconds,
+            # Sums over another number of threads round otherwise.
+            "threads": torch.get_num_threads(),
+        }
+
+    def save(self, run: Run) -> None:
+        """Write a checkpoint of the run."""
+        state = self.state_dict()
+        if parallel.from_first(lambda: run.save_checkpoint(state)):
+            self.task.after_checkpoint()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave; after an error the session is of no further use."""
+        self._rehearse()
+        self.step = state["step"]
+        self.task.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.scaler.load_state_dict(state["scaler"])
+        self._load_own(state["processes"])
+        self.losses = Losses(state["losses"])
+        self.final, self.best, self.trials = state["final"], state["best"], state["trials"]
+        self.wall_seconds, self.step_seconds = state["wall_seconds"], state["step_seconds"]
+        torch.set_num_threads(state["threads"])
+        self.start_interval()
+
+    def _load_own(self, saved: list[dict[str, Any]]) -> None:
+        """Take over what each process has of its own, of which there may have been others."""
+        rank = parallel.rank()
+        if rank >= len(saved):
+            self.task.load_state_dict(saved[0]["task"])
+            return
+        own = saved[rank]
+        self.task.load_state_dict(own["task"])
+        torch.set_rng_state(own["random"])
+        if own["random_cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(own["random_cuda"], self.device)
+
+    def _rehearse(self) -> None:
+        """Go through a step that counts for nothing, before the state is put back.
+
+        DDP sums gradients in another order from its second step on, and so in other roundings.
+        """
+        if parallel.size() == 1:
+            return
+        with self.autocast():
+            share, _ = parallel.shares(self.task, self.task.batch(0), 1)[0]
+            loss = self.loss(share)
+        loss.backward()
+        self.optimizer.zero_grad()
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def summary(self, status: str) -> dict[str, Any]:
+        """What summary.json says beside the status."""
+        diverged_at = self.diverged_at() if status == "diverged" else None
+        return {
+            # When a divergence is noticed depends on the clock; where it happened does not.
+            "step": diverged_at or self.step,
+            "steps": self.task.steps,
+            "diverged_at": diverged_at,
+            "final": self.final,
+            "best": self.best,
+            # Of the last evaluation: the values that its means are of.
+            "trials": self.trials if self.sound else {},
+            "wall_seconds": self.elapsed(),
+            # Of one training step, evaluation apart: the median over the intervals between
+            # evaluations, since the first one also loads the data.
+            "step_seconds": median(self.step_seconds) if self.step_seconds else None,
+            "parameters": sum(parameter.numel() for parameter in self.parameters),
+            "model_sha256": fingerprint(self.task.model.state_dict()) if not diverged_at else None,
+        }
+
+    def diverged_at(self) -> int:
+        """The first step whose loss, or evaluation, is not finite."""
+        if not self.sound:
+            return self.step
+        losses = self.losses.values()
+        return self.step - len(losses) + self.losses.first_not_finite() + 1
+
+
+def counted(optimizer: Optimizer) -> dict[str, Tensor]:
+    """What an optimizer has counted over its steps, where it offers `metrics()`.
+
+    As from a task, a tensor holds one value for each of many trials, or entries.
+    """
+    own = getattr(optimizer, "metrics", dict)
+    return own()
+
+
+def observed(seen: Observer) -> dict[str, float]:
+    """What the observer of a step saw, as metrics: means over all elements."""
+    metrics = {"optim/mean_abs_step": seen.mean_abs_step}
+    for name, found in (("beta", seen.beta), ("kept", seen.kept), ("underflow", seen.underflow)):
+        if found:
+            total = sum(values.sum(dtype=torch.float64).item() for values in found.values())
+            metrics[f"optim/{name}"] = total / sum(values.numel() for values in found.values())
+    return metrics
+
+
+def fingerprint(state: dict[str, Tensor]) -> str:
+    """SHA-256 over names, shapes and bytes: equal if and only if the tensors are, bit for bit."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        plain = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+        digest.update(plain.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,160 @@
+"""A config held against the signatures of the classes and functions that it names."""
+
+import inspect
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from hydra.errors import HydraException
+from torch import Tensor
+
+from engine.checks import BadInput, is_number
+from engine.texts import shorten, some_of, spell
+
+# What the run itself gives to a part of its config.
+GIVEN = {
+    "task": ("seed", "device", "root"),
+    "optim": ("params",),
+    "schedule": ("optimizer", "total_steps"),
+}
+
+WORDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    type(None): "null",
+}
+
+
+def check_signatures(config: Mapping[str, Any]) -> None:
+    """Raise BadInput for a key that a class does not take, and for a value of another type."""
+    for part, given in GIVEN.items():
+        check_part(part, config[part], given)
+    for name, settings in (config.get("logger") or {}).items():
+        check_part(f"logger.{name}", settings)
+
+
+def check_part(key: str, settings: Any, given: Sequence[str] = ()) -> None:
+    """Hold a part of a config, and what is inside it, against what `_target_` names."""
+    if not isinstance(settings, dict) or not isinstance(settings.get("_target_"), str):
+        target = settings.get("_target_") if isinstance(settings, dict) else settings
+        raise BadInput(f"{key}={spell(target)}: must name a class or function by _target_")
+    target = find(key, settings["_target_"])
+    hints, takes_any = arguments_of(target)
+    for name, value in settings.items():
+        inside = f"{key}.{name}"
+        if name.startswith("_"):  # Hydra's own
+            continue
+        if name in given:
+            raise BadInput(f"{inside}: is given by the run itself; leave it out")
+        if name not in hints and not takes_any:
+            raise BadInput(f"{inside}={spell(value)}: there is no such key; {names(hints, given)}")
+        if isinstance(value, dict) and "_target_" in value:
+            check_part(inside, value)
+        elif not fits(value, hints.get(name, Any)):
+            raise BadInput(f"{inside}={spell(value)}: must be {words(hints[name])}")
+
+
+def find(key: str, name: str) -> Any:
+    from hydra._internal.utils import _locate
+
+    try:
+        target = _locate(name)
+    except (HydraException, ImportError, ValueError) as error:
+        raise BadInput(f"{key}._target_={shorten(name)}: cannot be imported") from error
+    if not callable(target):
+        raise BadInput(f"{key}._target_={shorten(name)}: is no class and no function")
+    return target
+
+
+def names(hints: Mapping[str, Any], given: Sequence[str]) -> str:
+    return f"there are {some_of(name for name in hints if name not in given) or 'none'}"
+
+
+def arguments_of(target: Any) -> tuple[dict[str, Any], bool]:
+    """The arguments by name with their annotations, and whether it takes any others, too.
+
+    Of a class whose constructor takes others, those of its parents are among them, to which it may
+    hand them on. It may also leave them unread: which of the two, only making it tells.
+    """
+    if not isinstance(target, type):
+        return annotated(target)
+    found, takes_any = annotated(target.__init__)
+    for parent in target.__mro__[1:] if takes_any else ():
+        hints, more = annotated(parent.__init__)
+        found = hints | found
+        if not more:
+            break
+    return found, takes_any
+
+
+def annotated(function: Any) -> tuple[dict[str, Any], bool]:
+    try:
+        signature, hints = inspect.signature(function), typing.get_type_hints(function)
+    except (TypeError, ValueError, NameError):  # it says nothing of its arguments
+        return {}, True
+    named = [
+        p for p in signature.parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    ]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    return {p.name: hints.get(p.name, Any) for p in named if p.name != "self"}, takes_any
+
+
+# -- values and annotations ------------------------------------------------------------------------
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value of a config may stand for what is annotated so; True where unclear."""
+    if isinstance(hint, typing.TypeVar) or hint in (Any, object, inspect.Parameter.empty):
+        return True
+    origin, inside = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, one) for one in inside)
+    if origin is Literal:
+        return value in inside and type(value) in {type(one) for one in inside}
+    if hint is type(None):
+        return value is None
+    if hint is bool:
+        return isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return is_number(value) or value in (float("inf"), float("-inf"))
+    if hint in (str, Path):
+        return isinstance(value, str)
+    if origin is tuple and inside and inside[-1] is not ...:
+        alike = isinstance(value, list) and len(value) == len(inside)
+        return alike and all(fits(item, one) for item, one in zip(value, inside, strict=True))
+    kind = origin or hint
+    if isinstance(kind, type) and issubclass(kind, Mapping):
+        return isinstance(value, dict)
+    if is_list(kind):
+        return isinstance(value, list) and all(fits(v, one) for v in value for one in inside[:1])
+    # A function or an object, which only a part of the config with a _target_ makes.
+    return False
+
+
+def is_list(kind: Any) -> bool:
+    if not isinstance(kind, type) or issubclass(kind, Mapping | Tensor | str):
+        return False
+    return issubclass(kind, Iterable)
+
+
+def words(hint: Any) -> str:
+    """What a value must be, as a sentence says it."""
+    origin, inside = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        said = [words(one) for one in inside if one is not Tensor]
+        return ", or ".join(dict.fromkeys(said))
+    if origin is Literal:
+        return f"one of {', '.join(map(str, inside))}"
+    if hint in WORDS:
+        return WORDS[hint]
+    if origin is tuple and inside and inside[-1] is not ...:
+        return f"a list of {len(inside)} values: {', '.join(words(one) for one in inside)}"
+    if is_list(origin or hint):
+        return "a list" + (f", of each item {words(inside[0])}" if inside else "")
+    return "KEY: VALUE pairs"

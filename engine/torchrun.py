@@ -1,0 +1,113 @@
+"""A run of a sweep on several devices: torchrun is started for it, and waited for.
+
+`python -m engine.torchrun` is torchrun, but ends with the process that started it.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from engine import interrupt
+from engine.devices import POLL_SECONDS, Jobs, available, reserved, threads
+from engine.run import Run
+from engine.titles import run_title
+
+
+def by_torchrun(config: dict[str, Any], arguments: Sequence[str], share_devices: bool) -> str:
+    """Let torchrun carry out what `engine.execute.execute` would; return what that would return.
+
+    Or "died", where that ended without the run.
+
+    Args:
+        config: the resolved config of one run.
+        arguments: what it was composed from, as typed.
+        share_devices: wait for free places on this machine's devices.
+    """
+    if interrupt.listen_anew():
+        return "interrupted"
+    run = Run(config["paths"]["runs"], config)
+    if run.ended:
+        print(f"{run_title(config)} [{run.id}]: {run.status} before", flush=True)
+        return str(run.status)
+    try:
+        with devices_of(config, share_devices) as devices:
+            wait_for(start(devices, arguments, config["sweep"]["jobs_per_device"]))
+    except interrupt.Interrupted:
+        return "interrupted"
+    if run.ended:
+        return str(run.status)
+    if interrupt.received():
+        return "interrupted"
+    if run.busy:
+        return "busy"
+    return "failed" if run.status == "failed" else "died"
+
+
+@contextmanager
+def devices_of(config: dict[str, Any], share_devices: bool) -> Iterator[list[torch.device]]:
+    wanted, sweep = config["train"]["device"], config["sweep"]
+    if not share_devices:
+        yield available(wanted)[: sweep["devices_per_run"]]
+        return
+    with reserved(wanted, sweep["jobs_per_device"], sweep["devices_per_run"]) as devices:
+        yield devices
+
+
+def start(
+    devices: Sequence[torch.device], arguments: Sequence[str], jobs_per_device: Jobs
+) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "engine.torchrun", "--standalone"]
+    command += [f"--nproc-per-node={len(devices)}", "-m", "scripts.train", *arguments]
+    environment = os.environ | {interrupt.PARENT: str(os.getpid())}
+    if devices[0].type == "cuda":
+        command.append("train.device=auto")
+        environment["CUDA_VISIBLE_DEVICES"] = visible(devices)
+    else:
+        environment["OMP_NUM_THREADS"] = str(threads("cpu", jobs_per_device))
+    return subprocess.Popen(command, env=environment)
+
+
+def visible(devices: Sequence[torch.device]) -> str:
+    """These GPUs by the names that CUDA_VISIBLE_DEVICES has for them, if it is set."""
+    known = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = known.split(",") if known else [str(i) for i in range(torch.cuda.device_count())]
+    return ",".join(names[device.index] for device in devices)
+
+
+def wait_for(torchrun: subprocess.Popen[bytes]) -> None:
+    """Wait until torchrun has ended, and tell it to stop when this process is told to."""
+    told = False
+    while torchrun.poll() is None:
+        interrupt.heed_sweep()
+        if interrupt.received() and not told:
+            torchrun.terminate()
+            told = True
+        time.sleep(POLL_SECONDS)
+
+
+def main() -> None:
+    """Be torchrun, which says in a line and not in a traceback why it ends."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main as torchrun
+
+    interrupt.end_with_parent()
+    os.environ[interrupt.PARENT] = str(os.getpid())
+    try:
+        torchrun()
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        print(f"process {rank} of the run ended with exit code {failure.exitcode}", file=sys.stderr)
+        sys.exit(1)
+    except SignalException as told:
+        sys.exit(128 + told.sigval)
+
+
+if __name__ == "__main__":
+    main()

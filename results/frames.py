@@ -1,0 +1,90 @@
+"""Runs as pandas data frames, for notebooks and further work."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.identity import DECIDES_OUTCOME
+from engine.records import Record, read_all
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Of a run's environment, what its numbers are not to be read without.
+MADE_ON = ("git_commit", "git_dirty", "device", "gpu", "cpu", "threads")
+
+
+def load(folder: str | Path = "runs") -> "pd.DataFrame":
+    """A row for each run in a folder of runs.
+
+    Args:
+        folder: of all runs, as `paths.runs` names it.
+
+    Returns:
+        Columns: `id`, `status`, the names of `task`, `optim` and `schedule`, `data`, `profile`,
+        `seed`; all keys of the config that decide the outcome, by their dotted names (`optim.lr`);
+        metrics of the last evaluation by their names (`test/accuracy`) and the best ones
+        (`best test/accuracy`); `step`, `steps`, seconds; and what the run was made on.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    import pandas as pd
+
+    return pd.DataFrame([run_row(record) for record in records_in(folder)])
+
+
+def curves(folder: str | Path = "runs") -> "pd.DataFrame":
+    """A row for each evaluation of each run in a folder of runs, in the order of its steps.
+
+    Args:
+        folder: of all runs, as `paths.runs` names it.
+
+    Returns:
+        Columns: what tells the run (`id` to `seed`, as in `load`), `step`, and the metrics by
+        their names.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    import pandas as pd
+
+    found = [head(record) | line for record in records_in(folder) for line in record.lines]
+    return pd.DataFrame(found)
+
+
+def records_in(folder: str | Path) -> Iterable[Record]:
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"{folder}: there is no such folder")
+    return read_all(Path(folder)).values()
+
+
+def run_row(record: Record) -> dict[str, Any]:
+    config, summary = record.config, record.summary
+    decides = {key: config[key] for key in DECIDES_OUTCOME if key in config}
+    best = {name: found["value"] for name, found in summary.get("best", {}).items()}
+    seconds = ("step", "steps", "diverged_at", "wall_seconds", "step_seconds", "parameters")
+    return (
+        head(record)
+        | dict(leaves(decides))
+        | summary.get("final", {})
+        | {f"best {name}": value for name, value in best.items()}
+        | {key: summary[key] for key in seconds if key in summary}
+        | {key: record.environment.get(key) for key in MADE_ON}
+    )
+
+
+def head(record: Record) -> dict[str, Any]:
+    """What tells a run from others, and how it stands."""
+    config = record.config
+    told = {"id": record.id, "status": record.status} | config["names"]
+    return told | {key: config[key] for key in ("data", "profile", "group", "seed")}
+
+
+def leaves(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """All values by their dotted keys; what Hydra needs to make a class is left out."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{before}{key}.")
+        elif key != "_partial_":
+            yield f"{before}{key}", value

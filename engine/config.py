@@ -53,7 +53,7 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         BadInput: an unknown name or key, or a value that is not allowed.
     """
-    config = settle(compose_unresolved(overrides), {}, overrides)
+    config = resolve_and_check(compose_unresolved(overrides), {}, overrides)
     check_classes(config)
     return config
 
@@ -107,7 +107,7 @@ def compose_unresolved(overrides: Sequence[str]) -> Composed:
     return Composed(pickle.dumps(run), dict(cfg.hydra.runtime.choices))
 
 
-def settle(
+def resolve_and_check(
     composed: Composed, values: Mapping[str, Any], overrides: Sequence[str]
 ) -> dict[str, Any]:
     """Set some dotted keys in a copy of what was composed, resolve it and check its values."""

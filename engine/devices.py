@@ -51,7 +51,7 @@ def cores() -> int:
     return joblib.cpu_count()
 
 
-def places_on(device: torch.device, jobs_per_device: Jobs) -> int:
+def slots_per_device(device: torch.device, jobs_per_device: Jobs) -> int:
     """How many runs may train at a time on a device.
 
     "auto" means one on a GPU. On the CPU it means one for each core: threads that wait for each
@@ -63,21 +63,21 @@ def places_on(device: torch.device, jobs_per_device: Jobs) -> int:
 
 
 def threads(wanted: str, jobs_per_device: Jobs) -> int:
-    """How many threads a process in one place has: the CPU's places share its cores."""
+    """How many threads a process in one slot has: the CPU's slots share its cores."""
     device = available(wanted)[0]
     if device.type != "cpu":
         return THREADS
-    return max(1, min(THREADS, cores() // places_on(device, jobs_per_device)))
+    return max(1, min(THREADS, cores() // slots_per_device(device, jobs_per_device)))
 
 
-def places(wanted: str, jobs_per_device: Jobs, devices_per_run: int = 1) -> int:
+def slots(wanted: str, jobs_per_device: Jobs, devices_per_run: int = 1) -> int:
     """How many runs may train at a time on this machine.
 
     Raises:
         BadInput: there are not enough devices for one.
     """
     devices = available(wanted)
-    each = places_on(devices[0], jobs_per_device)
+    each = slots_per_device(devices[0], jobs_per_device)
     if devices[0].type == "cpu" and devices_per_run > each:
         raise BadInput(
             f"sweep.devices_per_run={devices_per_run}: the CPU counts as {each} device(s) "
@@ -95,7 +95,7 @@ def places(wanted: str, jobs_per_device: Jobs, devices_per_run: int = 1) -> int:
 def reserved(
     wanted: str, jobs_per_device: Jobs, devices_per_run: int = 1
 ) -> Iterator[list[torch.device]]:
-    """Wait for free places and hold them; the system frees them when the process dies.
+    """Wait for free slots and hold them; the system frees them when the process dies.
 
     They are on different GPUs, or all on the CPU, and are shared by all sweeps of one user on this
     machine.
@@ -106,8 +106,10 @@ def reserved(
     folder = Path(tempfile.gettempdir()) / f"adamily-devices-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     devices = available(wanted)
-    numbers = range(places_on(devices[0], jobs_per_device))
-    candidates = [Place(folder, device, n) for n, device in itertools.product(numbers, devices)]
+    numbers = range(slots_per_device(devices[0], jobs_per_device))
+    candidates = [
+        DeviceSlot(folder, device, n) for n, device in itertools.product(numbers, devices)
+    ]
     while True:
         with ExitStack() as held:
             # One at a time: two runs that each held half of what both need would wait for ever.
@@ -118,14 +120,14 @@ def reserved(
             if len(taken) == devices_per_run:
                 yield taken
                 return
-        interrupt.heed_sweep()
+        interrupt.check_sweep_stopped()
         if interrupt.received():
             raise interrupt.Interrupted
         time.sleep(POLL_SECONDS)
 
 
 @dataclass(frozen=True)
-class Place:
+class DeviceSlot:
     """One of the runs that may train on a device at a time: the lock that this run holds."""
 
     folder: Path
@@ -133,7 +135,7 @@ class Place:
     number: int
 
     def hold(self) -> AbstractContextManager[None]:
-        """Raise filelock.Timeout where another run has the place."""
+        """Raise filelock.Timeout where another run has the slot."""
         return locked(self.folder / f"{self._name}.lock", patience=0)
 
     def sign(self) -> None:
@@ -159,27 +161,27 @@ class Place:
         return self.folder / f"{self._name}.holder"
 
 
-def take(held: ExitStack, candidates: Iterable[Place], count: int) -> list[torch.device]:
-    """Lock up to `count` places that are free, and return their devices."""
+def take(held: ExitStack, candidates: Iterable[DeviceSlot], count: int) -> list[torch.device]:
+    """Lock up to `count` slots that are free, and return their devices."""
     devices = []
-    for place in candidates:
+    for slot in candidates:
         if len(devices) == count:
             break
-        if place.device.type == "cuda" and place.device in devices:
+        if slot.device.type == "cuda" and slot.device in devices:
             continue
         with suppress(Timeout):
-            held.enter_context(place.hold())
-            place.sign()
-            devices.append(place.device)
+            held.enter_context(slot.hold())
+            slot.sign()
+            devices.append(slot.device)
     return devices
 
 
-def say_who_holds(candidates: Sequence[Place]) -> None:
-    """Say, once in a sweep, which others hold the places that it waits for.
+def say_who_holds(candidates: Sequence[DeviceSlot]) -> None:
+    """Say, once in a sweep, which others hold the slots that it waits for.
 
-    Only while this process may choose: whoever holds a place has then signed.
+    Only while this process may choose: whoever holds a slot has then signed.
     """
-    holders = {holder for place in candidates if (holder := place.signed())}
+    holders = {holder for slot in candidates if (holder := slot.signed())}
     others = sorted(holders - {interrupt.sweep_name()})
     if others and interrupt.first_in_sweep("waiting"):
         what = "the CPU" if candidates[0].device.type == "cpu" else "a GPU"

@@ -14,7 +14,7 @@ from engine.console import say
 from engine.loggers import Loggers, RunInfo
 from engine.loop import Outcome, train
 from engine.make import make_loggers
-from engine.parallel import Follower, from_first
+from engine.parallel import RunOfHigherRank, from_first
 from engine.progress import progress
 from engine.record_files import Damaged
 from engine.resume import resume
@@ -37,9 +37,9 @@ def execute(config: dict[str, Any], share_devices: bool = False) -> str:
         "finished", "diverged" or "failed" as in the run's summary; "interrupted" when told to
         stop; "died" when another process of the run did; "busy" when others train it.
     """
-    if any(parallel.agree(interrupt.listen_anew() or 0)):
+    if any(parallel.all_reduce_max(interrupt.start_listening() or 0)):
         return "interrupted"
-    kind = Run if parallel.rank() == 0 else Follower
+    kind = Run if parallel.rank() == 0 else RunOfHigherRank
     run = kind(config["paths"]["runs"], config)
     title = f"{run_title(config)} [{run.id}]"
     try:

@@ -56,7 +56,7 @@ def hash_identity(decides: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def place(config: dict[str, Any]) -> Path:
+def run_path(config: dict[str, Any]) -> Path:
     """A run's folder in the folder of all runs, `<task>/<optim>/<id>`.
 
     Raises:

@@ -51,11 +51,11 @@ def received() -> int | None:
     return _received
 
 
-def listen_anew() -> int | None:
+def start_listening() -> int | None:
     """Listen on behalf of the next run; return the signal that asked to stop before it, or None."""
     listen()
     forget()
-    heed_sweep()
+    check_sweep_stopped()
     return _received
 
 
@@ -65,7 +65,7 @@ def stop(signum: int) -> None:
         _note(signum, None)
 
 
-def heed_sweep() -> None:
+def check_sweep_stopped() -> None:
     """Stop this process too if the sweep that it works for was told to stop. Looks at the disk."""
     path = os.environ.get(STOP_FILE)
     if _left_behind or (path is not None and os.path.exists(path)):

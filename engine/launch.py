@@ -22,7 +22,7 @@ from engine.checks import BadInput
 from engine.composing import Loader
 from engine.config import check_override, explain, hydra_of
 from engine.console import say
-from engine.devices import places, places_on, threads
+from engine.devices import slots, slots_per_device, threads
 from engine.overrides import given, is_hydras
 from engine.texts import PATH_SHOWN, shorten
 
@@ -94,11 +94,11 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any], runs: in
     jobs, share = config["sweep"]["jobs_per_device"], config["sweep"]["devices_per_run"]
     settings = {}
     if trains_here(overrides):
-        most = places(device, jobs, share)
+        most = slots(device, jobs, share)
     if name == "joblib":
         settings["hydra.launcher.n_jobs"] = min(most, runs)
     if name == "ray" and on_gpu(device) and not given(overrides, "hydra.launcher.ray.remote"):
-        each = places_on(torch.device("cuda"), jobs)
+        each = slots_per_device(torch.device("cuda"), jobs)
         settings["+hydra.launcher.ray.remote.num_gpus"] = 1 / each if share == 1 else share
     if name in EXTRAS and not installed(name):
         raise BadInput(
@@ -117,7 +117,7 @@ def say_how(overrides: Sequence[str], config: dict[str, Any], runs: int) -> None
     if launcher_name(overrides) != "joblib" or on_gpu(device):
         return
     jobs, processes = sweep["jobs_per_device"], sweep["devices_per_run"]
-    at_a_time, count = min(places(device, jobs, processes), runs), threads(device, jobs)
+    at_a_time, count = min(slots(device, jobs, processes), runs), threads(device, jobs)
     say(
         f"{at_a_time} at a time on the CPU, each with "
         f"{f'{processes} processes of ' if processes > 1 else ''}"

@@ -57,12 +57,12 @@ def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> O
                 loggers.log(metrics, session.step)
                 if task.video is not None:
                     loggers.show(run.keep_video(session.step, task.video), session.step)
-            if any(parallel.agree(not session.sound or task.done)):
+            if any(parallel.all_reduce_max(not session.all_finite or task.done)):
                 break
         schedule.step()
 
         now = time.monotonic()
-        ticking, saving, signum = parallel.agree(
+        ticking, saving, signum = parallel.all_reduce_max(
             now - ticked >= TICK_SECONDS,
             now - checkpointed >= checkpoint_seconds or task.checkpoint_due,
             interrupt.received() or 0,
@@ -78,7 +78,7 @@ def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> O
                 loggers.log(live, session.step)
                 progress.update(session.step, live | session.shown())
             ticked, ticked_step = now, session.step
-            interrupt.heed_sweep()
+            interrupt.check_sweep_stopped()
         if saving or signum:
             with session.not_training():
                 session.save(run)
@@ -87,18 +87,18 @@ def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> O
                 interrupt.stop(signum)
                 return "interrupted"
 
-    return "finished" if session.sound and not losses.any_not_finite() else "diverged"
+    return "finished" if session.all_finite and not losses.any_not_finite() else "diverged"
 
 
 def backward(session: Session, batch: Any) -> Tensor:
     """Put the batch's gradient into the parameters; return its loss, still on the device."""
     parts = session.config["accumulate"]
-    pieces = parallel.shares(session.task, batch, parts)
+    micro_batches = parallel.shards(session.task, batch, parts)
     losses = []
-    for piece, weight in pieces:
-        last = len(losses) == len(pieces) - 1
-        with session.autocast(), nullcontext() if last else parallel.alone(session.loss):
-            loss = session.loss(piece) * weight
+    for micro_batch, weight in micro_batches:
+        last = len(losses) == len(micro_batches) - 1
+        with session.autocast(), nullcontext() if last else parallel.no_sync(session.loss):
+            loss = session.loss(micro_batch) * weight
         session.scaler.scale(loss).backward()
         losses.append(loss.detach())
     return losses[0] if parts == 1 else torch.stack(losses).sum()

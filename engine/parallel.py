@@ -106,7 +106,7 @@ def from_first(call: Callable[[], Value]) -> Value:
     return value
 
 
-def agree(*wishes: int) -> list[int]:
+def all_reduce_max(*wishes: int) -> list[int]:
     """The largest of what the processes wish, wish by wish: all of them do the same next."""
     if size() == 1:
         return list(wishes)
@@ -143,7 +143,7 @@ def peer_died(error: Exception) -> bool:
     return size() > 1 and (isinstance(error, dist.DistError) or "gloo" in str(error))
 
 
-class Follower(Run):
+class RunOfHigherRank(Run):
     """A run in the processes that are not its first: they leave its folder alone."""
 
     def record(self, step: int, metrics: dict[str, float]) -> None:
@@ -182,12 +182,12 @@ def objective(task: Task) -> Callable[[Any], Tensor]:
     return DistributedDataParallel(Objective(task))
 
 
-def alone(loss: Callable[[Any], Tensor]) -> AbstractContextManager[Any]:
+def no_sync(loss: Callable[[Any], Tensor]) -> AbstractContextManager[Any]:
     """In the block, the loss is one whose gradient waits to be summed with that of a later one."""
     return loss.no_sync() if isinstance(loss, DistributedDataParallel) else nullcontext()
 
 
-def shares(task: Task, batch: Any, parts: int) -> list[tuple[Any, float]]:
+def shards(task: Task, batch: Any, parts: int) -> list[tuple[Any, float]]:
     """Cut a batch into parts, and of each take this process's share with its weight.
 
     The loss of the whole batch is the mean over processes of Σ weight·loss. Parts are cut first, so
@@ -201,12 +201,12 @@ def shares(task: Task, batch: Any, parts: int) -> list[tuple[Any, float]]:
         return whole
     taken = []
     for part, weight in whole:
-        share, of_part = own_share(task.model, task.split(part, size()))
+        share, of_part = own_shard(task.model, task.split(part, size()))
         taken.append((share, weight * of_part * size()))
     return taken
 
 
-def own_share(model: nn.Module, cut: list[tuple[Any, float]]) -> tuple[Any, float]:
+def own_shard(model: nn.Module, cut: list[tuple[Any, float]]) -> tuple[Any, float]:
     """What this process takes of a part, and its weight in it."""
     if len(cut) < size() and any(isinstance(m, _BatchNorm) for m in model.modules()):
         raise ValueError(f"{size()} processes cannot share a batch of {len(cut)} examples")

@@ -9,7 +9,7 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 
-from engine.identity import place
+from engine.identity import run_path
 from engine.record_files import (
     Damaged,
     read_config,
@@ -145,7 +145,7 @@ def read_all(
 def belongs(record: Record, root: Path) -> bool:
     """Whether a run lies where its config says."""
     try:
-        return record.folder == root / place(record.config)
+        return record.folder == root / run_path(record.config)
     except ValueError:
         return False
 

@@ -28,7 +28,7 @@ from filelock import Timeout
 
 from engine import checkpoint
 from engine.files import json_text, left_over, replacing, sweep_up, write_json, write_text
-from engine.identity import place
+from engine.identity import run_path
 from engine.metrics_file import MetricsFile
 from engine.record_files import (
     ENDED,
@@ -68,7 +68,7 @@ class Run:
     def __init__(self, root: Path | str, config: dict[str, Any]):
         self.config = config
         self.root = Path(root)
-        self.folder = self.root / place(config)
+        self.folder = self.root / run_path(config)
         self.id = self.folder.name
         self._metrics = MetricsFile(self.folder / "metrics.jsonl")
         self._checkpoint_failed = False

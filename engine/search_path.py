@@ -49,14 +49,14 @@ def add(named: Iterable[str | Path]) -> None:
     """
     global _named
     for folder in named:
-        place = Path(folder).resolve()
-        if not place.is_dir():
+        path = Path(folder).resolve()
+        if not path.is_dir():
             raise BadInput(
                 f"--config-dir={shorten(str(folder), PATH_SHOWN)}: there is no such folder"
             )
-        if place not in folders():
-            check_names(place, folders())
-            _named = (*_named, place)
+        if path not in folders():
+            check_names(path, folders())
+            _named = (*_named, path)
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def installed() -> tuple[Path, ...]:
 
 def folder_of(entry: EntryPoint) -> Path:
     spec = find_spec(entry.value)
-    places = list((spec and spec.submodule_search_locations) or [])
-    if not places or not Path(places[0]).is_dir():
+    paths = list((spec and spec.submodule_search_locations) or [])
+    if not paths or not Path(paths[0]).is_dir():
         raise BadInput(f"{entry.value} is no package with a folder of its own")
-    return Path(places[0]).resolve()
+    return Path(paths[0]).resolve()

@@ -29,7 +29,7 @@ class Session:
 
     Attributes:
         step: optimizer steps done.
-        sound: whether all metrics of the last evaluation are finite.
+        all_finite: whether all metrics of the last evaluation are finite.
         parameters: the model's parameters, as a list.
         loss: of a batch, or of this process's share of it.
     """
@@ -52,7 +52,7 @@ class Session:
         self.schedule = make_schedule(config, self.optimizer, self.task.steps)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config["precision"] == "fp16")
         self.losses = Losses()
-        self.sound = True
+        self.all_finite = True
         self.step = 0
         self.final: dict[str, float | None] = {}
         self.trials: dict[str, list[float]] = {}
@@ -116,7 +116,7 @@ class Session:
         self.trials = {name: v.tolist() for name, v in found.items() if isinstance(v, Tensor)}
         metrics |= {name: fmean(self.trials.get(name, [value])) for name, value in found.items()}
         self.losses.clear()
-        self.sound = all(map(math.isfinite, metrics.values()))
+        self.all_finite = all(map(math.isfinite, metrics.values()))
         self._keep(metrics)
         self.start_interval()
         return metrics
@@ -202,8 +202,8 @@ class Session:
         if parallel.size() == 1:
             return
         with self.autocast():
-            share, _ = parallel.shares(self.task, self.task.batch(0), 1)[0]
-            loss = self.loss(share)
+            shard, _ = parallel.shards(self.task, self.task.batch(0), 1)[0]
+            loss = self.loss(shard)
         loss.backward()
         self.optimizer.zero_grad()
 
@@ -220,7 +220,7 @@ class Session:
             "final": self.final,
             "best": self.best,
             # Of the last evaluation: the values that its means are of.
-            "trials": self.trials if self.sound else {},
+            "trials": self.trials if self.all_finite else {},
             "wall_seconds": self.elapsed(),
             # Of one training step, evaluation apart: the median over the intervals between
             # evaluations, since the first one also loads the data.
@@ -231,7 +231,7 @@ class Session:
 
     def diverged_at(self) -> int:
         """The first step whose loss, or evaluation, is not finite."""
-        if not self.sound:
+        if not self.all_finite:
             return self.step
         losses = self.losses.values()
         return self.step - len(losses) + self.losses.first_not_finite() + 1

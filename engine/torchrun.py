@@ -29,7 +29,7 @@ def by_torchrun(config: dict[str, Any], arguments: Sequence[str], share_devices:
         arguments: what it was composed from, as typed.
         share_devices: wait for free places on this machine's devices.
     """
-    if interrupt.listen_anew():
+    if interrupt.start_listening():
         return "interrupted"
     run = Run(config["paths"]["runs"], config)
     if run.ended:
@@ -84,7 +84,7 @@ def wait_for(torchrun: subprocess.Popen[bytes]) -> None:
     """Wait until torchrun has ended, and tell it to stop when this process is told to."""
     told = False
     while torchrun.poll() is None:
-        interrupt.heed_sweep()
+        interrupt.check_sweep_stopped()
         if interrupt.received() and not told:
             torchrun.terminate()
             told = True

@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 
 from engine import search_path
 from engine.checks import SOURCES, BadInput
-from engine.config import Composed, compose_unresolved, names, settle, unknown
+from engine.config import Composed, compose_unresolved, names, resolve_and_check, unknown
 from engine.identity import DECIDES_OUTCOME
 from engine.make import check_classes
 from engine.overrides import name_of, parts_of, read_override
@@ -168,7 +168,9 @@ class Planner:
             self._composed[choices] = compose_unresolved([*choices, *shared])
         said = zip(cell.overrides, cell.settings.items(), strict=True)
         values = dict(setting for typed, setting in said if typed not in choices)
-        config = settle(self._composed[choices], values | {"profile": self.profile}, overrides)
+        config = resolve_and_check(
+            self._composed[choices], values | {"profile": self.profile}, overrides
+        )
         if (cell.row, cell.column) not in self._checked:
             check_classes(config)
             self._checked.add((cell.row, cell.column))

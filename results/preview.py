@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from engine.devices import available, places, threads
+from engine.devices import available, slots, threads
 from engine.make import make_task
 from engine.record_files import ENDED
 from engine.records import Record, read_all
@@ -48,7 +48,7 @@ def estimate(missing: Sequence[Planned], records: Mapping[str, Record]) -> str:
             return f"no estimate: no run of {task} has finished here on such a device"
         seconds += found * steps_of(planned.config)
     train, sweep = missing[0].config["train"], missing[0].config["sweep"]
-    most = places(train["device"], sweep["jobs_per_device"], sweep["devices_per_run"])
+    most = slots(train["device"], sweep["jobs_per_device"], sweep["devices_per_run"])
     at_a_time = min(most, len(missing))
     length = timedelta(seconds=round(seconds / at_a_time))
     return f"about {length} of training steps with {at_a_time} at a time, as recorded"

@@ -28,7 +28,7 @@ class Gate:
             self.open()
         while not (self.folder / "open").exists() and interrupt.received() is None:
             time.sleep(0.01)
-            interrupt.heed_sweep()
+            interrupt.check_sweep_stopped()
         mark.unlink()
 
     def open(self):

@@ -9,7 +9,7 @@ import torch
 
 from engine import interrupt
 from engine.checks import BadInput
-from engine.devices import places, reserved
+from engine.devices import slots, reserved
 
 
 @pytest.fixture
@@ -33,16 +33,16 @@ def impatient(monkeypatch):
 
 
 def test_places_of_several_devices(monkeypatch):
-    assert places("cpu", 4, 2) == 2
+    assert slots("cpu", 4, 2) == 2
     monkeypatch.setattr("engine.devices.cores", lambda: 7)
-    assert (places("cpu", "auto"), places("cpu", "auto", 2)) == (7, 3)
+    assert (slots("cpu", "auto"), slots("cpu", "auto", 2)) == (7, 3)
     with pytest.raises(BadInput, match=r"devices_per_run=8: the CPU counts as 7 .*_device=auto"):
-        places("cpu", "auto", 8)
+        slots("cpu", "auto", 8)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
-    assert (places("auto", 1, 2), places("auto", 2, 1), places("cuda:1", 2, 1)) == (2, 8, 2)
-    assert (places("auto", "auto"), places("auto", "auto", 2)) == (4, 2)
+    assert (slots("auto", 1, 2), slots("auto", 2, 1), slots("cuda:1", 2, 1)) == (2, 8, 2)
+    assert (slots("auto", "auto"), slots("auto", "auto", 2)) == (4, 2)
     with pytest.raises(BadInput, match=r"devices_per_run=5: .* 4 GPU"):
-        places("auto", 1, 5)
+        slots("auto", 1, 5)
 
 
 @pytest.mark.usefixtures("three_gpus", "impatient")
@@ -113,7 +113,7 @@ def test_who_died_is_not_named(as_sweep, capsys, monkeypatch):
     with reserved("cpu", 2), reserved("cpu", 2):
         pass
     # It left its name behind, and another, who could not write theirs, has the first place.
-    monkeypatch.setattr("engine.devices.Place.sign", lambda place: place._holder.unlink())
+    monkeypatch.setattr("engine.devices.DeviceSlot.sign", lambda slot: slot._holder.unlink())
     as_sweep(8)
     with reserved("cpu", 1):
         as_sweep(9)

@@ -6,7 +6,7 @@ import json
 import pytest
 from running import ROOT
 
-from engine.identity import hash_identity, place, run_id
+from engine.identity import hash_identity, run_id, run_path
 
 KEPT = sorted((ROOT / "results" / "reproduced").glob("*/*.jsonl"))
 
@@ -124,7 +124,7 @@ def test_places_in_a_source_of_several_files_change_no_id(make_config):
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/a", "a\\b", "a/"])
 def test_a_name_that_leads_elsewhere_makes_no_folder(make_config, part, name):
     with pytest.raises(ValueError, match="is no name for a folder of runs"):
-        place(make_config({f"names.{part}": name}))
+        run_path(make_config({f"names.{part}": name}))
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: f"{path.parent.name}/{path.stem}")

@@ -12,20 +12,20 @@ from engine import interrupt
 
 def test_a_sweep_tells_its_workers(monkeypatch):
     with interrupt.told_to_workers():
-        interrupt.heed_sweep()
+        interrupt.check_sweep_stopped()
         assert interrupt.received() is None
         os.kill(os.getpid(), signal.SIGTERM)
         # A worker shares the name of the file, not the memory.
         monkeypatch.setattr(interrupt, "_received", None)
         monkeypatch.setattr(interrupt, "_told", None)
-        interrupt.heed_sweep()
+        interrupt.check_sweep_stopped()
         assert interrupt.received() == signal.SIGTERM
 
 
 def test_a_sweep_knows_which_signal_it_got_itself():
     with interrupt.told_to_workers():
         os.kill(os.getpid(), signal.SIGINT)
-        interrupt.heed_sweep()
+        interrupt.check_sweep_stopped()
         assert interrupt.received() == signal.SIGINT
 
 

@@ -354,7 +354,7 @@ def test_a_task_without_a_batch_says_so(as_first_of, tmp_path):
     task = make_task(compose(["task=rosenbrock", f"paths.data={tmp_path}"]), torch.device("cpu"))
     as_first_of(2)
     with pytest.raises(ValueError, match=r"no batch to cut into 2: it takes .* one process"):
-        parallel.shares(task, task.batch(0), 1)
+        parallel.shards(task, task.batch(0), 1)
 
 
 def test_a_process_for_which_nothing_is_left(as_first_of, monkeypatch):
@@ -363,9 +363,9 @@ def test_a_process_for_which_nothing_is_left(as_first_of, monkeypatch):
     shares = []
     for rank in range(3):
         monkeypatch.setenv("RANK", str(rank))
-        shares.append(parallel.own_share(nn.Linear(1, 1), cut))
+        shares.append(parallel.own_shard(nn.Linear(1, 1), cut))
         with pytest.raises(ValueError, match=r"3 processes cannot share a batch of 2 examples"):
-            parallel.own_share(nn.BatchNorm1d(1), cut)
+            parallel.own_shard(nn.BatchNorm1d(1), cut)
     assert shares == [*cut, ("first", 0.0)]
 
 

@@ -18,7 +18,7 @@ BENCH := $(RUN),bench
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-no-avx slow gpu fairseq test-fairseq lint bench lock clean
+.PHONY: help install quickstart test test-no-avx slow gpu fairseq test-fairseq lint flow bench lock clean
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -50,6 +50,10 @@ lint: $(VENV)/.stamp-$(TEST) ## ruff's rules and format, pyright's types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+
+flow: $(VENV)/.stamp-$(RUN) ## through how many files one follows a run and a sweep
+	$(VENV)/bin/python tests/flow.py train
+	$(VENV)/bin/python tests/flow.py sweep
 
 bench: $(VENV)/.stamp-$(BENCH) ## time the optimizers' steps
 	$(VENV)/bin/python -m scripts.bench $(or $(ARGS),step)

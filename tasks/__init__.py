@@ -1,18 +1,26 @@
-"""A task is data, a model, an objective and metrics. Imports models."""
+"""A task is data, a model, an objective and metrics. Imports models.
 
-from tasks.atari import AtariDqn, AtariRainbow
-from tasks.cifar import Cifar
-from tasks.classification import Classification
-from tasks.glue import Glue
-from tasks.gradients import PrescribedGradients
-from tasks.imagenet import ImageNet
-from tasks.imdb import Imdb
-from tasks.mnist import Mnist
-from tasks.ptb import Ptb
-from tasks.roberta_pretrain import RobertaPretrain
+A task's module is imported when somebody asks for the task: each needs libraries of its own.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from tasks.task import Task
-from tasks.translation import Translation
-from tasks.trials import ConvexExample, Quadratic, Rosenbrock
+
+if TYPE_CHECKING:
+    from tasks.atari import AtariDqn, AtariRainbow
+    from tasks.cifar import Cifar
+    from tasks.classification import Classification
+    from tasks.glue import Glue
+    from tasks.gradients import PrescribedGradients
+    from tasks.imagenet import ImageNet
+    from tasks.imdb import Imdb
+    from tasks.mnist import Mnist
+    from tasks.ptb import Ptb
+    from tasks.roberta_pretrain import RobertaPretrain
+    from tasks.translation import Translation
+    from tasks.trials import ConvexExample, Quadratic, Rosenbrock
 
 __all__ = [
     "AtariDqn",
@@ -32,3 +40,20 @@ __all__ = [
     "Task",
     "Translation",
 ]
+
+# Modules that are not called as the one class in them is, in lower case.
+MODULES = {
+    "AtariDqn": "atari",
+    "AtariRainbow": "atari",
+    "ConvexExample": "trials",
+    "PrescribedGradients": "gradients",
+    "Quadratic": "trials",
+    "RobertaPretrain": "roberta_pretrain",
+    "Rosenbrock": "trials",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"tasks.{MODULES.get(name, name.lower())}"), name)

@@ -186,6 +186,7 @@ SLOW = ("torch", "torchvision", "hydra", "matplotlib", "plotly", "wandb", "track
                 "wandb",
             ),
         ),
+        ("tasks.mnist", ("tasks.atari", "tasks.glue", "tasks.imagenet", "tasks.ptb")),
         (
             "scripts.train",
             ("torchvision", "transformers", "matplotlib", "plotly", "wandb", "trackio", "ray"),

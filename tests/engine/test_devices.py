@@ -9,7 +9,7 @@ import torch
 
 from engine import interrupt
 from engine.checks import BadInput
-from engine.devices import slots, reserved
+from engine.devices import reserved, slots
 
 
 @pytest.fixture

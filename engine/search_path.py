@@ -41,19 +41,19 @@ def find(relative: str) -> Path | None:
     return next((f / relative for f in folders() if (f / relative).exists()), None)
 
 
-def add(named: Iterable[str | Path]) -> None:
-    """From now on read YAML files from these folders, too.
+def use(named: Iterable[str | Path]) -> None:
+    """From now on read YAML files from these folders, too, and from none that was named before.
 
     Raises:
         BadInput: a folder is not there, or has a file of the same name as another one.
     """
     global _named
+    _named = ()
     for folder in named:
         path = Path(folder).resolve()
         if not path.is_dir():
-            raise BadInput(
-                f"--config-dir={shorten(str(folder), PATH_SHOWN)}: there is no such folder"
-            )
+            shown = shorten(str(folder), PATH_SHOWN)
+            raise BadInput(f"--config-dir={shown}: there is no such folder")
         if path not in folders():
             check_names(path, folders())
             _named = (*_named, path)
@@ -65,7 +65,7 @@ def added(named: Iterable[str | Path]) -> Iterator[None]:
     global _named
     before = _named
     try:
-        add(named)
+        use([*before, *named])
         yield
     finally:
         _named = before

@@ -50,7 +50,7 @@ def read_flags(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def take_config_dirs(arguments: Sequence[str]) -> list[str]:
-    """Add the folders of YAML files that a command line names; return the rest of it.
+    """Use the folders of YAML files that a command line names; return the rest of it.
 
     Raises:
         BadInput: one is not there, or has a file of the same name as another.
@@ -58,7 +58,7 @@ def take_config_dirs(arguments: Sequence[str]) -> list[str]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config-dir", "-cd", action="append", default=[])
     typed, rest = sentenced(parser, HELP).parse_known_args(arguments)
-    search_path.add(typed.config_dir)
+    search_path.use(typed.config_dir)
     return rest
 
 

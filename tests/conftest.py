@@ -104,6 +104,7 @@ def make_study() -> Callable[..., Study]:
     """`make_study(seeds=1)`: two rows of table 2 with three rates and two seeds, or other."""
     usual = Study(
         name="lp_adam/toy",
+        paper="lp_adam",
         title="Toys",
         reproduces=["table 2"],
         notes=["A note."],

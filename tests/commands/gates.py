@@ -1,13 +1,12 @@
 """Runs that wait where a test wants to meet them, so that it need not catch them by the clock."""
 
-import importlib
 import os
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from engine import checkpoint, interrupt, world
+from engine import checkpoint, execute, interrupt, world
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,7 @@ def in_save(done, place):
 
 
 def _hold_in_step(gate, done, saves):
-    command = importlib.import_module("scripts.train")
-    train = command.train
+    train = execute.train
 
     def held(session, *others):
         task, after_step = session.task, session.task.after_step
@@ -76,7 +74,7 @@ def _hold_in_step(gate, done, saves):
         task.after_step = after
         return train(session, *others)
 
-    command.train = held
+    execute.train = held
 
 
 def _hold_in_save(gate, done, place):

@@ -67,7 +67,7 @@ def test_a_sweep_needs_nothing_of_the_folder_that_it_starts_in(
 
 
 def test_the_command_in_a_report_can_be_pasted():
-    study = load("lp_adam/fc2", ROOT / "conf" / "study")
+    study = load("lp_adam/fc2", [ROOT / "conf" / "study"])
     changes = ("optim.betas=[0.9,0.99]", "task.model.widths='a b'")
     command = analyse(study, "smoke", "sample", [], changes).command
     assert shlex.split(command)[-2:] == list(changes)

@@ -47,24 +47,24 @@ def test_folders_are_read_in_the_block_alone(mine):
 def test_two_files_of_one_name_are_refused(mine, tmp_path):
     (mine / "optim" / "adam.yaml").write_text(SGD)
     with pytest.raises(BadInput, match=r"mine/optim/adam\.yaml: .*conf/optim has one of this name"):
-        search_path.add([mine])
+        search_path.use([mine])
     (mine / "optim" / "adam.yaml").unlink()
     (tmp_path / "more" / "optim").mkdir(parents=True)
     (tmp_path / "more" / "optim" / "plain.yaml").write_text(SGD)
     with pytest.raises(BadInput, match=r"more/optim/plain\.yaml: .*mine/optim has one of this"):
-        search_path.add([mine, tmp_path / "more"])
+        search_path.use([mine, tmp_path / "more"])
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(BadInput, match=r"--config-dir=.*none: there is no such folder"):
-        search_path.add([tmp_path / "none"])
+        search_path.use([tmp_path / "none"])
 
 
 def test_an_installed_package_offers_its_folder(mine, offered):
     offered({"mine": "mine", "gone": "gone.conf", "module": "json.decoder"})
     assert compose(["optim=plain"])["optim"]["lr"] == 0.01
     assert search_path.others() == (mine,)
-    search_path.add([mine])  # naming it, too, changes nothing
+    search_path.use([mine])  # naming it, too, changes nothing
     assert search_path.others() == (mine,)
 
 

@@ -174,7 +174,7 @@ def test_there_is_a_page_of_no_runs(make_study):
 
 
 def test_a_study_of_ones_own_needs_no_published_numbers(make_study):
-    study = make_study(name="mine/first", published=[])
+    study = make_study(name="mine/first", paper="mine", published=[])
     assert b"mine/first" in render_page([study], [], [])[PAGE]
 
 

@@ -79,7 +79,7 @@ def test_a_best_rate_off_the_printed_one_is_a_ratio(make_study, make_result):
 def test_a_printed_metric_has_a_difference_and_lies_inside_or_not(
     make_study, make_result, paper_with_accuracies
 ):
-    study = make_study(name=f"{paper_with_accuracies}/toy", published=["t"])
+    study = make_study(paper=paper_with_accuracies, published=["t"])
     made = table.tabulate(make_result(study, outcome))
     assert "ratio" not in made.headers
     first, second = as_dicts(made)

@@ -45,8 +45,9 @@ class LaProp(ElementwiseOptimizer):
     lr_average, e below.
 
     Args:
-        variant: "paper" as above; "authors" as their code, c_m = e/lr with
-            e ← μ·e + (1 - μ)·lr (1 where lr = 0): the same as long as lr does not change.
+        variant: "paper" as above; "authors", the default, which made the paper's results, as their
+            code: c_m = e/lr with e ← μ·e + (1 - μ)·lr (1 where lr = 0), the same as long as lr does
+            not change.
         centered_after: steps before `centered` begins; the authors' default.
     """
 
@@ -60,7 +61,7 @@ class LaProp(ElementwiseOptimizer):
         eps: float = 1e-15,
         weight_decay: float = 0.0,
         *,
-        variant: str = "paper",
+        variant: str = "authors",
         amsgrad: bool = False,
         centered: bool = False,
         centered_after: int = 10,

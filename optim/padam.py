@@ -31,9 +31,9 @@ class Padam(ElementwiseOptimizer):
 
     Args:
         partial: how adaptive, 0 < partial <= 1/2 (the paper's p).
-        variant: "paper" as above; "authors" with s = lr·√(1 - β2^t)/(1 - β1^t) as in their code,
-            not in the paper: Adam's correction, which at partial < 1/2 corrects too much and so
-            warms up. The paper's tables were made with it.
+        variant: "paper" as above; "authors", the default, which made the paper's tables, with
+            s = lr·√(1 - β2^t)/(1 - β1^t) as in their code and not in the paper: Adam's correction,
+            which at partial < 1/2 corrects too much and so warms up.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Padam(ElementwiseOptimizer):
         weight_decay: float = 0.0,
         *,
         partial: float = 0.125,
-        variant: str = "paper",
+        variant: str = "authors",
         decoupled: bool = False,
         maximize: bool = False,
         foreach: bool | None = None,

@@ -75,7 +75,7 @@ def laprop(
     eps=1e-15,
     weight_decay=0.0,
     decoupled=True,
-    variant="paper",
+    variant="authors",
     amsgrad=False,
     centered=False,
     centered_after=10,
@@ -146,7 +146,7 @@ def padam(
     partial=0.125,
     weight_decay=0.0,
     decoupled=False,
-    variant="paper",
+    variant="authors",
 ):
     b1, b2 = betas
     m = v = x = np.zeros_like(start)

@@ -27,10 +27,10 @@ OWN: list[tuple[type[Optimizer], dict[str, Any]]] = [
     (optim.LpAdam, {"p": 1.2}),
     (optim.LpAdam, {"p": 6, "form": "power"}),
     (optim.LpAdam, {"p": 3, "weight_decay": 0.1, "decoupled": True}),
-    (optim.LaProp, {"betas": (0.9, 0.0), "variant": "authors"}),
+    (optim.LaProp, {"betas": (0.9, 0.0), "variant": "paper"}),
     (optim.LaProp, {"amsgrad": True, "centered": True, "centered_after": 2}),
     (optim.SignSGDM, {"momentum": 0.0}),
-    (optim.Padam, {"partial": 0.5, "variant": "authors"}),
+    (optim.Padam, {"partial": 0.5}),
     (optim.MAdam, {"betas": (0.0, (0.5, 1.0)), "beta_init": 0.9, "amsgrad": True}),
     (optim.LaMAdam, {"betas": [0.9, [0.5, 0.98]]}),  # as YAML has it
     (optim.AdaBound, {"final_lr": 0.5, "gamma": 0.1}),

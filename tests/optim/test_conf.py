@@ -14,12 +14,12 @@ CONF = Path(__file__).parents[2] / "conf" / "optim"
 NAMES = {
     "lp_adam": {},
     "lp_adagrad": {},
-    "laprop": {"variant": "authors"},
-    "laprop_centered": {"variant": "authors", "centered": True},
-    "amsprop": {"variant": "authors", "amsgrad": True},
+    "laprop": {},
+    "laprop_centered": {"centered": True},
+    "amsprop": {"amsgrad": True},
     "sign_sgdm": {},
     "adamal": {},
-    "padam": {"variant": "authors", "weight_decay": 5e-4},
+    "padam": {"weight_decay": 5e-4},
     "madam": {},
     "lamadam": {},
     "adabelief": {},
@@ -33,7 +33,7 @@ def plain(value):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_yaml_holds_the_defaults_but_for_what_its_paper_ran(name):
+def test_yaml_holds_the_defaults_but_for_what_its_name_or_its_paper_says(name):
     config = yaml.safe_load((CONF / f"{name}.yaml").read_text())
     p = torch.nn.Parameter(torch.ones(3))
     optimizer = instantiate(config, _convert_="all")([p])

@@ -65,7 +65,7 @@ def test_state_of_another_shape_is_refused(make):
 
 
 def damaged(change: Any) -> dict[str, Any]:
-    state = copy.deepcopy(begun(optim.LaProp, variant="authors").state_dict())
+    state = copy.deepcopy(begun(optim.LaProp).state_dict())
     change(state)
     return state
 
@@ -159,7 +159,7 @@ TORCHS: list[Made] = [
 ]
 SOURCES = [*((make, {}) for make in OURS), *OWN[:-1], *TORCHS]
 TARGETS = [*((make, {}) for make in OURS), *OWN[:-1]]
-HALF = {"partial": 0.5, "variant": "authors"}
+HALF = {"partial": 0.5}
 
 
 def goes_on(source: Made, target: Made, steps: int) -> bool:

@@ -16,6 +16,7 @@ from tasks.sources import DataError
 HELP = """\
 Fetch what a task learns from into the data folder, and check it against its SHA-256.
 Training does the same at its start; this is for machines whose workers have no network.
+--config-dir=FOLDER adds tasks of your own, laid out as conf/.
 
   python -m scripts.data prepare task=TASK data=full|sample [paths.data=data]
 

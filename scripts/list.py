@@ -31,7 +31,8 @@ examples:
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="scripts.list",
-        description="List tasks, optimizers and studies.",
+        description="List tasks, optimizers and studies. --config-dir=FOLDER, several if you like, "
+        "adds YAML files of your own, laid out as conf/.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

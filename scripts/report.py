@@ -21,6 +21,7 @@ Write every study's table and figures and one page over all studies and runs, fr
   python -m scripts.report [paths.runs=runs] [paths.reports=reports]
 
 The page, reports/index.html, opens from disk without a network.
+--config-dir=FOLDER, several if you like, adds studies of your own, laid out as conf/.
 
 Examples:
   python -m scripts.report

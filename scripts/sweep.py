@@ -32,6 +32,8 @@ sweep.jobs_per_device=2 (runs that share a device; by itself a GPU has one, and 
 core, of one thread), sweep.devices_per_run=2 (devices that share a run), hydra/launcher=ray or
 submitit_slurm with hydra.launcher.… settings.
 
+--config-dir=FOLDER, several if you like, adds YAML files of your own, laid out as conf/.
+
 Examples:
   python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample
   python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample dry_run=true

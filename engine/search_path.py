@@ -31,6 +31,11 @@ def folders() -> tuple[Path, ...]:
     return (CONF, *others())
 
 
+def named() -> tuple[Path, ...]:
+    """Those that a command line or a call names."""
+    return _named
+
+
 def others() -> tuple[Path, ...]:
     """Those that are named and those of installed packages."""
     return (*_named, *(folder for folder in installed() if folder not in _named))
@@ -41,7 +46,7 @@ def find(relative: str) -> Path | None:
     return next((f / relative for f in folders() if (f / relative).exists()), None)
 
 
-def use(named: Iterable[str | Path]) -> None:
+def use(chosen: Iterable[str | Path]) -> None:
     """From now on read YAML files from these folders, too, and from none that was named before.
 
     Raises:
@@ -49,7 +54,7 @@ def use(named: Iterable[str | Path]) -> None:
     """
     global _named
     _named = ()
-    for folder in named:
+    for folder in chosen:
         path = Path(folder).resolve()
         if not path.is_dir():
             shown = shorten(str(folder), PATH_SHOWN)
@@ -60,12 +65,12 @@ def use(named: Iterable[str | Path]) -> None:
 
 
 @contextmanager
-def added(named: Iterable[str | Path]) -> Iterator[None]:
+def added(chosen: Iterable[str | Path]) -> Iterator[None]:
     """Read YAML files from these folders, too, in the block."""
     global _named
     before = _named
     try:
-        use([*before, *named])
+        use([*before, *chosen])
         yield
     finally:
         _named = before

@@ -4,9 +4,11 @@ import hashlib
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from engine import search_path
 from engine.records import Record
 from results.published import printed, published
 from results.statistics import Estimate, estimate
@@ -131,12 +133,19 @@ class Result:
     def command(self) -> str:
         """What makes it, for a shell."""
         said = [f"study={self.study.name}", f"profile={self.profile}", f"data={self.data}"]
+        if not (search_path.CONF / "study" / f"{self.study.name}.yaml").exists():
+            said += [f"--config-dir={shown(folder)}" for folder in search_path.named()]
         return f"python -m scripts.sweep {shlex.join([*said, *self.changes])}"
 
     @property
     def comparable(self) -> bool:
         """Whether the numbers were made as the paper's were: the whole budget on the whole data."""
         return self.profile == "paper" and self.data == "full" and not self.changes
+
+
+def shown(folder: Path) -> str:
+    """As one types it where the command was given, if the folder lies there."""
+    return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
 
 
 def analyse(

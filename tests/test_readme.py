@@ -57,6 +57,7 @@ def test_what_is_ones_own_runs_as_printed(empty):
         assert "finished" in python(empty, *words[1:], "logger=none")
     table = next((empty / "reports" / "mine").glob("first.smoke-custom-*.sample.md")).read_text()
     assert "| Adam (p = 2) |" in table and "| SignSGD |" in table
+    assert "data=sample --config-dir=mine task.steps=2`" in table
     assert "sign_sgd" in python(empty, "-m", "scripts.list", "--config-dir", "mine", "optims")
     assert "mine/first" in python(empty, "-m", "scripts.list", "--config-dir=mine", "studies")
     python(empty, "-m", "scripts.report", "--config-dir=mine")

@@ -19,20 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import optim
 from engine.checks import BadInput
-from optim import (
-    AdaBelief,
-    AdaBound,
-    AdamAL,
-    LaMAdam,
-    LaProp,
-    LpAdaGrad,
-    LpAdam,
-    MAdam,
-    Padam,
-    SignSGDM,
-    Yogi,
-)
+from optim import *  # noqa: F403
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,25 +29,8 @@ if TYPE_CHECKING:
     from engine.records import Record
     from results.analysis import Result
 
-__all__ = [
-    "AdaBelief",
-    "AdaBound",
-    "AdamAL",
-    "BadInput",
-    "LaMAdam",
-    "LaProp",
-    "LpAdaGrad",
-    "LpAdam",
-    "MAdam",
-    "Padam",
-    "RunFailed",
-    "SignSGDM",
-    "Yogi",
-    "curves",
-    "load",
-    "run",
-    "sweep",
-]
+__all__ = ["BadInput", "RunFailed", "curves", "load", "run", "sweep"]
+__all__ += optim.__all__
 
 
 class RunFailed(Exception):
@@ -88,7 +60,7 @@ def run(
         KeyboardInterrupt: told to stop by Ctrl-C.
     """
     with _called(config_dir):
-        from engine import interrupt
+        from engine import interrupt, parallel
         from engine.config import compose
         from engine.execute import execute
         from engine.overrides import quoted
@@ -96,6 +68,7 @@ def run(
         from engine.records import load
         from engine.run import Run
 
+        parallel.check_one_run("adamily.run")
         config = compose([quoted(typed) for typed in overrides])
         check_records([config])
         check_ready([config])
@@ -138,10 +111,11 @@ def sweep(
         KeyboardInterrupt: told to stop by Ctrl-C.
     """
     with _called(config_dir):
-        from engine import interrupt
+        from engine import interrupt, parallel
         from engine.overrides import quoted
         from results.sweep import ask
 
+        parallel.check_one_run("adamily.sweep")
         asked = ask(study, profile, data, [quoted(typed) for typed in overrides])
         asked.prepare()
         asked.run()

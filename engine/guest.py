@@ -70,15 +70,24 @@ def same_generators() -> Iterator[None]:
 @contextmanager
 def same_torch() -> Iterator[None]:
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    warns_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    before = determinism()
     torch.set_default_dtype(torch.float32)  # as in a process of a run's own
     try:
         yield
     finally:
         torch.set_num_threads(threads)
         torch.set_default_dtype(dtype)
-        torch.use_deterministic_algorithms(deterministic, warn_only=warns_only)
+        if determinism() != before:  # the call imports the compiler, which takes seconds
+            enabled, warn_only = before
+            torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+
+
+def determinism() -> tuple[bool, bool]:
+    """Whether torch's algorithms are to be deterministic, and whether others only warn."""
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
 
 
 @contextmanager

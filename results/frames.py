@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.identity import DECIDES_OUTCOME
+from engine.identity import identity
 from engine.records import Record, read_all
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def records_in(folder: str | Path) -> Iterable[Record]:
 
 def run_row(record: Record) -> dict[str, Any]:
     config, summary = record.config, record.summary
-    decides = {key: config[key] for key in DECIDES_OUTCOME if key in config}
+    decides = {key: value for key, value in identity(config).items() if key != "names"}
     best = {name: found["value"] for name, found in summary.get("best", {}).items()}
     seconds = ("step", "steps", "diverged_at", "wall_seconds", "step_seconds", "parameters")
     return (

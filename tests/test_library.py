@@ -11,6 +11,7 @@ import torch
 from running import TINY, child_environment, folder, typed
 
 import adamily
+import optim
 from engine import interrupt
 
 
@@ -87,6 +88,20 @@ def test_what_is_wrong_is_an_exception(tiny, runs):
         adamily.run([*tiny(), "optim=sgd", "optim._target_=odd.Raises"])
 
 
+def test_one_process_calls_it(tiny, runs, as_first_of):
+    as_first_of(2)
+    with pytest.raises(adamily.BadInput, match=r"adamily\.run: torchrun trains one run by several"):
+        adamily.run(tiny())
+    with pytest.raises(adamily.BadInput, match=r"adamily\.sweep: torchrun"):
+        adamily.sweep("lp_adam/fc2", profile="smoke", data="sample")
+    assert not runs.exists()
+
+
+def test_every_optimizer_is_there():
+    assert set(optim.__all__) <= set(adamily.__all__)
+    assert all(getattr(adamily, name) is getattr(optim, name) for name in optim.__all__)
+
+
 def test_frames_hold_every_run_and_every_evaluation(tiny, runs):
     for seed, lr in ((0, 0.001), (1, 0.01)):
         adamily.run([*tiny(seed=seed), f"optim.lr={lr}"])
@@ -95,6 +110,7 @@ def test_frames_hold_every_run_and_every_evaluation(tiny, runs):
     assert set(frame["status"]) == {"finished"} and set(frame["profile"]) == {"custom"}
     assert frame["git_commit"].notna().all() and frame["cpu"].notna().all()
     record = adamily.run([*tiny(seed=1), "optim.lr=0.01"])
+    assert not any(name.startswith("names.") for name in frame.columns)
     assert frame.loc[1, "test/accuracy"] == record.value("test/accuracy")
     assert frame.loc[1, "best train/loss"] == record.value("train/loss", "best")
     curves = adamily.curves(runs)

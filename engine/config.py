@@ -26,6 +26,7 @@ from engine import search_path
 from engine.checks import BadInput, check_values
 from engine.make import check_classes
 from engine.overrides import is_added, is_hydras, parts_of, read_override
+from engine.signatures import check_signatures
 from engine.texts import SHOWN, shorten, some_of, spell
 from engine.yaml_files import YamlError, read_yaml
 
@@ -122,6 +123,7 @@ def resolve_and_check(
         if name is None:
             raise BadInput(f"{group} is missing: {choose(group, '', names(group))}")
     check_values(config)
+    check_signatures(config)
     return config
 
 

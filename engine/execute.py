@@ -14,6 +14,7 @@ from engine.console import say
 from engine.loggers import Loggers, RunInfo
 from engine.loop import Outcome, train
 from engine.make import make_loggers
+from engine.metrics import headline_of
 from engine.parallel import RunOfHigherRank, from_first
 from engine.progress import progress
 from engine.record_files import Damaged
@@ -119,9 +120,16 @@ def train_on(device: torch.device, run: Run, config: dict[str, Any]) -> str:
                 "final": session.final,
                 "best": session.best,
                 "wall_seconds": session.elapsed(),
+                **headline(session),
             }
         )
     return status
+
+
+def headline(session: Session) -> dict[str, Any]:
+    """What dashboards show of a run's end in columns that are the same for all tasks."""
+    [(name, value)] = session.headline().items() or [(session.task.headline, None)]
+    return {"headline": value, "headline_metric": name}
 
 
 def close(run: Run, session: Session, outcome: Outcome) -> None:
@@ -161,6 +169,7 @@ def result_text(run: Run) -> str:
         return f", {summary['error']}; see {run.folder / 'log.txt'}"
     if summary["status"] == "diverged":
         return f" at step {summary['diverged_at']} of {summary['steps']}"
-    shown = ("train/loss", "test/loss", "test/accuracy")
-    values = [f"{k} {v:.4g}" for k, v in summary["final"].items() if k in shown and v is not None]
+    final = summary["final"]
+    shown = dict.fromkeys(["train/loss", headline_of(run.config)])
+    values = [f"{name} {final[name]:.4g}" for name in shown if final.get(name) is not None]
     return f" in {summary['wall_seconds']:.1f} s, {', '.join(values)}"

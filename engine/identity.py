@@ -18,16 +18,13 @@ DECIDES_OUTCOME = (
     "profile",
 )
 
-# Options of a task that only decide what is kept beside the record.
-ASIDE = ("video",)
-
 # Where data come from does not matter; what they are does, and their hash says that.
 PLACES = ("mirrors", "package", "page")
 
 
 def identity(config: dict[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that decides the run's outcome."""
-    task = {key: value for key, value in config["task"].items() if key not in ASIDE}
+    task = dict(config["task"])
     if task.get("steps") is not None:
         task.pop("epochs", None)  # the steps stand in for them
     if "sources" in task:

@@ -55,8 +55,8 @@ def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> O
                 metrics = session.evaluate(seen)
                 run.record(session.step, metrics)
                 loggers.log(metrics, session.step)
-                if task.video is not None:
-                    loggers.show(run.keep_video(session.step, task.video), session.step)
+                for name, content in session.artifacts():
+                    loggers.show(run.keep_artifact(session.step, name, content), session.step)
             if any(parallel.all_reduce_max(not session.all_finite or task.done)):
                 break
         schedule.step()
@@ -64,7 +64,7 @@ def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> O
         now = time.monotonic()
         ticking, saving, signum = parallel.all_reduce_max(
             now - ticked >= TICK_SECONDS,
-            now - checkpointed >= checkpoint_seconds or task.checkpoint_due,
+            now - checkpointed >= checkpoint_seconds or task.context.checkpoint_requested,
             interrupt.received() or 0,
         )
         if ticking:
@@ -76,7 +76,7 @@ def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> O
                 live["perf/frames_per_second"] = rate * task.frames_per_step
             with session.not_training():
                 loggers.log(live, session.step)
-                progress.update(session.step, live | session.shown())
+                progress.update(session.step, live | session.headline())
             ticked, ticked_step = now, session.step
             interrupt.check_sweep_stopped()
         if saving or signum:

@@ -65,11 +65,9 @@ def check_classes(config: dict[str, Any]) -> None:
     from hydra.errors import InstantiationException
 
     from engine.loggers import Logger
-    from engine.signatures import check_signatures
     from tasks.sources import DataError
     from tasks.task import Task
 
-    check_signatures(config)
     chosen = config["names"]
     part = f"task={chosen['task']}"
     try:

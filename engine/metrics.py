@@ -1,27 +1,20 @@
-"""The one list of metric names: every task, logger, table and figure uses these."""
+"""The metrics that there are: common ones, and those that tasks and optimizers declare."""
 
+import itertools
+import logging
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
 
+from engine import search_path
+from engine.yaml_files import YamlError, read_yaml
+from tasks.metrics import Metric
 
-@dataclass(frozen=True)
-class Metric:
-    """How a metric is shown.
+log = logging.getLogger("adamily")
 
-    Attributes:
-        label: what stands on an axis.
-        better: which direction is an improvement, or None where neither is.
-        log: whether its axis is logarithmic.
-    """
-
-    label: str
-    better: Literal["min", "max"] | None = None
-    log: bool = False
-
-
-METRICS = {
+COMMON: Mapping[str, Metric] = {
     # Mean over the steps since the evaluation before, in training mode.
     "train/loss": Metric("training loss", "min", log=True),
     # Over all training data, without augmentation, in evaluation mode.
@@ -29,35 +22,8 @@ METRICS = {
     "valid/loss": Metric("validation loss", "min", log=True),
     "test/loss": Metric("test loss", "min", log=True),
     # A fraction between 0 and 1.
-    "test/accuracy": Metric("test accuracy", "max"),
-    # The same, where a class among the five likeliest counts as right.
-    "test/top5_accuracy": Metric("test accuracy (top 5)", "max"),
-    # The same for data to validate on; MNLI has a second part, of other kinds of text.
     "valid/accuracy": Metric("validation accuracy", "max"),
-    "valid/mismatched_accuracy": Metric("validation accuracy (mismatched)", "max"),
-    # Matthews' and Pearson's correlations of predictions and labels.
-    "valid/mcc": Metric("validation Matthews correlation", "max"),
-    "valid/pearson": Metric("validation Pearson correlation", "max"),
-    # Of a task of GLUE: its own measure, one of those above.
-    "valid/score": Metric("validation score", "max"),
-    # exp(loss), with the loss in nats a word.
-    "valid/perplexity": Metric("validation perplexity", "min", log=True),
-    "test/perplexity": Metric("test perplexity", "min", log=True),
-    # Of words as Moses tokenises, in points of 100; and of detokenised text (sacreBLEU).
-    "valid/bleu": Metric("validation BLEU (tokenised)", "max"),
-    "test/bleu": Metric("test BLEU (tokenised)", "max"),
-    "test/sacrebleu": Metric("test sacreBLEU", "max"),
-    # Games: mean score and length, in actions, of the last 100 games in training, and mean score of
-    # the last 100 lives.
-    "train/return": Metric("score (mean of 100 games)", "max"),
-    "train/length": Metric("actions in a game (mean of 100)"),
-    "train/return_per_life": Metric("score in a life (mean of 100)", "max"),
-    # The same, one value for each of an evaluation's games; and the mean value of the best action.
-    "test/return": Metric("score (evaluation)", "max"),
-    "test/length": Metric("actions in a game (evaluation)"),
-    "test/max_q": Metric("mean value of the best action"),
-    # Actions since the start of the run.
-    "agent/steps": Metric("actions"),
+    "test/accuracy": Metric("test accuracy", "max"),
     # The learning rate of the step just taken (first parameter group).
     "lr": Metric("learning rate"),
     # Mean over all parameters of |θ_after - θ_before| for the step just taken, without decoupled
@@ -74,30 +40,97 @@ METRICS = {
     # L^p Adam: the share of elements whose gradient is not 0, but whose |g|^p is below the smallest
     # normal number of float32, so that it has lost precision or is 0.
     "optim/underflow": Metric("share of |g|^p that underflows", "min"),
-    # Gradients that are prescribed: the largest step so far, in units of the learning rate, and the
-    # largest difference from the reference's displacement, as a share of its largest.
-    "optim/largest_step": Metric("largest step / lr", log=True),
-    "optim/distance": Metric("relative distance from the reference", "min", log=True),
-    # Small problems of many trials: whether a trial succeeded, and the steps it took, which count
-    # as the whole budget where it did not.
-    "trials/success": Metric("share of successful trials", "max"),
-    "trials/steps_to_success": Metric("steps to success", "min"),
-    # The terms of theorem 3.1 of Chen et al. (2019), summed over the steps so far, without lr.
-    "bound/term_a": Metric("term A", log=True),
-    "bound/term_b": Metric("term B", log=True),
-    "bound/s2": Metric("s₂", log=True),
-    # The place of the first trial, its first two coordinates.
-    "path/x": Metric("x"),
-    "path/y": Metric("y"),
 }
 
 # Sent to loggers about once a second while a run trains. They depend on the clock, so they are no
 # part of a run's record.
-LIVE_METRICS = {
+LIVE = {
     "train/recent_loss": Metric("training loss (recent steps)", "min", log=True),
     "perf/steps_per_second": Metric("steps per second", "max"),
     "perf/frames_per_second": Metric("frames per second", "max"),
 }
+
+
+# -- of a run --------------------------------------------------------------------------------------
+
+
+def metrics_of(config: Mapping[str, Any]) -> dict[str, Metric]:
+    """What a run may report: the common metrics, its task's and its optimizer's."""
+    parts = [declared(config[part]["_target_"]) for part in ("task", "optim")]
+    return {**COMMON, **parts[0], **parts[1]}
+
+
+def headline_of(config: Mapping[str, Any]) -> str:
+    """The metric that says best how a run went."""
+    return getattr(imported(config["task"]["_target_"]), "headline", "train/loss")
+
+
+# -- of all ----------------------------------------------------------------------------------------
+
+
+def find_metric(name: str) -> Metric | None:
+    """A common metric, or the first one of this name that a class on the search path declares."""
+    if name in COMMON:
+        return COMMON[name]
+    found = (declared(target).get(name) for target in targets(search_path.folders()))
+    return next(filter(None, found), None)
+
+
+def metric_named(name: str) -> Metric:
+    """The same; one that is not known here, as of a run of another machine, by its name."""
+    return find_metric(name) or Metric(name)
+
+
+def names_of_all() -> list[str]:
+    """Of all, the common ones first."""
+    others = (declared(target) for target in targets(search_path.folders()))
+    return list(dict.fromkeys([*COMMON, *itertools.chain(*others)]))
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """The common ones first, in the order of their list, then the others by their names."""
+    common = list(COMMON)
+    return [*filter(set(names).__contains__, common), *sorted(set(names) - set(common))]
+
+
+@cache
+def targets(folders: tuple[Any, ...]) -> tuple[str, ...]:
+    """The classes that the YAML files of tasks and optimizers name."""
+    return tuple(dict.fromkeys(named_in(folders)))
+
+
+def named_in(folders: Iterable[Any]) -> Iterator[str]:
+    for group in ("task", "optim"):
+        for folder in folders:
+            for path in search_path.yaml_files(folder / group):
+                try:
+                    content = read_yaml(path)
+                except YamlError:  # whoever asks for the task hears of it
+                    continue
+                if isinstance(content, dict) and isinstance(content.get("_target_"), str):
+                    yield content["_target_"]
+
+
+@cache
+def declared(target: str) -> dict[str, Metric]:
+    """The metrics that a class declares: a task's `metrics`, an optimizer's `observations`."""
+    found = imported(target)
+    said = (getattr(found, attribute, None) for attribute in ("metrics", "observations"))
+    return next((dict(metrics) for metrics in said if isinstance(metrics, Mapping)), {})
+
+
+@cache
+def imported(target: str) -> Any:
+    """A class or function by its path; None where it cannot be imported, as without an extra."""
+    module, _, name = target.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except Exception as error:  # whatever an outside module raises
+        log.debug("%s: %s", target, error)
+        return None
+
+
+# -- values ----------------------------------------------------------------------------------------
 
 
 def finite_or_none(metrics: Mapping[str, float]) -> dict[str, float | None]:
@@ -105,10 +138,10 @@ def finite_or_none(metrics: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
-def improves(name: str, value: float | None, best: float | None) -> bool:
+def improves(metric: Metric, value: float | None, best: float | None) -> bool:
     """Whether `value` is strictly better than `best`; None is worse than any number."""
-    if value is None or METRICS[name].better is None:
+    if value is None or metric.better is None:
         return False
     if best is None:
         return True
-    return value < best if METRICS[name].better == "min" else value > best
+    return value < best if metric.better == "min" else value > best

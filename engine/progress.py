@@ -46,8 +46,8 @@ class Bar:
     def update(self, step: int, metrics: dict[str, float]) -> None:
         rate = f"{metrics['perf/steps_per_second']:.1f} steps/s"
         # What a terminal of 80 columns has room for.
-        shown = {"train/recent_loss": "loss", "test/accuracy": "accuracy"}
-        text = " ".join(f"{shown[k]} {v:.3g}" for k, v in metrics.items() if k in shown)
+        shown = {name: value for name, value in metrics.items() if not name.startswith("perf/")}
+        text = " ".join(f"{short(name)} {value:.3g}" for name, value in shown.items())
         self.bar.update(self.task, completed=step, rate=rate, text=text)
 
     def close(self) -> None:
@@ -72,6 +72,11 @@ class Lines:
 
     def close(self) -> None:
         pass
+
+
+def short(name: str) -> str:
+    """A metric's name where there is little room: "loss" for "train/recent_loss"."""
+    return name.rpartition("/")[2].removeprefix("recent_")
 
 
 def describe(metrics: dict[str, float]) -> str:

@@ -15,6 +15,7 @@ from engine.memory import check_memory
 from engine.parallel import check_batch, own_device
 from engine.record_files import Damaged
 from engine.run import Run
+from tasks.task import Context
 
 
 def check_ready(configs: Sequence[dict[str, Any]], here: bool = True) -> None:
@@ -51,7 +52,7 @@ def prepare(configs: Sequence[dict[str, Any]]) -> None:
         Run(config["paths"]["runs"], config).restore_config()
     for config in unlike(waiting(configs), ("task",)):
         task = make_task(config, torch.device("meta"))
-        task.checkpoint_folder = Run(config["paths"]["runs"], config).files(0)
+        task.bind(Context(Run(config["paths"]["runs"], config).files(0)))
         task.prepare()
 
 

@@ -11,6 +11,7 @@ from engine.environment import environment
 from engine.run import Run
 from engine.session import Session
 from tasks.sources import DataError
+from tasks.task import Context
 
 log = logging.getLogger("adamily")
 
@@ -52,7 +53,8 @@ def resume(config: dict[str, Any], device: torch.device, run: Run) -> Session:
 
 def fresh(config: dict[str, Any], device: torch.device, run: Run) -> Session:
     session = Session(config, device)
-    session.task.checkpoint_folder = run.files(parallel.rank())
+    folder, keeps_artifacts = run.files(parallel.rank()), config["train"]["artifacts"]
+    session.task.bind(Context(folder, keeps_artifacts))
     return session
 
 

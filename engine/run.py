@@ -11,7 +11,7 @@ A run's folder is `<runs>/<task>/<optim>/<id>/`, and the id is a hash of what de
     checkpoint.pt      while it has not ended, with checkpoint.previous.pt in reserve; both know
                        the hash of metrics.jsonl as far as they go
     files/             until then, what the checkpoints of some tasks refer to
-    videos/            of evaluations, by the step, where they were asked for
+    artifacts/         what evaluations left to be looked at, by the step, with train.artifacts=true
     log.txt            warnings, and the traceback of a failure
 
 so that whoever asks for the same run again finds it finished, or goes on where it stopped.
@@ -47,6 +47,8 @@ from engine.yaml_files import dump_yaml
 log = logging.getLogger("adamily")
 
 Status = Literal["finished", "diverged", "failed"]
+
+ARTIFACTS = "artifacts"
 
 # Whoever asks whether a run is busy holds it for a moment.
 LOCK_PATIENCE_SECONDS = 0.3
@@ -209,16 +211,16 @@ class Run:
         """
         self._metrics.append(step, metrics)
 
-    def keep_video(self, step: int, gif: bytes) -> Path:
-        """Write the video of the evaluation after `step`, and return where it is.
+    def keep_artifact(self, step: int, name: str, content: bytes) -> Path:
+        """Write what the evaluation after `step` left, and return where it is.
 
         Raises:
             OSError: it could not be written whole, and is not there.
         """
-        path = video_path(self.folder, step)
+        path = self.folder / ARTIFACTS / f"{step:09}.{name}"
         make_folder(path.parent)
         with replacing(path) as file:
-            file.write(gif)
+            file.write(content)
         return path
 
     def save_checkpoint(self, state: dict[str, Any]) -> bool:
@@ -303,5 +305,6 @@ def stamp(path: Path) -> tuple[int, ...] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def video_path(folder: Path, step: int) -> Path:
-    return folder / "videos" / f"{step:09}.gif"
+def artifacts_of(folder: Path, step: int) -> list[Path]:
+    """What the evaluation after `step` left to be looked at."""
+    return sorted((folder / ARTIFACTS).glob(f"{step:09}.*"))

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from engine import parallel
 from engine.losses import Losses
 from engine.make import make_optimizer, make_schedule, make_task
-from engine.metrics import METRICS, finite_or_none, improves
+from engine.metrics import finite_or_none, improves, metrics_of
 from engine.run import Run
 from optim import Observer
 from tasks.seeds import derive
@@ -54,6 +54,7 @@ class Session:
         self.losses = Losses()
         self.all_finite = True
         self.step = 0
+        self.metrics = metrics_of(config)
         self.final: dict[str, float | None] = {}
         self.trials: dict[str, list[float]] = {}
         self.best: dict[str, dict[str, Any]] = {}
@@ -122,17 +123,25 @@ class Session:
         return metrics
 
     def _keep(self, metrics: dict[str, float]) -> None:
-        unknown = metrics.keys() - METRICS.keys()
+        unknown = metrics.keys() - self.metrics.keys()
         if unknown:
-            raise KeyError(f"{', '.join(sorted(unknown))}: not listed in engine/metrics.py")
+            kind = type(self.task).__name__
+            raise KeyError(f"{', '.join(sorted(unknown))}: {kind}.metrics does not declare it")
         self.final = finite_or_none(metrics)
         for name, value in self.final.items():
-            if improves(name, value, self.best.get(name, {}).get("value")):
+            if improves(self.metrics[name], value, self.best.get(name, {}).get("value")):
                 self.best[name] = {"value": value, "step": self.step}
 
-    def shown(self) -> dict[str, float]:
-        """The last evaluation's test metrics, for a progress bar."""
-        return {k: v for k, v in self.final.items() if k.startswith("test/") and v is not None}
+    def headline(self) -> dict[str, float]:
+        """The metric that says best how the run goes, where the last evaluation has it."""
+        value = self.final.get(self.task.headline)
+        return {} if value is None else {self.task.headline: value}
+
+    def artifacts(self) -> list[tuple[str, bytes]]:
+        """What the last evaluation left to be looked at, once."""
+        left = self.task.context.artifacts
+        self.task.context.artifacts = {}
+        return list(left.items())
 
     # -- saving and putting back -------------------------------------------------------------------
 
@@ -163,6 +172,7 @@ class Session:
 
     def save(self, run: Run) -> None:
         """Write a checkpoint of the run."""
+        self.task.context.checkpoint_requested = False
         state = self.state_dict()
         if parallel.from_first(lambda: run.save_checkpoint(state)):
             self.task.after_checkpoint()

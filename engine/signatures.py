@@ -1,17 +1,19 @@
 """A config held against the signatures of the classes and functions that it names."""
 
+import functools
 import inspect
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from hydra.errors import HydraException
 from torch import Tensor
 
 from engine.checks import BadInput, is_number
 from engine.texts import shorten, some_of, spell
+from tasks.bounds import Bound
 
 # What the run itself gives to a part of its config.
 GIVEN = {
@@ -74,6 +76,7 @@ def names(hints: Mapping[str, Any], given: Sequence[str]) -> str:
     return f"there are {some_of(name for name in hints if name not in given) or 'none'}"
 
 
+@functools.cache
 def arguments_of(target: Any) -> tuple[dict[str, Any], bool]:
     """The arguments by name with their annotations, and whether it takes any others, too.
 
@@ -93,7 +96,8 @@ def arguments_of(target: Any) -> tuple[dict[str, Any], bool]:
 
 def annotated(function: Any) -> tuple[dict[str, Any], bool]:
     try:
-        signature, hints = inspect.signature(function), typing.get_type_hints(function)
+        signature = inspect.signature(function)
+        hints = typing.get_type_hints(function, include_extras=True)
     except (TypeError, ValueError, NameError):  # it says nothing of its arguments
         return {}, True
     named = [
@@ -111,6 +115,8 @@ def fits(value: Any, hint: Any) -> bool:
     if isinstance(hint, typing.TypeVar) or hint in (Any, object, inspect.Parameter.empty):
         return True
     origin, inside = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return fits(value, inside[0]) and all(bound.holds(value) for bound in bounds_of(hint))
     if origin in (Union, types.UnionType):
         return any(fits(value, one) for one in inside)
     if origin is Literal:
@@ -137,6 +143,10 @@ def fits(value: Any, hint: Any) -> bool:
     return False
 
 
+def bounds_of(hint: Any) -> list[Bound]:
+    return [note for note in hint.__metadata__ if isinstance(note, Bound)]
+
+
 def is_list(kind: Any) -> bool:
     if not isinstance(kind, type) or issubclass(kind, Mapping | Tensor | str):
         return False
@@ -146,6 +156,9 @@ def is_list(kind: Any) -> bool:
 def words(hint: Any) -> str:
     """What a value must be, as a sentence says it."""
     origin, inside = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        said = [bound.text for bound in bounds_of(hint)]
+        return ", and ".join(said) or words(inside[0])
     if origin in (Union, types.UnionType):
         said = [words(one) for one in inside if one is not Tensor]
         return ", or ".join(dict.fromkeys(said))

@@ -2,14 +2,19 @@
 
 from typing import Any
 
-# Of the optimizer's settings, those that its name alone does not tell.
-SETTINGS_IN_TITLE = ("lr", "p", "partial", "weight_decay")
+from engine import search_path
+from engine.texts import hydra_text
+from engine.yaml_files import read_yaml
 
 
 def optimizer_title(config: dict[str, Any]) -> str:
-    """For example "adam lr=0.001"."""
-    settings = {k: config["optim"][k] for k in SETTINGS_IN_TITLE if config["optim"].get(k)}
-    return " ".join([config["names"]["optim"], *(f"{k}={v}" for k, v in settings.items())])
+    """Its name, learning rate and what is not as in its YAML: "lp_adam lr=0.001 p=3"."""
+    name, settings = config["names"]["optim"], config["optim"]
+    path = search_path.find(f"optim/{name}.yaml")
+    usual = read_yaml(path) if path else {}
+    shown = [key for key, value in settings.items() if key == "lr" or value != usual.get(key)]
+    plain = [key for key in shown if not (key.startswith("_") or isinstance(settings[key], dict))]
+    return " ".join([name, *(f"{key}={hydra_text(settings[key])}" for key in plain)])
 
 
 def run_title(config: dict[str, Any]) -> str:

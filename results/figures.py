@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.metrics import METRICS
+from engine.metrics import find_metric, metric_named
 from results.analysis import Result, Row
 from results.curves import Band, HeatMap, colour_range, heat_maps, lines_of, sensitivity
 from results.study import STATISTICS, Figure, Study, is_number, slug
@@ -36,7 +36,7 @@ def draw(result: Result) -> dict[str, bytes]:
             figure = plot_heat_maps(heat_maps(result, wanted), wanted, result)
         else:
             lines = labelled(lines_of(result, wanted), result)
-            log_x = wanted.x != "step" and METRICS[wanted.x].log
+            log_x = wanted.x != "step" and metric_named(wanted.x).log
             figure = plot(lines, wanted, result, log_x=log_x)
         drawn |= saved(figure, f"{result.name}.{name}")
     for key in study.grid:
@@ -125,7 +125,8 @@ def plot(panels: Panels, wanted: Figure, result: Result, *, log_x: bool) -> Any:
         axes.set_visible(False)
     for axes, (column, bands) in zip(grid.flat, panels.items(), strict=False):
         draw_lines(axes, bands)
-        axes.set_xlabel(plain(METRICS[wanted.x].label if wanted.x in METRICS else wanted.x))
+        known = find_metric(wanted.x)
+        axes.set_xlabel(plain(known.label if known else wanted.x))
         axes.set_ylabel(wanted.label)
         if wanted.log:
             axes.set_yscale("log")
@@ -154,7 +155,7 @@ def plot_heat_maps(panels: dict[str, HeatMap], wanted: Figure, result: Result) -
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.figure import Figure as Drawing
 
-    shade = METRICS[wanted.shade]
+    shade = metric_named(wanted.shade)
     scale = LogNorm if shade.log else Normalize
     norm = scale(*colour_range(panels.values(), shade.log))
     across = min(len(panels), ABREAST)
@@ -171,7 +172,8 @@ def plot_heat_maps(panels: dict[str, HeatMap], wanted: Figure, result: Result) -
         axes.set_ylabel(plain(wanted.y or ""))
     colours = ScalarMappable(norm, CELLS)
     figure.colorbar(colours, ax=list(grid.flat[: len(panels)]), label=f"colour: {shade.label}")
-    said = f"{METRICS[wanted.metric].label}. nan: diverged, *: some seeds did" if wanted.y else ""
+    label = metric_named(wanted.metric).label
+    said = f"{label}. nan: diverged, *: some seeds did" if wanted.y else ""
     made = f"{result.study.name}, {result.made_with}"
     lines = [line for line in (wanted.title, said, made) if line]
     figure.suptitle(plain("\n".join(lines)), fontsize=9)

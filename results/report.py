@@ -2,14 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from engine.environment import version
 from engine.identity import identity
-from engine.metrics import METRICS
+from engine.metrics import find_metric, headline_of, in_order, metric_named
 from engine.records import Record
 from engine.yaml_files import dump_yaml
 from results import curves, figures, table
@@ -56,12 +56,15 @@ def render_page(
     studies: Sequence[Study], results: Iterable[Result], records: Iterable[Record]
 ) -> dict[str, bytes]:
     """The page over all studies and runs, by its name."""
-    results = list(results)
+    results, records = list(results), list(records)
     payload = {
         "title": "adamily",
         "version": version("adamily"),
         "generated": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "metrics": {name: asdict(metric) for name, metric in METRICS.items()},
+        "metrics": {
+            name: asdict(metric_named(name))
+            for name in in_order([*reported(records), *shown_by(studies)])
+        },
         "studies": [
             study_payload(study, [r for r in results if r.study.name == study.name])
             for study in studies
@@ -69,6 +72,19 @@ def render_page(
         "runs": [run_payload(record) for record in records],
     }
     return {PAGE: page(payload).encode()}
+
+
+def reported(records: Iterable[Record]) -> list[str]:
+    """The metrics that there are of some runs, in the order in which they are offered."""
+    return in_order(name for record in records for name in record.curves)
+
+
+def shown_by(studies: Iterable[Study]) -> Iterator[str]:
+    """The metrics that tables and figures of some studies show."""
+    for study in studies:
+        yield from (study.select.metric, *study.report)
+        for figure in study.figures.values():
+            yield from filter(find_metric, (figure.metric, figure.shade, figure.x))
 
 
 def study_payload(study: Study, results: Sequence[Result]) -> dict[str, Any]:
@@ -116,7 +132,8 @@ def variant_payload(result: Result) -> dict[str, Any]:
 
 def curves_payload(row: Row, study: Study) -> dict[str, Any]:
     assert row.best is not None
-    bands = {metric: curves.curve(row.best, metric, study.statistic) for metric in METRICS}
+    metrics = reported(row.best.records)
+    bands = {metric: curves.curve(row.best, metric, study.statistic) for metric in metrics}
     return {
         "row": row.row,
         "column": row.column,
@@ -138,7 +155,8 @@ def curves_payload(row: Row, study: Study) -> dict[str, Any]:
 
 
 def sensitivity_payload(row: Row, key: str, study: Study) -> dict[str, Any]:
-    bands = {metric: curves.sensitivity(row, key, metric, study) for metric in METRICS}
+    metrics = reported(record for point in row.points for record in point.records)
+    bands = {metric: curves.sensitivity(row, key, metric, study) for metric in metrics}
     diverged: Counter[Any] = Counter()
     for point in row.points:
         diverged[curves.place(study, key, point.values[key])] += point.count("diverged")
@@ -182,7 +200,7 @@ def maps_payload(wanted: Figure, result: Result) -> dict[str, Any]:
         "x": wanted.x,
         "y": wanted.y,
         "shade": wanted.shade,
-        "range": list(curves.colour_range(panels.values(), METRICS[wanted.shade].log)),
+        "range": list(curves.colour_range(panels.values(), metric_named(wanted.shade).log)),
         "panels": [{"name": name} | asdict(panel) for name, panel in panels.items()],
     }
 
@@ -210,6 +228,7 @@ def run_payload(record: Record) -> dict[str, Any]:
         "steps": summary.get("steps"),
         "final": summary.get("final", {}),
         "best": summary.get("best", {}),
+        "headline": headline_of(config),
         "wall_seconds": summary.get("wall_seconds"),
         "step_seconds": summary.get("step_seconds"),
         "folder": str(record.folder),

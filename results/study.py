@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from engine.metrics import METRICS
+from engine.metrics import metric_named
 from engine.texts import hydra_text
 
 PROFILES = ("paper", "short", "smoke")
@@ -39,7 +39,7 @@ class Select:
     @property
     def worst(self) -> bool:
         """Whether the grid point is chosen at which the method does worst."""
-        return METRICS[self.metric].better not in (None, self.mode)
+        return metric_named(self.metric).better not in (None, self.mode)
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,13 @@ class Figure:
     @property
     def label(self) -> str:
         """What stands on the axis of the metric."""
-        return METRICS[self.metric].label + (", 0 to 1 in each column" if self.normalised else "")
+        label = metric_named(self.metric).label
+        return f"{label}, 0 to 1 in each column" if self.normalised else label
 
     @property
     def log(self) -> bool:
         """Whether that axis is logarithmic."""
-        return METRICS[self.metric].log and not self.normalised
+        return metric_named(self.metric).log and not self.normalised
 
     @property
     def is_heat_map(self) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.identity import canonical
-from engine.metrics import METRICS
+from engine.metrics import find_metric, names_of_all
 from engine.texts import hydra_text
 from results.study import PROFILES, STATISTICS, Figure, Select, Settings, Study, StudyError, slug
 
@@ -43,7 +43,7 @@ def check(where: str, text: Settings, tables: Iterable[str]) -> None:
     check_select(f"{where}: select", text["select"])
     check_one_of(f"{where}: statistic", text["statistic"], STATISTICS)
     for metric in text["report"]:
-        check_one_of(f"{where}: report", metric, METRICS)
+        check_metric(f"{where}: report", metric)
     for table in text["published"]:
         check_one_of(f"{where}: published", table, tables)
     check_figures(f"{where}: figures", text)
@@ -124,7 +124,7 @@ def check_select(where: str, said: Any) -> None:
     check_keys(where, mapping(where, said), Select.__dataclass_fields__)
     check_one_of(f"{where}.at", said["at"], ("last", "best"))
     check_one_of(f"{where}.mode", said["mode"], ("min", "max"))
-    check_one_of(f"{where}.metric", said["metric"], METRICS)
+    check_metric(f"{where}.metric", said["metric"])
     check_count(f"{where}.evaluations", said["evaluations"])
     if said["at"] == "best" and said["evaluations"] > 1:
         raise StudyError(f"{where}.evaluations: {said['evaluations']}: needs at: last")
@@ -160,7 +160,7 @@ def check_figure(where: str, figure: Figure, text: Settings) -> None:
         raise StudyError(f"{where}: normalised: {figure.normalised}: must be true or false")
     if figure.normalised and figure.is_heat_map:
         raise StudyError(f"{where}: normalised: is for lines, not for a heat map")
-    check_one_of(f"{where}: metric", figure.metric, METRICS)
+    check_metric(f"{where}: metric", figure.metric)
     if figure.y is not None:
         check_one_of(f"{where}: x", figure.x, text["grid"])
         check_one_of(f"{where}: y", figure.y, text["grid"])
@@ -168,9 +168,10 @@ def check_figure(where: str, figure: Figure, text: Settings) -> None:
         check_one_of(f"{where}: x, with across,", figure.x, ["trial"])
         check_count(f"{where}: across", figure.across)
     else:
-        check_one_of(f"{where}: x", figure.x, ["step", *METRICS])
+        if figure.x != "step":
+            check_metric(f"{where}: x", figure.x)
     if figure.colour is not None:
-        check_one_of(f"{where}: colour", figure.colour, METRICS)
+        check_metric(f"{where}: colour", figure.colour)
         if figure.across is None:
             raise StudyError(f"{where}: colour: {figure.colour}: needs x: trial and across")
 
@@ -217,6 +218,11 @@ def check_texts(where: str, values: Any) -> None:
 def check_count(where: str, count: Any) -> None:
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise StudyError(f"{where}: {count}: must be a whole number above 0")
+
+
+def check_metric(where: str, name: Any) -> None:
+    if not isinstance(name, str) or find_metric(name) is None:
+        raise StudyError(f"{where}: {name}: must be one of {', '.join(names_of_all())}")
 
 
 def check_one_of(where: str, value: Any, allowed: Iterable[Any]) -> None:

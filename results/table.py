@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import floor, isfinite, log10
 from typing import Any
 
-from engine.metrics import METRICS
+from engine.metrics import metric_named
 from results.analysis import Point, Result, Row, printed_quantities, warnings
 from results.published import published
 from results.statistics import Estimate
@@ -35,11 +35,11 @@ def tabulate(result: Result) -> Table:
         if key in printed:
             headers += ["in print", "ratio"]
     for metric in study.report:
-        headers += [METRICS[metric].label, "95% interval"]
+        headers += [metric_named(metric).label, "95% interval"]
         if metric in printed:
             headers += ["in print", "difference", "inside"]
         if study.select.at == "best":
-            headers.append(f"{METRICS[metric].label}, last")
+            headers.append(f"{metric_named(metric).label}, last")
     headers += ["runs", "diverged"]
     rows = [line(row, result) for row in result.rows]
     return Table(
@@ -271,7 +271,7 @@ def grid_point(row: Row, point: Point, result: Result) -> dict[str, Any]:
         found = point.estimate(metric, study)
         for name in ("center", "spread", "low", "high", "n"):
             said[f"{metric} {name}"] = getattr(found, name) if found else None
-        if METRICS[metric].better:
+        if metric_named(metric).better:
             other = "last" if study.select.at == "best" else "best"
             found = point.estimate(metric, study, at=other)
             said[f"{metric} {other} center"] = found.center if found else None

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tasks import mnist_m
 from tasks.augmentation import crop_and_flip, normalise, scale_and_shift
+from tasks.bounds import CountOrZero
 from tasks.classification import Classification, Images
 from tasks.seeds import derive
 from tasks.sources import DataError, fetch
@@ -42,7 +43,7 @@ class Cifar(Classification):
         budget: see Classification.
 
     Raises:
-        ValueError: `crop_padding` is negative, or as Classification.
+        ValueError: as Classification.
     """
 
     def __init__(
@@ -50,12 +51,10 @@ class Cifar(Classification):
         *,
         mean: Sequence[float],
         std: Sequence[float],
-        crop_padding: int,
+        crop_padding: CountOrZero,
         flip: bool,
         **budget: Any,
     ):
-        if crop_padding < 0:
-            raise ValueError(f"task.crop_padding={crop_padding}: must be 0 or more")
         super().__init__(**budget)
         self.crop_padding, self.flip = crop_padding, flip
         self.scale, self.shift = scale_and_shift(mean, std, mnist_m.SIZE, self.device)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tasks.bounds import Count
 from tasks.seeds import derive
 from tasks.task import Task, build_model
 from tasks.transfer import to_device
@@ -52,6 +53,7 @@ class Classification(Task):
             classes apart than there are.
     """
 
+    headline = "test/accuracy"
     ranks: tuple[int, ...] = (1,)
 
     def __init__(
@@ -60,10 +62,10 @@ class Classification(Task):
         model: Callable[[], nn.Module],
         data: str,
         sources: Mapping[str, Any],
-        epochs: int,
-        batch_size: int,
-        steps: int | None,
-        eval_every: int | None,
+        epochs: Count,
+        batch_size: Count,
+        steps: Count | None,
+        eval_every: Count | None,
         eval_train: bool,
         seed: int,
         device: torch.device,

@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tasks import sentences
+from tasks.bounds import Count
+from tasks.metrics import Metric
 from tasks.pretrained import put_weights, read_tokenizer, read_weights
 from tasks.seeds import derive
 from tasks.sentences import Example, Examples
@@ -96,6 +98,15 @@ class Glue(Task):
             or `max_tokens` is more than the encoder's positions, or too few for a token of a text.
     """
 
+    metrics: ClassVar = {
+        # On the part of MNLI's data that is of other kinds of text.
+        "valid/mismatched_accuracy": Metric("validation accuracy (mismatched)", "max"),
+        "valid/mcc": Metric("validation Matthews correlation", "max"),
+        "valid/pearson": Metric("validation Pearson correlation", "max"),
+        "valid/score": Metric("validation score", "max"),
+    }
+    headline = "valid/score"
+
     model: Any  # a module with an encoder and with positions
 
     def __init__(
@@ -103,13 +114,13 @@ class Glue(Task):
         *,
         name: str,
         model: Callable[..., nn.Module],
-        max_tokens: int,
+        max_tokens: Count,
         data: str,
         sources: Mapping[str, Any],
         recipes: Mapping[str, Any],
-        batch_size: int,
-        steps: int | None,
-        eval_every: int | None,
+        batch_size: Count,
+        steps: Count | None,
+        eval_every: Count | None,
         seed: int,
         device: torch.device,
         root: Path,

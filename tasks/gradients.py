@@ -1,12 +1,14 @@
 """Gradients that are prescribed, to see what an optimizer makes of them and nothing else."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from tasks.bounds import CountOrZero, Positive
+from tasks.metrics import Metric
 from tasks.trials import Trials
 
 
@@ -29,19 +31,23 @@ class PrescribedGradients(Trials):
         reference: makes the other optimizer from its parameters.
     """
 
+    metrics: ClassVar = {
+        "optim/largest_step": Metric("largest step / lr", log=True),
+        "optim/distance": Metric("relative distance from the reference", "min", log=True),
+    }
+    headline = "optim/distance"
+
     def __init__(
         self,
         *,
-        scale: float,
-        zeros: int,
-        burn_in: int,
+        scale: Positive,
+        zeros: CountOrZero,
+        burn_in: CountOrZero,
         dtype: Literal["float32", "float64"],
         lr: float,
         reference: Callable[[Iterable[Tensor]], Optimizer],
         **budget: Any,
     ):
-        if dtype not in ("float32", "float64"):
-            raise ValueError(f"task.dtype={dtype}: must be float32 or float64")
         self.scale, self.zeros, self.burn_in, self.lr = scale, zeros, burn_in, lr
         self.dtype = getattr(torch, dtype)
         super().__init__(**budget)

@@ -8,7 +8,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from models.torchvision_import import torchvision
 from tasks import mnist_m
 from tasks.augmentation import normalise, scale_and_shift
 from tasks.classification import Classification, Images
+from tasks.metrics import Metric
 from tasks.seeds import derive
 from tasks.sources import DataError, fetch
 
@@ -50,6 +51,7 @@ class ImageNet(Classification):
         ValueError: as Classification.
     """
 
+    metrics: ClassVar = {"test/top5_accuracy": Metric("test accuracy (top 5)", "max")}
     ranks = (1, 5)
 
     def __init__(self, *, mean: Sequence[float], std: Sequence[float], **budget: Any):

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tasks.bounds import Count, Fraction
 from tasks.glove import check_reader
 from tasks.reviews import Reviews, Texts, load
 from tasks.seeds import derive
@@ -57,9 +58,10 @@ class Imdb(Task):
         root: the folder of all data sets.
 
     Raises:
-        ValueError: a batch holds more reviews than there are to train on, or `flip_probability` is
-            not in [0, 1].
+        ValueError: a batch holds more reviews than there are to train on.
     """
+
+    headline = "test/accuracy"
 
     model: Any  # a module with an embedding
 
@@ -67,14 +69,14 @@ class Imdb(Task):
         self,
         *,
         model: Callable[[], nn.Module],
-        flip_probability: float,
-        max_words: int,
+        flip_probability: Fraction,
+        max_words: Count,
         data: str,
         sources: Mapping[str, Any],
-        epochs: int,
-        batch_size: int,
-        steps: int | None,
-        eval_every: int | None,
+        epochs: Count,
+        batch_size: Count,
+        steps: Count | None,
+        eval_every: Count | None,
         eval_train: bool,
         seed: int,
         device: torch.device,
@@ -86,8 +88,6 @@ class Imdb(Task):
                 f"task.batch_size={batch_size}: must be at most the {self.source['train']} "
                 f"training reviews of data={data}"
             )
-        if not 0 <= flip_probability <= 1:
-            raise ValueError(f"task.flip_probability={flip_probability}: must be in [0, 1]")
         self.flip_probability = flip_probability
         self.max_words = max_words
         self.data = data

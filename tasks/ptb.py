@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tasks.bounds import Count
+from tasks.metrics import PERPLEXITY, perplexity
 from tasks.seeds import derive
 from tasks.sources import DataError, fetch
 from tasks.task import Task, build_model
@@ -62,20 +64,23 @@ class Ptb(Task):
         ValueError: a batch is longer than the training text.
     """
 
+    metrics = PERPLEXITY
+    headline = "test/perplexity"
+
     model: Any  # a module with a method more than modules have: `start`
 
     def __init__(
         self,
         *,
         model: Callable[..., nn.Module],
-        layers: int,
+        layers: Count,
         data: str,
         sources: Mapping[str, Any],
-        epochs: int,
-        batch_size: int,
-        bptt: int,
-        steps: int | None,
-        eval_every: int | None,
+        epochs: Count,
+        batch_size: Count,
+        bptt: Count,
+        steps: Count | None,
+        eval_every: Count | None,
         eval_train: bool,
         seed: int,
         device: torch.device,
@@ -174,11 +179,6 @@ def mean_loss(model: Any, text: Tensor) -> float:
         losses = F.cross_entropy(logits.flatten(0, 1), following.flatten(), reduction="sum")
         total += losses.double()
     return total.item() / words
-
-
-def perplexity(loss: float) -> float:
-    """exp(loss), and infinity where that is no float."""
-    return math.exp(loss) if loss < 700 else math.inf
 
 
 # -- reading ---------------------------------------------------------------------------------------

@@ -4,12 +4,13 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tasks.bounds import Bound, Count
 from tasks.corpus import (
     END,
     MASK,
@@ -24,8 +25,8 @@ from tasks.corpus import (
     read_files,
     read_news,
 )
+from tasks.metrics import PERPLEXITY, perplexity
 from tasks.pretrained import read_tokenizer
-from tasks.ptb import perplexity
 from tasks.seeds import derive
 from tasks.sources import DataError, fetch
 from tasks.task import Task, build_model
@@ -33,6 +34,15 @@ from tasks.task import Task, build_model
 EVAL_BATCH = 16
 NOT_ASKED = -100
 LEAST_TOKENS = 3  # of a block
+
+Masked = Annotated[float, Bound(lambda value: 0 < value < 1, "a number between 0 and 1")]
+Paths = Annotated[
+    Sequence[str],
+    Bound(
+        lambda paths: paths != [] and "" not in paths,
+        "a list of paths, as in task.files=[text.txt]",
+    ),
+]
 
 # Tokens, some of them masked (batch, longest); the tokens to find, NOT_ASKED elsewhere, likewise;
 # lengths of the blocks (batch,).
@@ -74,9 +84,11 @@ class RobertaPretrain(Task):
         root: the folder of all data sets.
 
     Raises:
-        ValueError: a block has more tokens than the network has positions, or too few for a word,
-            or `mask_probability` is not in (0, 1).
+        ValueError: a block has more tokens than the network has positions, or too few for a word.
     """
+
+    metrics = PERPLEXITY
+    headline = "valid/perplexity"
 
     model: Any  # a module with positions
 
@@ -84,22 +96,20 @@ class RobertaPretrain(Task):
         self,
         *,
         model: Callable[..., nn.Module],
-        mask_probability: float,
-        max_tokens: int,
-        valid_blocks: int,
-        files: Sequence[str] | None,
+        mask_probability: Masked,
+        max_tokens: Count,
+        valid_blocks: Count,
+        files: Paths | None,
         data: str,
         sources: Mapping[str, Any],
-        batch_size: int,
-        steps: int,
-        eval_every: int,
+        batch_size: Count,
+        steps: Count,
+        eval_every: Count,
         seed: int,
         device: torch.device,
         root: Path,
     ):
         self.source = sources[data]
-        if not 0 < mask_probability < 1:
-            raise ValueError(f"task.mask_probability={mask_probability}: must be between 0 and 1")
         self.mask_probability = mask_probability
         if max_tokens < LEAST_TOKENS:
             raise ValueError(

@@ -2,47 +2,79 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from tasks.metrics import Metric
 from tasks.seeds import derive
+
+
+@dataclass
+class Context:
+    """What a task may use of the run that it is a part of.
+
+    Attributes:
+        folder: for files that the task's `state_dict` refers to, which go when the run has ended;
+            None where a task is used without a run.
+        keeps_artifacts: whether the user wants to see what an evaluation can show.
+        artifacts: what the last evaluation leaves to be looked at, by the name of a file: a PNG or
+            a GIF, which dashboards show as well, or anything else. The run takes them out.
+        checkpoint_requested: set by a task that needs a checkpoint before its time. The run looks
+            after each step, and unsets it.
+    """
+
+    folder: Path | None = None
+    keeps_artifacts: bool = False
+    artifacts: dict[str, bytes] = field(default_factory=dict)
+    checkpoint_requested: bool = False
 
 
 class Task(ABC):
     """A model, the data it learns from, what it minimises and how it is judged.
 
     Constructing a task is cheap and reads no data: `scripts.list` does it on the "meta" device to
-    count parameters.
+    count parameters. Which values its arguments may have is said by their annotations, see
+    `tasks/bounds.py`.
 
     Attributes:
+        metrics: those that it reports beyond the common ones of `engine/metrics.py`, by name; of
+            the class.
+        headline: the name of the metric that says best how a run went; of the class.
         model: the module to train, on the run's device.
         steps: optimizer steps in the budget.
         eval_every: steps between two evaluations; the last step is always evaluated.
         done: whether the rest of the budget would change nothing; asked after each evaluation.
-        checkpoint_due: whether a checkpoint is to be saved before its time; asked after each step.
-        checkpoint_folder: for what `state_dict` refers to, which goes when the run has ended; None
-            where a task is used without a run.
+        context: what it may use of its run.
         shareable: whether several processes can train on shares of its batches.
         divisible: whether a batch can be cut into parts at all, as `accumulate` does.
         memory: bytes that it keeps beside the model and the data set.
         frames_per_step: frames of a game that are played for a step.
-        video: a GIF of the last evaluation, where there is one.
     """
+
+    metrics: ClassVar[Mapping[str, Metric]] = {}
+    headline: ClassVar[str] = "train/loss"
 
     model: nn.Module
     steps: int
     eval_every: int
     done: bool = False
-    checkpoint_due: bool = False
-    checkpoint_folder: Path | None = None
     shareable: bool = True
     divisible: bool = True
     memory: int = 0
     frames_per_step: int = 0
-    video: bytes | None = None
+
+    @cached_property
+    def context(self) -> Context:
+        return Context()  # of no run
+
+    def bind(self, context: Context) -> None:
+        """Make the task a part of a run: called once, before all that follows."""
+        self.context = context
 
     def prepare(self) -> None:
         """Fetch and check the data, where that is not done yet.
@@ -64,9 +96,8 @@ class Task(ABC):
         """Metrics by name; the loop has set the model to eval mode.
 
         A tensor of shape (trials,) holds one value for each of many independent trials: curves show
-        their mean, and tables treat trials like seeds. The names are those of `engine/metrics.py`,
-        one list for all tasks; a metric that no task had before is one line there. A value that is
-        not finite ends the run as diverged.
+        their mean, and tables treat trials like seeds. The names are the common ones and those of
+        `metrics`. A value that is not finite ends the run as diverged.
         """
 
     def split(self, batch: Any, parts: int) -> list[tuple[Any, float]]:

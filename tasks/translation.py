@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from tasks.beam_search import beam_search
 from tasks.bleu import sacrebleu, tokenised_bleu
+from tasks.bounds import Count, Fraction, PositiveOrZero
+from tasks.metrics import PERPLEXITY, Metric, perplexity
 from tasks.parallel_text import END, PAD, UNKNOWN, Pairs, ParallelText, load, whole
 from tasks.sources import DataError
 from tasks.task import Task, build_model
@@ -86,10 +88,15 @@ class Translation(Task):
         seed: of the initial weights and of the order of the sentences.
         device: where model and sentences live.
         root: the folder of all data sets.
-
-    Raises:
-        ValueError: `steps` or `eval_every` is null.
     """
+
+    metrics: ClassVar = {
+        "valid/perplexity": PERPLEXITY["valid/perplexity"],
+        "valid/bleu": Metric("validation BLEU (tokenised)", "max"),
+        "test/bleu": Metric("test BLEU (tokenised)", "max"),
+        "test/sacrebleu": Metric("test sacreBLEU", "max"),
+    }
+    headline = "test/bleu"
 
     model: Any  # a module that decodes, too
 
@@ -100,21 +107,18 @@ class Translation(Task):
         corpus: str,
         data: str,
         sources: Mapping[str, Any],
-        steps: int,
-        max_tokens: int,
-        batches: int,
-        label_smoothing: float,
-        beam: int,
-        length_penalty: float,
-        eval_every: int,
-        decode_every: int,
+        steps: Count,
+        max_tokens: Count,
+        batches: Count,
+        label_smoothing: Fraction,
+        beam: Count,
+        length_penalty: PositiveOrZero,
+        eval_every: Count,
+        decode_every: Count,
         seed: int,
         device: torch.device,
         root: Path,
     ):
-        for name, value in (("steps", steps), ("eval_every", eval_every)):
-            if value is None:
-                raise ValueError(f"task.{name}=null: must be a whole number above 0")
         self.source = sources[data]
         self.corpus = corpus
         self.data = data
@@ -274,8 +278,3 @@ def longest_translation(lengths: Tensor) -> Tensor:
     As in fairseq's recipe for IWSLT'14 with --eval-bleu; its generate script has 200 for all.
     """
     return (1.2 * lengths).long() + 10
-
-
-def perplexity(loss: float) -> float:
-    """exp(loss), and infinity where that is no float."""
-    return math.exp(loss) if loss < 700 else math.inf

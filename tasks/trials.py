@@ -4,11 +4,13 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from tasks.bounds import Count, Numbers, Positive, PositiveOrZero
+from tasks.metrics import Metric
 from tasks.seeds import derive
 from tasks.task import Task, build_model
 from tasks.transfer import to_device
@@ -17,6 +19,13 @@ from tasks.transfer import to_device
 BLOCK = 500
 # Gradients from which on a step of float64 can be measured: smaller ones near its least number.
 READABLE = 1e-280
+
+
+# Whether a trial succeeded, and the steps it took: the whole budget where it did not.
+SUCCESS = {
+    "trials/success": Metric("share of successful trials", "max"),
+    "trials/steps_to_success": Metric("steps to success", "min"),
+}
 
 
 class Trials(Task):
@@ -41,15 +50,13 @@ class Trials(Task):
     def __init__(
         self,
         *,
-        trials: int,
-        steps: int,
-        eval_every: int,
+        trials: Count,
+        steps: Count,
+        eval_every: Count,
         seed: int,
         device: torch.device,
         root: Path,
     ):
-        if trials < 1:
-            raise ValueError(f"task.trials={trials}: must be 1 or more")
         self.trials, self.steps, self.eval_every = trials, steps, min(eval_every, steps)
         self.seed, self.device = seed, device
         self.model = build_model(lambda: Points(self.start()), seed, device)
@@ -103,17 +110,19 @@ class Quadratic(Trials):
         first: where every trial starts; None draws each start from N(0, I).
     """
 
+    # The place of the first trial, its first two coordinates.
+    metrics: ClassVar = {"path/x": Metric("x"), "path/y": Metric("y")}
+    headline = "test/loss"
+
     def __init__(
         self,
         *,
-        curvature: Sequence[float],
-        noise: float,
+        curvature: Numbers,
+        noise: PositiveOrZero,
         first: Sequence[float] | None,
         device: torch.device,
         **budget: Any,
     ):
-        if noise < 0:
-            raise ValueError(f"task.noise={noise}: must be 0 or more")
         if first is not None and len(first) != len(curvature):
             raise ValueError(f"task.first={first}: must be as long as task.curvature={curvature}")
         self.noise, self.first = noise, first
@@ -150,9 +159,10 @@ class Rosenbrock(Trials):
         threshold: below which ℓ counts as minimised.
     """
 
-    def __init__(self, *, noise: float, threshold: float, **budget: Any):
-        if noise < 0:
-            raise ValueError(f"task.noise={noise}: must be 0 or more")
+    metrics = SUCCESS
+    headline = "trials/steps_to_success"
+
+    def __init__(self, *, noise: PositiveOrZero, threshold: Positive, **budget: Any):
         self.noise, self.threshold = noise, threshold
         super().__init__(**budget)
         # The whole budget, for a trial that has not succeeded.
@@ -211,7 +221,16 @@ class ConvexExample(Trials):
         lr: the optimizer's learning rate, which cancels.
     """
 
-    def __init__(self, *, first: float, threshold: float, lr: float, **budget: Any):
+    metrics: ClassVar = {
+        "trials/success": SUCCESS["trials/success"],
+        # The terms of theorem 3.1 of Chen et al. (2019), summed over the steps so far, without lr.
+        "bound/term_a": Metric("term A", log=True),
+        "bound/term_b": Metric("term B", log=True),
+        "bound/s2": Metric("s₂", log=True),
+    }
+    headline = "test/loss"
+
+    def __init__(self, *, first: float, threshold: Positive, lr: float, **budget: Any):
         if first == 0:
             raise ValueError("task.first=0: there is nothing to do at the solution")
         self.first, self.threshold, self.lr = first, threshold, lr

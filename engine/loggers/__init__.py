@@ -1,6 +1,6 @@
 """Experiment trackers: Weights & Biases, trackio and TensorBoard behind four calls.
 
-A logger has `start(info)`, `log(metrics, step)`, `show(gif, step)` and `finish(summary)`; its
+A logger has `start(info)`, `log(metrics, step)`, `show(artifact, step)` and `finish(summary)`; its
 constructor takes the options that stand in `conf/logger/NAME.yaml` and does nothing else. The
 trackers themselves are optional and slow to import, so each is imported when its logger starts.
 `Loggers` is what a training loop holds: whatever happens to a tracker, the run goes on.

@@ -37,8 +37,6 @@ class RunInfo:
 
 Metrics = Mapping[str, float | None]
 
-VIDEO = "test/video"  # what an evaluation's video is called
-
 
 @runtime_checkable
 class Logger(Protocol):
@@ -48,7 +46,7 @@ class Logger(Protocol):
 
     def log(self, metrics: Metrics, step: int) -> None: ...
 
-    def show(self, gif: Path, step: int) -> None: ...
+    def show(self, artifact: Path, step: int) -> None: ...
 
     def finish(self, summary: Mapping[str, Any]) -> None: ...
 
@@ -73,9 +71,13 @@ class Loggers:
         """Send the metrics after `step` optimizer steps; None means no value and is left out."""
         self._call("log", metrics, step)
 
-    def show(self, gif: Path, step: int) -> None:
-        """Send the video of the evaluation after `step` optimizer steps, as VIDEO."""
-        self._call("show", gif, step)
+    def show(self, artifact: Path, step: int) -> None:
+        """Send a picture (PNG) or video (GIF) that the evaluation after `step` steps has left.
+
+        Other files lie in the run's folder and nowhere else.
+        """
+        if artifact.suffix in (".png", ".gif"):
+            self._call("show", artifact, step)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Send how the run ended, and close; calls after this one do nothing.
@@ -116,6 +118,11 @@ def flatten(summary: Mapping[str, Any]) -> dict[str, float | str]:
         flat[f"best/{metric}"] = best["value"]
         flat[f"best_step/{metric}"] = best["step"]
     return {name: value for name, value in flat.items() if value is not None}
+
+
+def title_of(artifact: Path) -> str:
+    """What dashboards call it at every step: "artifacts/game" for 000000500.game.gif."""
+    return f"artifacts/{artifact.stem.partition('.')[2]}"
 
 
 def describe(error: Exception) -> str:

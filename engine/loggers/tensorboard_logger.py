@@ -9,13 +9,13 @@ from typing import Any
 import yaml
 
 from engine.loggers.logger import (
-    VIDEO,
     Metrics,
     RunInfo,
     flatten,
     import_tracker,
     make_writable,
     numbers,
+    title_of,
 )
 
 
@@ -51,11 +51,11 @@ class TensorBoardLogger:
         for name, value in numbers(metrics).items():
             self._writer.add_scalar(name, value, step)
 
-    def show(self, gif: Path, step: int) -> None:
+    def show(self, artifact: Path, step: int) -> None:
         # As SummaryWriter.add_video does, which would want the pictures and encode them anew.
         summary = importlib.import_module("tensorboard.compat.proto.summary_pb2").Summary
-        image = summary.Image(encoded_image_string=gif.read_bytes(), colorspace=3)
-        value = summary.Value(tag=VIDEO, image=image)
+        image = summary.Image(encoded_image_string=artifact.read_bytes(), colorspace=3)
+        value = summary.Value(tag=title_of(artifact), image=image)
         self._writer.file_writer.add_summary(summary(value=[value]), step)
 
     def finish(self, summary: Mapping[str, Any]) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from engine.loggers.logger import (
-    VIDEO,
     Metrics,
     RunInfo,
     flatten,
     import_tracker,
     make_writable,
     numbers,
+    title_of,
 )
 
 
@@ -58,9 +58,10 @@ class TrackioLogger:
         self._step = step
         self._run.log(numbers(metrics), step=step)
 
-    def show(self, gif: Path, step: int) -> None:
+    def show(self, artifact: Path, step: int) -> None:
         if step >= self._step:
-            self._run.log({VIDEO: self._trackio.Video(gif)}, step=step)
+            kind = self._trackio.Video if artifact.suffix == ".gif" else self._trackio.Image
+            self._run.log({title_of(artifact): kind(artifact)}, step=step)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         with _no_stdout():

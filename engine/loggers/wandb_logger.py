@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from engine.loggers.logger import (
-    VIDEO,
     Metrics,
     RunInfo,
     describe,
@@ -16,9 +15,10 @@ from engine.loggers.logger import (
     import_tracker,
     make_writable,
     numbers,
+    title_of,
 )
 from engine.records import Record
-from engine.run import video_path
+from engine.run import artifacts_of
 
 _log = logging.getLogger("adamily")
 
@@ -91,17 +91,19 @@ class WandbLogger:
         self._step = step
         self._run.log(numbers(metrics), step=step)
 
-    def show(self, gif: Path, step: int) -> None:
+    def show(self, artifact: Path, step: int) -> None:
         if step >= self._step:
-            video = import_tracker("wandb").Video(str(gif), format="gif")
-            self._run.log({VIDEO: video}, step=step)
+            wandb, path = import_tracker("wandb"), str(artifact)
+            video = artifact.suffix == ".gif"
+            shown = wandb.Video(path, format="gif") if video else wandb.Image(path)
+            self._run.log({title_of(artifact): shown}, step=step)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         self._run.summary.update(flatten(summary))
         self._run.finish(exit_code=1 if summary.get("status") == "failed" else 0)
 
     def _send_recorded(self, info: RunInfo) -> None:
-        """Send what W&B has not of the metrics and videos up to the step that the run resumes from.
+        """Send what W&B has not of metrics and artifacts up to the step that the run resumes from.
 
         A run that starts at step 0 has none.
         """
@@ -109,8 +111,8 @@ class WandbLogger:
             step = line["step"]
             if step <= info.step:
                 self.log({name: value for name, value in line.items() if name != "step"}, step)
-                if (video := video_path(info.folder, step)).exists():
-                    self.show(video, step)
+                for artifact in artifacts_of(info.folder, step):
+                    self.show(artifact, step)
 
     def _remove_earlier_parts(self, info: RunInfo) -> None:
         for part in info.folder.glob(f"wandb/offline-run-*-{info.id}"):

@@ -11,6 +11,10 @@ const chosen = new Set(); // ids ticked for comparison; kept while one moves bet
 const even = (value) =>
   isNumber(value) && Math.abs(value) >= 1e-3 && Math.abs(value) < 1e4 ? value.toPrecision(4) : number(value);
 
+// Offered beside the metrics: of each run the one that says best how a run of its task went.
+const HEADLINE = "headline";
+const named = (metric, run) => (metric === HEADLINE ? run.headline : metric);
+
 // `value` is what sorting and `name:value` terms look at, `text` what is shown where it differs.
 const RUN_COLUMNS = [
   { name: "id", value: (run) => run.id, link: true },
@@ -25,8 +29,8 @@ const RUN_COLUMNS = [
     name: "step", right: true, value: (run) => run.step,
     text: (step, run) => `${number(step)}/${number(run.steps)}`,
   },
-  { name: "final", right: true, value: (run, metric) => run.final?.[metric], text: even },
-  { name: "best", right: true, value: (run, metric) => run.best?.[metric]?.value, text: even },
+  { name: "final", right: true, value: (run, metric) => run.final?.[named(metric, run)], text: even },
+  { name: "best", right: true, value: (run, metric) => run.best?.[named(metric, run)]?.value, text: even },
   { name: "wall", right: true, value: (run) => run.wall_seconds, text: duration },
 ];
 
@@ -116,7 +120,7 @@ function runsTable(runs, choices) {
   }
 
   function render() {
-    const name = choices.among("values", metrics);
+    const name = choices.among("values", [HEADLINE, ...metrics]);
     const sorted = RUN_COLUMNS.find((column) => column.name === choices.get("sort"));
     const down = Boolean(choices.get("down"));
     texts ??= new Map(runs.map((run) => [run,
@@ -124,7 +128,8 @@ function runsTable(runs, choices) {
     const tests = filterTests(filter.value, name);
     let found = runs.filter((run) => tests.every((test) => test(run, texts.get(run))));
     if (sorted) found = sortRuns(found, sorted, name, down);
-    fillSelect(metric, metrics.map((item) => [item, metricLabel(item)]), name);
+    const options = metrics.map((item) => [item, metricLabel(item)]);
+    fillSelect(metric, [[HEADLINE, "headline of each task"], ...options], name);
     heads.forEach((head, i) => {
       const on = RUN_COLUMNS[i] === sorted;
       head.setAttribute("aria-sort", on ? (down ? "descending" : "ascending") : "none");

@@ -4,7 +4,7 @@ import functools
 import logging
 from abc import abstractmethod
 from collections import deque
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor
 from tasks.atari.games import NO_OPS, SKIP, Game, count_actions
 from tasks.atari.replay import STACK, Replay, Transitions
 from tasks.atari.video import Video
+from tasks.bounds import Count, CountOrZero, Fraction
+from tasks.metrics import Metric
 from tasks.seeds import derive
 from tasks.task import Task
 from tasks.transfer import to_device
@@ -34,7 +36,8 @@ class Agent(Task):
     to ±1 and a lost life ends an episode, for learning; the metrics count whole games and full
     scores. In training, `train/return`, `train/length` and `train/return_per_life` are means over
     the last 100 games, or lives. `test/return` and `test/length` have a value for each of
-    `eval_episodes` games, which wait and explore the same in every evaluation.
+    `eval_episodes` games, which wait and explore the same in every evaluation. The first of them is
+    an artifact, `game.gif`.
 
     Args:
         game: as in ale_py, such as space_invaders.
@@ -52,7 +55,6 @@ class Agent(Task):
         eval_every: optimizer steps between evaluations.
         eval_episodes: games in an evaluation.
         eval_epsilon: the probability of a random action in them.
-        video: whether the first of them is kept as a GIF.
         seed: of all that is drawn.
         device: where the network lives.
 
@@ -64,35 +66,46 @@ class Agent(Task):
         ValueError: there is no such game, or the numbers do not fit together.
     """
 
+    metrics: ClassVar = {
+        # Mean score and length, in actions, of the last 100 games in training, and mean score of
+        # the last 100 lives.
+        "train/return": Metric("score (mean of 100 games)", "max"),
+        "train/length": Metric("actions in a game (mean of 100)"),
+        "train/return_per_life": Metric("score in a life (mean of 100)", "max"),
+        # The same, one value for each of an evaluation's games.
+        "test/return": Metric("score (evaluation)", "max"),
+        "test/length": Metric("actions in a game (evaluation)"),
+        "test/max_q": Metric("mean value of the best action"),
+        # Since the start of the run.
+        "agent/steps": Metric("actions"),
+    }
+    headline = "train/return"
     shareable = False  # each process would play games of its own
 
     def __init__(
         self,
         *,
         game: str,
-        side: int,
-        agent_steps: int,
-        learning_starts: int,
-        train_every: int,
-        environments: int,
-        batch_size: int,
-        capacity: int,
-        n_step: int,
-        gamma: float,
-        max_frames: int,
-        steps: int | None,
-        eval_every: int,
-        eval_episodes: int,
-        eval_epsilon: float,
-        video: bool,
+        side: Count,
+        agent_steps: Count,
+        learning_starts: Count,
+        train_every: Count,
+        environments: Count,
+        batch_size: Count,
+        capacity: Count,
+        n_step: Count,
+        gamma: Fraction,
+        max_frames: Count,
+        steps: Count | None,
+        eval_every: Count,
+        eval_episodes: CountOrZero,
+        eval_epsilon: Fraction,
         seed: int,
         device: torch.device,
     ):
         self.actions = count_actions(game)
         check_memory(capacity, environments, n_step, learning_starts)
         check_length(max_frames, n_step)
-        if video and not eval_episodes:
-            raise ValueError("task.video=true: task.eval_episodes must be 1 or more for a video")
         budget = (agent_steps - learning_starts) // train_every
         if steps is None and budget < 1:
             raise ValueError(
@@ -113,7 +126,6 @@ class Agent(Task):
         self.eval_every = eval_every
         self.eval_episodes = eval_episodes
         self.eval_epsilon = eval_epsilon
-        self.films = video
         self.frames_per_step = train_every * SKIP
         self.seed = seed
         self.device = device
@@ -132,7 +144,7 @@ class Agent(Task):
 
     def prepare(self) -> None:
         """Raise DataError where the replay memory will not fit, before anything is played."""
-        if self.checkpoint_folder is not None:
+        if self.context.folder is not None:
             _ = self.replay  # its constructor looks
 
     # -- acting and drawing ------------------------------------------------------------------------
@@ -161,7 +173,7 @@ class Agent(Task):
             "n_step": self.n_step,
             "gamma": self.gamma,
             "shape": (self.side, self.side),
-            "folder": self.checkpoint_folder,
+            "folder": self.context.folder,
         }
 
     def act(self) -> None:
@@ -191,7 +203,7 @@ class Agent(Task):
         """Act until the batch of this step is due."""
         while self.acted < self.acts_until(step):
             self.act()
-        self.checkpoint_due = self.replay.checkpoint_due
+        self.context.checkpoint_requested = self.replay.checkpoint_due
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """Act until this step's batch is due, and draw it."""
@@ -223,10 +235,10 @@ class Agent(Task):
         """Play the evaluation's games to their ends, side by side."""
         numbers = range(self.eval_episodes)
         seeds = [derive(self.seed, "evaluation", number) for number in numbers]
-        films = [self.films and number == 0 for number in numbers]
+        shown = self.context.keeps_artifacts
         games = [
-            self.new_game(seed, life_ends=False, in_colour=film)
-            for seed, film in zip(seeds, films, strict=True)
+            self.new_game(seed, life_ends=False, in_colour=shown and number == 0)
+            for number, seed in enumerate(seeds)
         ]
         video = Video()
         randoms = [np.random.default_rng(derive(seed, "exploration")) for seed in seeds]
@@ -234,7 +246,7 @@ class Agent(Task):
         best: list[Tensor] = []
         while going := [number for number in numbers if number not in ended]:
             stacks = torch.from_numpy(np.stack([games[number].stack for number in going]))
-            if self.films and 0 in going:
+            if shown and 0 in going:
                 video.add(games[0].picture)
             values = self.values(stacks.to(self.device))
             best.append(values.amax(1).float().cpu())
@@ -244,7 +256,8 @@ class Agent(Task):
                 step = games[number].step(int(action))
                 if step.game is not None:
                     ended[number] = step.game
-        self.video = video.gif() if self.films else None
+        if shown:
+            self.context.artifacts["game.gif"] = video.gif()
         returns, lengths = zip(*(ended[number] for number in numbers), strict=True)
         return {
             "test/return": torch.tensor(returns),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tasks.atari.agent import Agent
 from tasks.atari.replay import Transitions
+from tasks.bounds import Count, Fraction
 from tasks.task import build_model
 
 
@@ -32,9 +33,9 @@ class AtariDqn(Agent):
         *,
         model: Callable[..., nn.Module],
         padding: str,
-        target_every: int,
-        final_epsilon: float,
-        epsilon_steps: int,
+        target_every: Count,
+        final_epsilon: Fraction,
+        epsilon_steps: Count,
         seed: int,
         device: torch.device,
         root: Path,  # of data sets, which games do not need

@@ -1,7 +1,7 @@
 """Rainbow: deep Q-learning with six extensions, Hessel et al. (2018)."""
 
 import functools
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -9,7 +9,8 @@ from torch import Tensor
 
 from tasks.atari import categorical
 from tasks.atari.dqn import AtariDqn
-from tasks.atari.prioritised import REPLACEMENTS, PrioritisedReplay
+from tasks.atari.prioritised import PrioritisedReplay
+from tasks.bounds import Count, Fraction, Positive, PositiveOrZero
 from tasks.seeds import derive
 
 # Added to each divergence, so that no step is never drawn again (Schaul et al. 2016).
@@ -36,9 +37,6 @@ class AtariRainbow(AtariDqn):
         random_after: steps of an episode after which all actions are random until it ends; None:
             never.
         **others: those of `AtariDqn`.
-
-    Raises:
-        ValueError: an unknown `replace`.
     """
 
     model: Any  # modules with methods more than modules have
@@ -47,16 +45,14 @@ class AtariRainbow(AtariDqn):
     def __init__(
         self,
         *,
-        v_max: float,
-        priority_exponent: float,
-        importance_exponent: float,
-        replace: str,
+        v_max: Positive,
+        priority_exponent: PositiveOrZero,
+        importance_exponent: Fraction,
+        replace: Literal["oldest", "random"],
         same_noise: bool,
-        random_after: int | None,
+        random_after: Count | None,
         **others: Any,
     ):
-        if replace not in REPLACEMENTS:
-            raise ValueError(f"task.replace={replace}: must be one of {', '.join(REPLACEMENTS)}")
         super().__init__(**others)
         self.priority_exponent = priority_exponent
         self.importance_exponent = importance_exponent

@@ -69,7 +69,7 @@ def _hold_in_step(gate, done, saves):
             if step == done:
                 gate.wait()
             if step + 1 in saves:
-                task.checkpoint_due = True
+                task.context.checkpoint_requested = True
 
         task.after_step = after
         return train(session, *others)

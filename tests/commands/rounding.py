@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.metrics import METRICS
+from engine.metrics import find_metric
 
 
 def as_rounded(line, rel=1e-5):
@@ -11,8 +11,8 @@ def as_rounded(line, rel=1e-5):
     Of metrics that count right answers, rounding decides where two are as likely.
     """
     return {
-        name: pytest.approx(value, rel=rel, abs=0.02 if METRICS[name].better == "max" else None)
-        if name in METRICS
+        name: pytest.approx(value, rel=rel, abs=0.02 if known.better == "max" else None)
+        if (known := find_metric(name))
         else value
         for name, value in line.items()
     }

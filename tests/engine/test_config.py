@@ -231,7 +231,7 @@ def test_a_bad_value_is_refused_wherever_a_config_is_composed():
 
 @pytest.mark.parametrize("bad", ["files=text.txt", "files=[]", "mask_probability=much"])
 def test_a_value_of_another_kind_is_refused_by_its_key(bad):
-    allowed = "a list of paths" if bad.startswith("files") else "a number from 0 to 1"
+    allowed = "a list of paths" if bad.startswith("files") else "a number between 0 and 1"
     with pytest.raises(BadInput, match=rf"^task\.{re.escape(bad)}: must be {allowed}"):
         compose(["data=sample", "task=roberta_pretrain", f"task.{bad}"])
 

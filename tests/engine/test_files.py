@@ -167,11 +167,11 @@ def test_what_a_killed_process_left_is_swept_up_and_nothing_else(tmp_path):
     kept = [".hidden", ".a.tmp", "a.4711.tmp", ".a.b.tmp"]
     for name in (*kept, ".a.json.4711.tmp", ".summary.json.1.tmp"):
         (tmp_path / name).touch()
-    (tmp_path / "videos").mkdir()
-    (tmp_path / "videos" / ".000.gif.12.tmp").touch()
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts" / ".000.gif.12.tmp").touch()
     sweep_up(tmp_path)
-    assert names(tmp_path) == sorted([*kept, "videos"])
-    assert names(tmp_path / "videos") == []
+    assert names(tmp_path) == sorted([*kept, "artifacts"])
+    assert names(tmp_path / "artifacts") == []
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])

@@ -47,7 +47,7 @@ def test_what_decides_the_outcome_changes_the_id(make_config, key, value):
         ("paths.data", "/elsewhere"),
         ("sweep.jobs_per_device", 4),
         # What is kept beside the record.
-        ("task.video", True),
+        ("train.artifacts", True),
         # Where data come from, and the source that this run does not use.
         ("task.sources.sample.package", "toy==2"),
         ("task.sources.full.mirrors", ["https://b.example"]),

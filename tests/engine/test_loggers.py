@@ -299,7 +299,7 @@ def test_a_malformed_key_means_offline_and_one_warning(tmp_path):
 # -- each tracker ----------------------------------------------------------------------------------
 
 
-def test_a_video_reaches_all_trackers_byte_for_byte(tmp_path):
+def test_artifacts_reach_all_trackers_byte_for_byte(tmp_path):
     pytest.importorskip("wandb")
     pytest.importorskip("trackio")
     pytest.importorskip("tensorboard")
@@ -307,13 +307,16 @@ def test_a_video_reaches_all_trackers_byte_for_byte(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     pictures = [Image.new("RGB", (16, 8), (10 * n, 0, 90)) for n in range(5)]
-    path = tmp_path / "game.gif"
+    path = tmp_path / "000000004.game.gif"
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=60)
+    still = path.with_name("000000004.image.png")
+    pictures[0].save(still)
     code = """
     trackers = [WandbLogger(), TrackioLogger(dir="db"), TensorBoardLogger()]
     run = Loggers(trackers, info())
     run.log({"train/loss": 1.0}, 4)
-    run.show(pathlib.Path("game.gif"), 4)
+    for name in ("game.gif", "image.png", "of_no_picture.txt"):
+        run.show(pathlib.Path(f"000000004.{name}"), 4)
     run.finish({"status": "finished"})
     """
     done = python(RUN + textwrap.dedent(code), tmp_path, WANDB_MODE="offline")
@@ -321,11 +324,16 @@ def test_a_video_reaches_all_trackers_byte_for_byte(tmp_path):
     for place in ("run/wandb", "db"):
         (copy,) = (tmp_path / place).rglob("*.gif")
         assert copy.read_bytes() == path.read_bytes()
-    (row,) = [row for row in trackio_rows(tmp_path / "db/adamily.db") if "test/video" in row[2]]
-    assert row[1] == 4
+        (copy,) = (tmp_path / place).rglob("*.png")
+        assert list(Image.open(copy).getdata()) == list(pictures[0].getdata())
+    rows = trackio_rows(tmp_path / "db/adamily.db")
+    for name in ("artifacts/game", "artifacts/image"):
+        (row,) = [row for row in rows if name in row[2]]
+        assert row[1] == 4
     events = EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()
-    (image,) = events.Images("test/video")
-    assert (image.step, image.encoded_image_string) == (4, path.read_bytes())
+    for name, shown in (("artifacts/game", path), ("artifacts/image", still)):
+        (image,) = events.Images(name)
+        assert (image.step, image.encoded_image_string) == (4, shown.read_bytes())
 
 
 def test_wandb_offline(tmp_path, caplog, capfd):

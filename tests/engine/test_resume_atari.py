@@ -25,7 +25,7 @@ TASK = {
     "task.steps": 120,
     "task.eval_every": 40,
     "task.eval_episodes": 1,
-    "task.video": "true",
+    "train.artifacts": "true",
     "optim": "adam",
     "optim.lr": 0.01,
     "logger": "none",
@@ -42,8 +42,8 @@ RAINBOW = TASK | {
 }
 
 
-def videos(where):
-    return {path.name: path.read_bytes() for path in (where / "videos").iterdir()}
+def artifacts(where):
+    return {path.name: path.read_bytes() for path in (where / "artifacts").iterdir()}
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ def test_killed_in_the_middle(start, tmp_path, task, seconds, saves):
         assert child.wait() == 0, child.output
     assert outcome(folder(runs)) == outcome(folder(tmp_path / "undisturbed"))
     assert [session["at_step"] for session in environment(folder(runs))["resumed"]] == [*saves]
-    # Frames go with the checkpoints, and videos stay.
+    # Frames go with the checkpoints, and artifacts stay.
     assert not (folder(runs) / "files").exists()
-    kept = videos(folder(runs))
-    assert kept == videos(folder(tmp_path / "undisturbed"))
+    kept = artifacts(folder(runs))
+    assert kept == artifacts(folder(tmp_path / "undisturbed"))
     assert sorted(kept) == ["000000040.gif", "000000080.gif", "000000120.gif"]
     assert lines(folder(runs))[-1]["agent/steps"] == 60 + 119 * 4
 
@@ -97,14 +97,14 @@ def test_lost_frames_are_missed(capsys, tmp_path, damage, said):
     assert outcome(where) == outcome(folder(tmp_path / "peace"))
 
 
-def test_a_video_changes_nothing_else(capsys, tmp_path):
+def test_an_artifact_changes_nothing_else(capsys, tmp_path):
     command = ["train", *typed(TASK | {"task.steps": 4, "task.eval_every": 2})]
     command.append(f"paths.runs={tmp_path}")
     assert run_here(capsys, *command).code == 0
     # The run is the same, and so it has ended.
-    done = run_here(capsys, *command, "task.video=false")
+    done = run_here(capsys, *command, "train.artifacts=false")
     assert (done.code, done.last.endswith("finished before")) == (0, True)
-    assert len(videos(folder(tmp_path))) == 2
+    assert len(artifacts(folder(tmp_path))) == 2
 
 
 # -- what is refused before anything is played -----------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from engine.record_files import Damaged
-from engine.run import Busy, Run
+from engine.run import Busy, Run, artifacts_of
 from engine.yaml_files import dump_yaml, read_yaml
 
 HERE = {"device": "cpu", "started": "now"}
@@ -75,18 +75,19 @@ def test_a_whole_run_leaves_its_record_and_no_checkpoint(run, make_config):
     assert names == ["config.yaml", "environment.json", "metrics.jsonl", "summary.json"]
 
 
-def test_a_video_is_whole_or_not_there_and_stays(run, monkeypatch):
+def test_an_artifact_is_whole_or_not_there_and_stays(run, monkeypatch):
     def full(descriptor):
         raise OSError("no space left")
 
     go_on(run)
-    path = run.keep_video(4, b"GIF of a game")
+    path = run.keep_artifact(4, "game.gif", b"GIF of a game")
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         for step in (4, 6):
             with pytest.raises(OSError, match="no space left"):
-                run.keep_video(step, b"another")
-    assert [video.name for video in path.parent.iterdir()] == ["000000004.gif"]
+                run.keep_artifact(step, "game.gif", b"another")
+    assert artifacts_of(run.folder, 4) == [*path.parent.iterdir()] == [path]
+    assert path.name == "000000004.game.gif"
     trained(run, 4, checkpoint_at=(4,))
     run.end(*ended())
     assert path.read_bytes() == b"GIF of a game"
@@ -242,7 +243,7 @@ def test_a_change_of_what_does_not_decide_the_outcome_is_none(run):
 
 HOLD = """
 import sys
-from engine.run import Run
+from engine.run import Run, artifacts_of
 from engine.yaml_files import read_yaml
 run = Run(sys.argv[1], read_yaml(__import__("pathlib").Path(sys.argv[2])))
 with run.locked():
@@ -318,7 +319,7 @@ def test_a_full_disk_costs_one_warning_and_no_run(run, heard, monkeypatch):
 
 SHORT_WRITE = """
 import pathlib, resource, sys
-from engine.run import Run
+from engine.run import Run, artifacts_of
 from engine.yaml_files import read_yaml
 run = Run(sys.argv[1], read_yaml(pathlib.Path(sys.argv[2])))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))

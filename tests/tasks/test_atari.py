@@ -16,6 +16,7 @@ from tasks.atari.replay import CUT_OFF, ENDED, GOES_ON, Transitions
 from tasks.atari.video import Video
 from tasks.seeds import derive
 from tasks.sources import DataError
+from tasks.task import Context
 
 pytest.importorskip("ale_py")
 
@@ -35,7 +36,6 @@ SMALL = {
     "eval_every": 20,
     "eval_episodes": 2,
     "eval_epsilon": 0.05,
-    "video": False,
     "padding": "valid",
     "target_every": 10,
     "final_epsilon": 0.1,
@@ -289,7 +289,8 @@ def test_an_evaluation_repeats_and_leaves_the_training_alone():
 
 
 def test_the_first_game_of_an_evaluation_is_filmed():
-    task = make(video=True, game="space_invaders")
+    task = make(game="space_invaders")
+    task.bind(Context(keeps_artifacts=True))
     task.batch(0)
     with torch.no_grad():
         metrics = task.evaluate()
@@ -297,8 +298,8 @@ def test_the_first_game_of_an_evaluation_is_filmed():
         plain.model.load_state_dict(task.model.state_dict())
         plain.batch(0)
         assert torch.equal(plain.evaluate()["test/return"], metrics["test/return"])
-    assert plain.video is None
-    film = Image.open(io.BytesIO(task.video))
+    assert plain.context.artifacts == {}
+    film = Image.open(io.BytesIO(task.context.artifacts["game.gif"]))
     shown = 0
     for number in range(film.n_frames):
         film.seek(number)
@@ -338,7 +339,7 @@ def test_room_is_looked_for_before_anything_is_played(tmp_path, monkeypatch):
     monkeypatch.setattr("tasks.room.free_disk", lambda folder: 0)
     task = make()
     task.prepare()  # without a run, as for `scripts.data prepare`, there is nothing to keep
-    task.checkpoint_folder = tmp_path / "run" / "files"
+    task.bind(Context(tmp_path / "run" / "files"))
     with pytest.raises(DataError, match=r"which has 0\.00 GB free"):
         task.prepare()
     assert list(tmp_path.iterdir()) == [] and "games" not in vars(task)
@@ -352,7 +353,6 @@ def test_room_is_looked_for_before_anything_is_played(tmp_path, monkeypatch):
         ({"learning_starts": 11}, "task.learning_starts=11: must be 12 or more"),
         ({"agent_steps": 42}, "task.agent_steps=42: must leave steps to train on"),
         ({"n_step": 3, "max_frames": 42}, "task.max_frames=42: must be more than 42, for up to 30"),
-        ({"video": True, "eval_episodes": 0}, "task.video=true: task.eval_episodes must be 1"),
     ],
 )
 def test_numbers_that_do_not_fit_together(changes, said):

@@ -13,6 +13,7 @@ from models import Rainbow
 from tasks import AtariRainbow
 from tasks.atari.categorical import project, values
 from tasks.atari.rainbow import LEAST_PRIORITY
+from tasks.task import Context
 
 pytest.importorskip("ale_py")
 
@@ -47,13 +48,12 @@ def make(folder=None, **changes):
         "eval_every": 10,
         "eval_episodes": 1,
         "eval_epsilon": 0.01,
-        "video": False,
         "seed": 0,
         "device": torch.device("cpu"),
         "root": None,
     }
     task = AtariRainbow(**settings | changes)
-    task.checkpoint_folder = folder
+    task.bind(Context(folder))
     return task
 
 

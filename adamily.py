@@ -70,12 +70,12 @@ def run(
 
         parallel.check_one_run("adamily.run")
         config = compose([quoted(typed) for typed in overrides])
-        check_records([config])
-        check_ready([config])
-        prepare([config])
         run = Run(config["paths"]["runs"], config)
+        check_records([run])
+        check_ready([run])
+        prepare([run])
         with interrupt.told_to_workers(), interrupt.in_run():
-            execute(config)
+            execute(run)
         if interrupt.received():
             raise interrupt.Interrupted
         record = load(run.folder, config)

@@ -27,11 +27,11 @@ from engine.titles import optimizer_title, run_title
 log = logging.getLogger("adamily")
 
 
-def execute(config: dict[str, Any], share_devices: bool = False) -> str:
-    """Run what `config` asks for, unless that is done, and say how it stands.
+def execute(run: Run, share_devices: bool = False) -> str:
+    """Carry a run out, unless that is done, and say how it stands.
 
     Args:
-        config: the resolved config of one run.
+        run: as its config asks for.
         share_devices: wait for a free place on this machine's devices.
 
     Returns:
@@ -40,9 +40,9 @@ def execute(config: dict[str, Any], share_devices: bool = False) -> str:
     """
     if any(parallel.all_reduce_max(interrupt.start_listening() or 0)):
         return "interrupted"
-    kind = Run if parallel.rank() == 0 else RunOfHigherRank
-    run = kind(config["paths"]["runs"], config)
-    title = f"{run_title(config)} [{run.id}]"
+    if parallel.rank() > 0:
+        run = RunOfHigherRank(run.root, run.config)
+    title = f"{run_title(run.config)} [{run.id}]"
     try:
         with ExitStack() as held:
             # One that has ended is asked without being held: its disk may be read-only.
@@ -53,7 +53,7 @@ def execute(config: dict[str, Any], share_devices: bool = False) -> str:
             if before is not None:
                 say(f"{title}: {before} before")
                 return before
-            status = attempt(run, config, share_devices)
+            status = attempt(run, share_devices)
     except interrupt.Interrupted:
         status = "interrupted"
     except Busy as error:
@@ -74,9 +74,9 @@ def ended_before(run: Run) -> str | None:
     return run.status
 
 
-def attempt(run: Run, config: dict[str, Any], share_devices: bool) -> str:
+def attempt(run: Run, share_devices: bool) -> str:
     """Train the run, which this process holds, and write down how it ended."""
-    wanted, jobs = config["train"]["device"], config["sweep"]["jobs_per_device"]
+    wanted, jobs = run.config["train"]["device"], run.config["sweep"]["jobs_per_device"]
     run.check()
     make_folder(run.folder)
     # The run before may have had another number.
@@ -84,9 +84,9 @@ def attempt(run: Run, config: dict[str, Any], share_devices: bool) -> str:
     with run.logged():
         try:
             if not share_devices:
-                return train_on(parallel.own_device(wanted), run, config)
+                return train_on(parallel.own_device(wanted), run)
             with devices.reserved(wanted, jobs) as (device,):
-                return train_on(device, run, config)
+                return train_on(device, run)
         except (interrupt.Interrupted, Damaged, OtherFormat):
             raise
         except Exception as error:
@@ -102,11 +102,11 @@ def attempt(run: Run, config: dict[str, Any], share_devices: bool) -> str:
             return "failed"
 
 
-def train_on(device: torch.device, run: Run, config: dict[str, Any]) -> str:
-    session = resume(config, device, run)
-    chosen = make_loggers(config) if parallel.rank() == 0 else []
-    loggers = Loggers(chosen, describe(run, config, session.step))
-    bar = progress(f"{run_title(config)} [{run.id}]", session.step, session.task.steps)
+def train_on(device: torch.device, run: Run) -> str:
+    session = resume(run, device)
+    chosen = make_loggers(run.config) if parallel.rank() == 0 else []
+    loggers = Loggers(chosen, describe(run, session.step))
+    bar = progress(f"{run_title(run.config)} [{run.id}]", session.step, session.task.steps)
     status = "failed"
     try:
         status = outcome = train(session, run, loggers, bar)
@@ -137,8 +137,9 @@ def close(run: Run, session: Session, outcome: Outcome) -> None:
         run.end(outcome, session.summary(outcome))
 
 
-def describe(run: Run, config: dict[str, Any], step: int) -> RunInfo:
+def describe(run: Run, step: int) -> RunInfo:
     """What dashboards are told about the run."""
+    config = run.config
     chosen, group = config["names"], config["group"]
     tags = [
         chosen["task"],

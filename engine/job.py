@@ -9,6 +9,7 @@ from engine.config import NAMED, resolved
 from engine.console import log_to_console
 from engine.execute import execute
 from engine.process import begin
+from engine.run import Run
 from engine.torchrun import by_torchrun
 
 
@@ -24,11 +25,12 @@ def carry_out(cfg: DictConfig) -> str:
     log_to_console()
     hydra_config = HydraConfig.get()
     config = resolved(cfg, hydra_config.runtime.choices)
+    run = Run(config["paths"]["runs"], config)
     launcher = hydra_config.runtime.choices["hydra/launcher"]
     many = hydra_config.mode == RunMode.MULTIRUN
     shared = many and launcher in ("basic", "joblib")
     if many and config["sweep"]["devices_per_run"] > 1:
         named = [s.path for s in hydra_config.runtime.config_sources if s.provider == NAMED]
         arguments = [*hydra_config.overrides.task, *(f"--config-dir={path}" for path in named)]
-        return by_torchrun(config, arguments, share_devices=shared)
-    return execute(config, share_devices=shared)
+        return by_torchrun(run, arguments, share_devices=shared)
+    return execute(run, share_devices=shared)

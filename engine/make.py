@@ -1,7 +1,9 @@
 """What a run is made of, from its config: task, optimizer, schedule, loggers."""
 
 import copy
+import json
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,28 @@ def make_task(config: dict[str, Any], device: Any) -> Any:
         if isinstance(error.__cause__, DataError):
             raise error.__cause__ from None
         raise
+
+
+def outline(config: dict[str, Any]) -> Any:
+    """The task of a run without memory, on the "meta" device; one for all that ask for the same.
+
+    Raises:
+        tasks.sources.DataError: as `make_task`.
+    """
+    parts = ("task", "seed", "paths")
+    return _outline(json.dumps({part: config[part] for part in parts}))
+
+
+@lru_cache(maxsize=8)
+def _outline(text: str) -> Any:
+    import torch
+
+    return make_task(json.loads(text), torch.device("meta"))
+
+
+def let_go_of_outlines() -> None:
+    """Free what they hold, once all is checked and ready."""
+    _outline.cache_clear()
 
 
 def make_optimizer(config: dict[str, Any], parameters: Iterable[Any]) -> Any:
@@ -71,7 +95,7 @@ def check_classes(config: dict[str, Any]) -> None:
     chosen = config["names"]
     part = f"task={chosen['task']}"
     try:
-        task = make_task(config, torch.device("meta"))
+        task = outline(config)
         check_kind(task, Task, part)
         part = f"optim={chosen['optim']}"
         optimizer = make_optimizer(config, [torch.nn.Parameter(torch.zeros(1))])

@@ -2,15 +2,12 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
-
-import torch
 
 from engine import interrupt
 from engine.checks import BadInput
 from engine.console import say
 from engine.launch import check_writable
-from engine.make import make_task
+from engine.make import let_go_of_outlines, outline
 from engine.memory import check_memory
 from engine.parallel import check_batch, own_device
 from engine.record_files import Damaged
@@ -18,11 +15,11 @@ from engine.run import Run
 from tasks.task import Context
 
 
-def check_ready(configs: Sequence[dict[str, Any]], here: bool = True) -> None:
+def check_ready(runs: Sequence[Run], here: bool = True) -> None:
     """Check folders and devices, and that what has not ended can be trained.
 
     Args:
-        configs: of all runs.
+        runs: all of them.
         here: whether they will train on this machine's devices.
 
     Raises:
@@ -30,48 +27,49 @@ def check_ready(configs: Sequence[dict[str, Any]], here: bool = True) -> None:
             run asks for.
         tasks.sources.DataError: there is no room for a run in memory.
     """
-    for folder in {config["paths"]["runs"] for config in waiting(configs)}:
+    for folder in {run.config["paths"]["runs"] for run in waiting(runs)}:
         check_writable(folder, "paths.runs")
-    for device in {config["train"]["device"] for config in configs if here}:
+    for device in {run.config["train"]["device"] for run in runs if here}:
         own_device(device)
     parts = ("task", "optim", "accumulate", "train", "sweep")
-    for config in unlike(waiting(configs), parts):
-        task = make_task(config, torch.device("meta"))
-        check_batch(task, config)
+    for run in unlike(waiting(runs), parts):
+        task = outline(run.config)
+        check_batch(task, run.config)
         if here:
-            check_memory(task, config)
+            check_memory(task, run.config)
 
 
-def prepare(configs: Sequence[dict[str, Any]]) -> None:
+def prepare(runs: Sequence[Run]) -> None:
     """Make the tasks of all runs that have not ended ready, once all of them are checked.
 
     Raises:
         tasks.sources.DataError: data cannot be had, or are damaged; or there is no room for them.
     """
-    for config in configs:
-        Run(config["paths"]["runs"], config).restore_config()
-    for config in unlike(waiting(configs), ("task",)):
-        task = make_task(config, torch.device("meta"))
-        task.bind(Context(Run(config["paths"]["runs"], config).files(0)))
+    for run in runs:
+        run.restore_config()
+    for run in unlike(waiting(runs), ("task",)):
+        task = outline(run.config)
+        task.bind(Context(run.files(0)))
         task.prepare()
+    let_go_of_outlines()
 
 
-def check_records(configs: Sequence[dict[str, Any]]) -> None:
+def check_records(runs: Iterable[Run]) -> None:
     """Raise BadInput where the record of a run that was asked for cannot be trusted."""
-    for config in configs:
+    for run in runs:
         try:
-            Run(config["paths"]["runs"], config).check()
+            run.check()
         except Damaged as damage:
             raise BadInput(str(damage)) from damage
 
 
-def waiting(configs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [config for config in configs if not Run(config["paths"]["runs"], config).ended]
+def waiting(runs: Iterable[Run]) -> list[Run]:
+    return [run for run in runs if not run.ended]
 
 
-def unlike(configs: Sequence[dict[str, Any]], parts: Sequence[str]) -> Iterable[dict[str, Any]]:
-    """One config of those that are alike in some parts."""
-    return {str([config[part] for part in parts]): config for config in configs}.values()
+def unlike(runs: Iterable[Run], parts: Sequence[str]) -> Iterable[Run]:
+    """One run of those whose configs are alike in some parts."""
+    return {str([run.config[part] for part in parts]): run for run in runs}.values()
 
 
 def leave(runs: Iterable[Run]) -> None:

@@ -21,7 +21,7 @@ MISFIT = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, Data
 REASONS_OF_ITS_OWN = (torch.OutOfMemoryError, torch.AcceleratorError, dist.DistError)
 
 
-def resume(config: dict[str, Any], device: torch.device, run: Run) -> Session:
+def resume(run: Run, device: torch.device) -> Session:
     """Make the run ready, and a session that goes on from a checkpoint of it, if there is one.
 
     Raises:
@@ -29,7 +29,7 @@ def resume(config: dict[str, Any], device: torch.device, run: Run) -> Session:
         ValueError: as many processes must go on with the run as have begun it.
         OSError: the run's folder cannot be written.
     """
-    session = fresh(config, device, run)
+    session = fresh(run, device)
     states = run.checkpoints()
     while (state := parallel.from_first(lambda: next(states, None))) is not None:
         check_processes(state)
@@ -43,7 +43,7 @@ def resume(config: dict[str, Any], device: torch.device, run: Run) -> Session:
             reasons[0],
         )
         del session  # before there is another one of its size
-        session = fresh(config, device, run)
+        session = fresh(run, device)
     # Only now: a checkpoint brings its number of threads.
     here = environment(device)
     here |= {"processes": parallel.size(), "devices": parallel.gather(here["device"])}
@@ -51,9 +51,9 @@ def resume(config: dict[str, Any], device: torch.device, run: Run) -> Session:
     return session
 
 
-def fresh(config: dict[str, Any], device: torch.device, run: Run) -> Session:
-    session = Session(config, device)
-    folder, keeps_artifacts = run.files(parallel.rank()), config["train"]["artifacts"]
+def fresh(run: Run, device: torch.device) -> Session:
+    session = Session(run.config, device)
+    folder, keeps_artifacts = run.files(parallel.rank()), run.config["train"]["artifacts"]
     session.task.bind(Context(folder, keeps_artifacts))
     return session
 

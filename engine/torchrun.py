@@ -19,25 +19,24 @@ from engine.run import Run
 from engine.titles import run_title
 
 
-def by_torchrun(config: dict[str, Any], arguments: Sequence[str], share_devices: bool) -> str:
+def by_torchrun(run: Run, arguments: Sequence[str], share_devices: bool) -> str:
     """Let torchrun carry out what `engine.execute.execute` would; return what that would return.
 
     Or "died", where that ended without the run.
 
     Args:
-        config: the resolved config of one run.
-        arguments: what it was composed from, as typed.
+        run: as its config asks for.
+        arguments: what this was composed from, as typed.
         share_devices: wait for free places on this machine's devices.
     """
     if interrupt.start_listening():
         return "interrupted"
-    run = Run(config["paths"]["runs"], config)
     if run.ended:
-        print(f"{run_title(config)} [{run.id}]: {run.status} before", flush=True)
+        print(f"{run_title(run.config)} [{run.id}]: {run.status} before", flush=True)
         return str(run.status)
     try:
-        with devices_of(config, share_devices) as devices:
-            wait_for(start(devices, arguments, config["sweep"]["jobs_per_device"]))
+        with devices_of(run.config, share_devices) as devices:
+            wait_for(start(devices, arguments, run.config["sweep"]["jobs_per_device"]))
     except interrupt.Interrupted:
         return "interrupted"
     if run.ended:

@@ -6,10 +6,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import torch
-
 from engine.devices import available, slots, threads
-from engine.make import make_task
+from engine.make import outline
 from engine.record_files import ENDED
 from engine.records import Record, read_all
 from engine.texts import hydra_text
@@ -75,4 +73,4 @@ def step_seconds(config: dict[str, Any], records: Iterable[Record]) -> float | N
 
 
 def steps_of(config: dict[str, Any]) -> int:
-    return make_task(config, torch.device("meta")).steps
+    return outline(config).steps

@@ -40,7 +40,7 @@ class Sweep:
         Raises:
             tasks.sources.DataError: they cannot be had.
         """
-        prepare([planned.config for planned in self.plan.runs])
+        prepare([planned.run for planned in self.plan.runs])
 
     def run(self) -> None:
         """Run what has not ended, and return when all has, or has failed in this call."""
@@ -88,9 +88,9 @@ def ask(study: str, profile: str, data: str, overrides: Sequence[str]) -> Sweep:
     """
     of_runs = [typed for typed in overrides if not is_hydras(typed)]
     wanted = plan(find(study), profile, data, of_runs)
-    configs = [planned.config for planned in wanted.runs]
+    runs = [planned.run for planned in wanted.runs]
     for_launcher = [typed for typed in overrides if is_hydras(typed)]
-    for_launcher += launcher_settings(overrides, configs[0], len(configs))
-    check_writable(configs[0]["paths"]["reports"], "paths.reports")
-    check_ready(configs, trains_here(overrides))
+    for_launcher += launcher_settings(overrides, runs[0].config, len(runs))
+    check_writable(runs[0].config["paths"]["reports"], "paths.reports")
+    check_ready(runs, trains_here(overrides))
     return Sweep(wanted, list(overrides), for_launcher)

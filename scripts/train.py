@@ -38,10 +38,11 @@ def main() -> None:
         expanded = [] if typed.shell_completion else expanded_by(typed)
         configs = [compose(overrides) for overrides in expanded]
         if not shows:
+            runs = [Run(config["paths"]["runs"], config) for config in configs]
             settings = settings_of(typed, configs)
-            check_records(configs)
-            check_ready(configs, not typed.multirun or trains_here(typed.overrides))
-            prepare(configs)
+            check_records(runs)
+            check_ready(runs, not typed.multirun or trains_here(typed.overrides))
+            prepare(runs)
             if typed.multirun:
                 say_how(typed.overrides, configs[0], len(configs))
     except (BadInput, DataError, OSError) as error:
@@ -50,13 +51,12 @@ def main() -> None:
         show()
         return
     parallel.join()
-    runs = [Run(config["paths"]["runs"], config) for config in configs]
     with interrupt.told_to_workers():
         if typed.multirun:
             run_all(job, settings, list(zip(runs, expanded, strict=True)))
         else:
             with interrupt.in_run():
-                execute(configs[0])
+                execute(runs[0])
     leave(runs)
 
 

@@ -45,10 +45,10 @@ def test_a_resumed_run_goes_on_in_the_middle_of_an_epoch(config, name):
     undisturbed = Session(made, CPU)
     wanted = walk(undisturbed, 6)
     run = Run(made["paths"]["runs"], made)
-    stopped = resume(made, CPU, run)
+    stopped = resume(run, CPU)
     assert walk(stopped, 3) == wanted[:3]
     run.save_checkpoint(stopped.state_dict())
-    resumed = resume(made, CPU, run)
+    resumed = resume(run, CPU)
     assert resumed.step == 3
     assert walk(resumed, 3) == wanted[3:]
     ends = [fingerprint(session.task.model.state_dict()) for session in (undisturbed, resumed)]
@@ -82,7 +82,7 @@ def test_lower_precision_convolves_in_it_and_keeps_float32_weights(config, preci
 @pytest.mark.parametrize("name", TASKS)
 def test_a_run_records_the_training_loss_in_evaluation_mode(config, name):
     made = config(name, "task.eval_train=true", "task.steps=2", "task.batch_size=4")
-    execute(made)
+    execute(Run(made["paths"]["runs"], made))
     final = Run(made["paths"]["runs"], made).summary["final"]
     assert {"train/loss", "train/eval_loss", "test/loss", "test/accuracy"} <= final.keys()
     assert ("test/top5_accuracy" in final) == (name == "imagenet_resnet18")

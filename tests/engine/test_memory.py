@@ -1,10 +1,9 @@
 """The memory that a run needs at the least, known before it begins."""
 
 import pytest
-import torch
 
 from engine.config import compose
-from engine.make import make_task
+from engine.make import outline
 from engine.memory import bytes_of, check_memory, state_size
 from tasks.sources import DataError
 
@@ -27,7 +26,7 @@ def test_an_optimizers_state_is_measured(optim, states):
 
 def test_weights_gradients_and_state_are_counted(monkeypatch):
     config = compose(["optim=adam", "data=sample", "train.device=cpu"])
-    task = make_task(config, torch.device("meta"))
+    task = outline(config)
     needed = 4 * bytes_of(task.model.parameters())  # a gradient and two tensors for each weight
     monkeypatch.setattr("tasks.room.available_memory", lambda: needed)
     check_memory(task, config)
@@ -38,7 +37,7 @@ def test_weights_gradients_and_state_are_counted(monkeypatch):
 
 def test_the_noise_of_trials_is_counted(monkeypatch):
     config = compose(["task=rosenbrock", "task.trials=1000", "train.device=cpu"])
-    task = make_task(config, torch.device("meta"))
+    task = outline(config)
     assert task.memory == 1000 * 2 * 8 * 500
     monkeypatch.setattr("tasks.room.available_memory", lambda: task.memory)
     with pytest.raises(DataError, match=r"^task=rosenbrock optim=adam needs 0\.01 GB"):

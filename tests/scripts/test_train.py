@@ -38,7 +38,7 @@ CPU = torch.device("cpu")
 
 def run(config):
     """Train without the command around it; return the run's folder."""
-    execute(config)
+    execute(Run(config["paths"]["runs"], config))
     return Run(config["paths"]["runs"], config).folder
 
 

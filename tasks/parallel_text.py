@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from tasks.corpora import READERS, Lines, Text, check_paired
+from tasks.ragged import Ragged
 from tasks.sources import DataError, writing
-from tasks.transfer import to_device
 
 log = logging.getLogger("adamily")
 
@@ -35,31 +35,19 @@ FORM = 1
 
 
 @dataclass(frozen=True)
-class Sentences:
-    """Sentences laid end to end on the device, each with END behind it.
+class Sentences(Ragged):
+    """Sentences on the device, each with END behind it.
 
     Attributes:
         words: numbers of all words, (words,).
-        lengths: words of each sentence, (sentences,), on the CPU.
-        starts: where each begins, (sentences,).
     """
 
     words: Tensor
-    lengths: Tensor
-    starts: Tensor
 
     def padded(self, chosen: Tensor) -> Tensor:
-        """These sentences (chosen, longest), PAD behind each.
-
-        Args:
-            chosen: numbers of sentences, on the CPU.
-        """
-        device = self.words.device
-        lengths = self.lengths[chosen]
-        column = torch.arange(int(lengths.max()), device=device)
-        places = self.starts[to_device(chosen, device)][:, None] + column
-        words = self.words[places.clamp(max=len(self.words) - 1)].long()
-        return words.where(column < to_device(lengths, device)[:, None], PAD)
+        """These sentences (chosen, longest), PAD behind each."""
+        words, _ = self.gather(chosen, (self.words, PAD))
+        return words.long()
 
 
 @dataclass(frozen=True)
@@ -115,8 +103,7 @@ def load(
 
 def laid_out(numbers: tuple[Tensor, Tensor], device: torch.device) -> Sentences:
     words, lengths = numbers
-    starts = lengths.cumsum(0) - lengths
-    return Sentences(words.to(device), lengths, starts.to(device))
+    return Sentences.laid_out(lengths, device, words)
 
 
 def prepare(corpus: str, data: str, source: Mapping[str, Any], folder: Path) -> Path:

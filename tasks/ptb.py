@@ -3,7 +3,6 @@
 import functools
 import math
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
@@ -14,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tasks import bbc
 from tasks.bounds import Count
 from tasks.metrics import PERPLEXITY, perplexity
-from tasks.seeds import derive
 from tasks.sources import DataError, fetch
 from tasks.task import Task, build_model
 
@@ -243,13 +242,8 @@ def read_sample(wheel: Path, words: int) -> list[list[str]]:
     Lower case, no punctuation, numbers as N, and all but the most frequent words of the training
     text as <unk>. Split by news: 150 to validate, 150 to test on, the others to train on.
     """
-    with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if re.search(r"/bbcnews/data/.*\.txt$", name)]
-        texts = sorted({archive.read(name).decode("utf-8", "ignore") for name in names})
-    news = without_repeats([sentences(text) for text in texts])
-    # This seed is part of what the sample is.
-    draw = torch.Generator().manual_seed(derive(0, "split"))
-    order = [news[i] for i in torch.randperm(len(news), generator=draw).tolist()]
+    news = without_repeats([sentences(text) for text in bbc.read(wheel)])
+    order = bbc.shuffled(news)
     parts = [list(chain(*chain(*part))) for part in (order[300:], order[:150], order[150:300])]
     known = set(by_frequency(parts[0])[: words - 1])
     return [[word if word in known else UNKNOWN for word in part] for part in parts]

@@ -16,40 +16,27 @@ import torch
 from torch import Tensor
 
 from tasks.glove import read_vectors
+from tasks.ragged import Ragged
 from tasks.seeds import derive
 from tasks.sources import DataError
-from tasks.transfer import to_device
 
 
 @dataclass(frozen=True)
-class Reviews:
-    """Reviews of different lengths, laid end to end on the device.
+class Reviews(Ragged):
+    """Reviews on the device.
 
     Attributes:
         words: numbers of all words, (words,); 0 is the unknown word.
-        lengths: words of each review, (reviews,), on the CPU.
-        starts: where each begins, (reviews,).
         labels: 1.0 where the film was liked, (reviews,).
     """
 
     words: Tensor
-    lengths: Tensor
-    starts: Tensor
     labels: Tensor
 
     def padded(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """The words of these reviews (chosen, longest), zeros behind them, and their lengths.
-
-        Args:
-            chosen: numbers of reviews, on the CPU.
-        """
-        device = self.words.device
-        lengths = self.lengths[chosen]
-        column = torch.arange(int(lengths.max()), device=device)
-        lengths, chosen = to_device(lengths, device), to_device(chosen, device)
-        places = self.starts[chosen][:, None] + column
-        words = self.words[places.clamp(max=len(self.words) - 1)]
-        return words.where(column < lengths[:, None], 0), lengths
+        """The words of these reviews (chosen, longest), zeros behind them, and their lengths."""
+        words, lengths = self.gather(chosen, (self.words, 0))
+        return words, lengths
 
 
 @dataclass(frozen=True)
@@ -101,11 +88,11 @@ def load(
     renumbered = torch.zeros(len(numbers), dtype=torch.int32)
     renumbered[rank[best]] = torch.arange(1, shape[0], dtype=torch.int32)
     train, test = (
-        Reviews(
-            words=renumbered[words].to(device),
-            lengths=lengths,
-            starts=(lengths.cumsum(0) - lengths).to(device),
-            labels=torch.tensor([float(liked) for _, liked in part], device=device),
+        Reviews.laid_out(
+            lengths,
+            device,
+            renumbered[words],
+            torch.tensor([float(liked) for _, liked in part]),
         )
         for part, (words, lengths) in zip(parts, encoded, strict=True)
     )

@@ -96,3 +96,26 @@ def test_every_number_of_every_task_has_a_bound(name, tmp_path):
             [said] = [note.text for note in bound.__metadata__]
             with pytest.raises(BadInput, match=rf"^task\.{key}=-1: must be {said}"):
                 check_signatures(wrong)
+
+
+@pytest.mark.parametrize(
+    ("task", "typed", "allowed"),
+    [
+        ("cifar10_resnet20", "crop_padding=-1", "a whole number, 0 or above"),
+        ("imdb_lstm", "flip_probability=-0.1", "a number from 0 to 1"),
+        ("imdb_lstm", "flip_probability=1.1", "a number from 0 to 1"),
+        ("roberta_pretrain", "mask_probability=1.0", "a number between 0 and 1"),
+        ("iwslt14", "steps=null", "a whole number above 0"),
+        ("iwslt14", "eval_every=null", "a whole number above 0"),
+        ("noisy_quadratic", "noise=-0.1", "a number, 0 or above"),
+        ("rosenbrock", "noise=-0.1", "a number, 0 or above"),
+        ("rosenbrock", "trials=0", "a whole number above 0"),
+        ("gradients", "dtype=float16", "one of float32, float64"),
+        ("atari_rainbow", "replace=newest", "one of oldest, random"),
+        ("atari_dqn", "gamma=1.01", "a number from 0 to 1"),
+    ],
+)
+def test_what_a_task_refuses(task, typed, allowed):
+    with pytest.raises(BadInput) as caught:
+        compose([f"task={task}", "data=sample", f"task.{typed}"])
+    assert str(caught.value) == f"task.{typed}: must be {allowed}"

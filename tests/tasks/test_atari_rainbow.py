@@ -273,11 +273,6 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, replace):
 # -- bad input -------------------------------------------------------------------------------------
 
 
-def test_an_unknown_replacement_is_refused():
-    with pytest.raises(ValueError, match="replace=newest: must be one of oldest, random"):
-        make(replace="newest")
-
-
 @pytest.mark.parametrize(
     ("typed", "allowed"),
     [

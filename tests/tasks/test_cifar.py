@@ -250,7 +250,6 @@ def test_the_training_loss_in_evaluation_mode_sees_no_augmentation_and_leaves_ba
     ("changes", "message"),
     [
         ({"batch_size": 4001}, "task.batch_size=4001: must be at most the 4000 training images"),
-        ({"crop_padding": -1}, "task.crop_padding=-1: must be 0 or more"),
         (
             {"model": functools.partial(small, 9)},
             "task.model: gives 9 logits, fewer than the 10 classes of data=sample",

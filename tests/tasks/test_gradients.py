@@ -146,12 +146,6 @@ def test_the_largest_step_is_that_of_all_steps_and_elements_in_units_of_lr():
 # -- settings --------------------------------------------------------------------------------------
 
 
-def test_a_dtype_that_is_no_float32_or_float64_is_refused():
-    with pytest.raises(ValueError) as caught:
-        task(SGD, dtype="float16")
-    assert str(caught.value) == "task.dtype=float16: must be float32 or float64"
-
-
 @pytest.mark.parametrize("burn_in", [20, 21])
 def test_a_burn_in_that_leaves_no_step_is_refused(burn_in):
     with pytest.raises(ValueError) as caught:

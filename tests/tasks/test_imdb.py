@@ -314,12 +314,6 @@ def test_a_batch_larger_than_the_data_is_refused(tiny):
     )
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.1])
-def test_a_probability_that_is_none_is_refused(tiny, share):
-    with pytest.raises(ValueError, match=rf"task\.flip_probability={share}: must be in \[0, 1\]"):
-        tiny(flip_probability=share)
-
-
 def test_a_size_that_no_vectors_have_is_refused(tiny):
     with pytest.raises(DataError) as caught:
         tiny(model=network(dimensions=5))

@@ -201,8 +201,6 @@ def test_settings_that_cannot_be_are_refused(tiny):
         tiny(max_tokens=33)
     with pytest.raises(ValueError, match=r"task\.max_tokens=2: must be at least 3, for a token"):
         tiny(max_tokens=2)
-    with pytest.raises(ValueError, match=r"task\.mask_probability=1\.0: must be between 0 and 1"):
-        tiny(mask_probability=1.0)
 
 
 def test_a_text_shorter_than_a_batch_is_refused(tiny, tmp_path):

@@ -419,18 +419,6 @@ def test_batches_that_the_data_do_not_fit(make, changes, says):
         make(**changes, device=torch.device("meta")).prepare()
 
 
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"steps": None}, r"task\.steps=null: must be a whole number above 0"),
-        ({"eval_every": None}, r"task\.eval_every=null: must be a whole number above 0"),
-    ],
-)
-def test_settings_that_cannot_be(make, changes, says):
-    with pytest.raises(ValueError, match=says):
-        make(**changes)
-
-
 # -- evaluation ------------------------------------------------------------------------------------
 
 

@@ -142,20 +142,6 @@ def test_evaluations_are_no_rarer_than_the_budget(make):
     assert make(steps=3, eval_every=100).eval_every == 3
 
 
-@every_task
-def test_no_trials_are_refused(make):
-    with pytest.raises(ValueError) as caught:
-        make(trials=0)
-    assert str(caught.value) == "task.trials=0: must be 1 or more"
-
-
-@pytest.mark.parametrize("make", [quadratic, rosenbrock])
-def test_noise_below_zero_is_refused(make):
-    with pytest.raises(ValueError) as caught:
-        make(noise=-0.1)
-    assert str(caught.value) == "task.noise=-0.1: must be 0 or more"
-
-
 def test_a_start_at_the_solution_is_refused():
     with pytest.raises(ValueError) as caught:
         convex_example(first=0.0)

@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
@@ -131,11 +130,6 @@ def imported(target: str) -> Any:
 
 
 # -- values ----------------------------------------------------------------------------------------
-
-
-def finite_or_none(metrics: Mapping[str, float]) -> dict[str, float | None]:
-    """What strict JSON can hold: None stands for NaN and for the infinities."""
-    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
 def improves(metric: Metric, value: float | None, best: float | None) -> bool:

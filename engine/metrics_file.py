@@ -3,12 +3,12 @@
 import errno
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from engine.files import Unreadable, naming, read_bytes, sync_folder
-from engine.metrics import finite_or_none
 
 
 class MetricsFile:
@@ -77,3 +77,8 @@ class MetricsFile:
         with naming(self.path), open(self.path, "rb") as file:
             os.fsync(file.fileno())
         sync_folder(self.path.parent)
+
+
+def finite_or_none(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """What strict JSON can hold: None stands for NaN and for the infinities."""
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}

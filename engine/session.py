@@ -16,7 +16,8 @@ from torch.optim import Optimizer
 from engine import parallel
 from engine.losses import Losses
 from engine.make import make_optimizer, make_schedule, make_task
-from engine.metrics import finite_or_none, improves, metrics_of
+from engine.metrics import improves, metrics_of
+from engine.metrics_file import finite_or_none
 from engine.run import Run
 from optim import Observer
 from tasks.seeds import derive

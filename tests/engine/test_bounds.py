@@ -45,9 +45,7 @@ def config_of(value, hint, monkeypatch):
     return {"task": part, "optim": toy, "schedule": toy}
 
 
-@pytest.mark.parametrize(
-    ("hint", "refused", "taken"), [(h, *r) for h, r in REFUSED.items()], ids=str
-)
+@pytest.mark.parametrize("hint", REFUSED, ids=str)
 def test_a_bound_refuses_what_lies_outside_and_says_what_is_allowed(hint, monkeypatch):
     [bound], (refused, taken) = hint.__metadata__, REFUSED[hint]
     for value in refused:

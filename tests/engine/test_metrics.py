@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from engine.metrics import COMMON, LIVE, finite_or_none, improves
+from engine.metrics import COMMON, LIVE, improves
+from engine.metrics_file import finite_or_none
 
 
 def test_what_is_recorded_is_strict_json():

@@ -89,6 +89,7 @@ def check_classes(config: dict[str, Any]) -> None:
     from hydra.errors import InstantiationException
 
     from engine.loggers import Logger
+    from engine.metrics import check_declared
     from tasks.sources import DataError
     from tasks.task import Task
 
@@ -97,6 +98,7 @@ def check_classes(config: dict[str, Any]) -> None:
     try:
         task = outline(config)
         check_kind(task, Task, part)
+        check_declared(config)
         part = f"optim={chosen['optim']}"
         optimizer = make_optimizer(config, [torch.nn.Parameter(torch.zeros(1))])
         check_kind(optimizer, torch.optim.Optimizer, part)

@@ -2,12 +2,15 @@
 
 import itertools
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 from engine import search_path
+from engine.checks import BadInput
+from engine.texts import spell
 from engine.yaml_files import YamlError, read_yaml
 from tasks.metrics import Metric
 
@@ -62,6 +65,27 @@ def metrics_of(config: Mapping[str, Any]) -> dict[str, Metric]:
 def headline_of(config: Mapping[str, Any]) -> str:
     """The metric that says best how a run went."""
     return getattr(imported(config["task"]["_target_"]), "headline", "train/loss")
+
+
+def check_declared(config: Mapping[str, Any]) -> None:
+    """Raise BadInput where a task or an optimizer declares metrics that cannot be shown."""
+    for part in ("task", "optim"):
+        for name, metric in declared(config[part]["_target_"]).items():
+            check_metric(f"{part}={config['names'][part]}: metric {spell(name)}", name, metric)
+    if (headline := headline_of(config)) not in metrics_of(config):
+        task = config["names"]["task"]
+        raise BadInput(f"task={task}: headline {spell(headline)}: no metric of this name")
+
+
+def check_metric(where: str, name: Any, metric: Any) -> None:
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name):
+        raise BadInput(f"{where}: a name must be letters, digits, _, - and /, as in test/accuracy")
+    if name in COMMON and metric != COMMON[name]:
+        raise BadInput(f"{where}: is a common metric with another meaning; choose another name")
+    if not isinstance(getattr(metric, "label", None), str):
+        raise BadInput(f"{where}: must be a Metric of tasks.metrics")
+    if metric.better not in ("min", "max", None):
+        raise BadInput(f"{where}: better={spell(metric.better)}: must be min, max or None")
 
 
 # -- of all ----------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def config_of(value, hint, monkeypatch):
     return {"task": part, "optim": toy, "schedule": toy}
 
 
-@pytest.mark.parametrize("hint", REFUSED, ids=str)
+@pytest.mark.parametrize("hint", REFUSED, ids=lambda hint: hint.__metadata__[0].text)
 def test_a_bound_refuses_what_lies_outside_and_says_what_is_allowed(hint, monkeypatch):
     [bound], (refused, taken) = hint.__metadata__, REFUSED[hint]
     for value in refused:

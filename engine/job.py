@@ -8,6 +8,7 @@ from engine import interrupt
 from engine.config import NAMED, resolved
 from engine.console import log_to_console
 from engine.execute import execute
+from engine.launch import HERE
 from engine.process import begin
 from engine.torchrun import by_torchrun
 
@@ -26,7 +27,7 @@ def carry_out(cfg: DictConfig) -> str:
     config = resolved(cfg, hydra_config.runtime.choices)
     launcher = hydra_config.runtime.choices["hydra/launcher"]
     many = hydra_config.mode == RunMode.MULTIRUN
-    shared = many and launcher in ("basic", "joblib")
+    shared = many and launcher in HERE
     if many and config["sweep"]["devices_per_run"] > 1:
         named = [s.path for s in hydra_config.runtime.config_sources if s.provider == NAMED]
         arguments = [*hydra_config.overrides.task, *(f"--config-dir={path}" for path in named)]

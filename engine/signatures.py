@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from torch import Tensor
 
 from engine.checks import BadInput, is_number
+from engine.hydra_internals import locate
 from engine.texts import shorten, some_of, spell
 
 # What the run itself gives to a part of its config.
@@ -59,10 +60,8 @@ def check_part(key: str, settings: Any, given: Sequence[str] = ()) -> None:
 
 
 def find(key: str, name: str) -> Any:
-    from hydra._internal.utils import _locate
-
     try:
-        target = _locate(name)
+        target = locate(name)
     except (HydraException, ImportError, ValueError) as error:
         raise BadInput(f"{key}._target_={shorten(name)}: cannot be imported") from error
     if not callable(target):

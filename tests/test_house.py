@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -44,16 +45,21 @@ def name_of(path):
 NAMED = {name_of(path): path for path in [*MODULES, ROOT / "adamily.py"]}
 
 
-def imported(path):
-    """The first parts of all that a module imports, wherever in it and also by name."""
+def imported_modules(path):
+    """All that a module imports, wherever in it and also by name."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import hides where it leads"
-            yield node.module.split(".")[0]
+            yield node.module
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            yield ast.unparse(node.args[0]).strip("f'\"").split(".")[0]
+            yield ast.unparse(node.args[0]).strip("f'\"")
+
+
+def imported(path):
+    """The first parts of all that a module imports."""
+    return (name.split(".")[0] for name in imported_modules(path))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -72,6 +78,16 @@ def imported_files(path):
         elif isinstance(node, ast.ImportFrom):
             whole = (f"{node.module}.{alias.name}" for alias in node.names)
             yield from (name if name in NAMED else node.module for name in whole)
+
+
+def test_what_hydra_does_not_offer_comes_from_one_file():
+    """So that a new Hydra is met in one place; hydra.core.override_parser is for its plugins."""
+    private = re.compile(
+        r"hydra\._internal|hydra\.(initialize|version)\b"
+        r"|hydra\.core\.(override_parser|config_search_path)|omegaconf\._"
+    )
+    users = [path for path in MODULES if any(map(private.match, imported_modules(path)))]
+    assert [name_of(path) for path in users] == ["engine.hydra_internals"]
 
 
 class WithoutTypes(ast.NodeTransformer):

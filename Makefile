@@ -55,7 +55,7 @@ flow: $(VENV)/.stamp-$(RUN) ## through how many files one follows a run and a sw
 	$(VENV)/bin/python tests/flow.py train
 	$(VENV)/bin/python tests/flow.py sweep
 
-bench: $(VENV)/.stamp-$(BENCH) ## time the optimizers' steps
+bench: $(VENV)/.stamp-$(BENCH) ## time the optimizers' steps: ARGS="step out=results/bench" keeps the tables
 	$(VENV)/bin/python -m scripts.bench $(or $(ARGS),step)
 
 lock: ## resolve every extra anew into requirements.lock (PINS="torch==…" holds a version)

@@ -5,14 +5,17 @@ Composing takes Hydra longer than a small run takes to be set up.
 
 import copy
 from collections.abc import Sequence
-from functools import lru_cache
 from uuid import uuid4
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
-from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
+
+from engine.hydra_internals import (
+    ConfigLoaderImpl,
+    ConfigSearchPath,
+    Override,
+    get_overrides_dirname,
+)
+from engine.overrides import is_change, read_override
 
 # What this process has composed for the launch that it works for, by the launch and the choices.
 _composed: dict[tuple[str, tuple[str, ...]], DictConfig] = {}
@@ -30,7 +33,7 @@ class Loader(ConfigLoaderImpl):
         self, master_config: DictConfig, sweep_overrides: Sequence[str]
     ) -> DictConfig:
         """What Hydra's own gives for a run's overrides, all of it."""
-        parsed = [parse(override) for override in sweep_overrides]
+        parsed = [read_override(override) for override in sweep_overrides]
         values = [override for override in parsed if self.sets_a_value(override)]
         choices = tuple(str(o.input_line) for o in parsed if not self.sets_a_value(o))
         if (self.launch, choices) not in _composed:
@@ -52,11 +55,6 @@ class Loader(ConfigLoaderImpl):
     def sets_a_value(self, override: Override) -> bool:
         """Whether it only changes a value of what is composed without it."""
         key = override.key_or_group
-        changes = not (override.is_add() or override.is_force_add() or override.is_delete())
-        plain = changes and override.package is None and not override.is_hydra_override()
-        return plain and "/" not in key and ("." in key or not self.repository.group_exists(key))
-
-
-@lru_cache(maxsize=10_000)
-def parse(override: str) -> Override:
-    return OverridesParser.create().parse_override(override)
+        plain = override.package is None and not override.is_hydra_override() and "/" not in key
+        is_file = "." not in key and self.repository.group_exists(key)
+        return is_change(override) and plain and not is_file

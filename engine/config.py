@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_search_path import SearchPathQuery
-from hydra.core.override_parser.types import OverrideType
 from hydra.errors import HydraException, MissingConfigException
-from hydra.initialize import get_gh_backup, restore_gh_from_backup
 from hydra.types import RunMode
-from hydra.version import setbase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from engine import search_path
 from engine.checks import BadInput, check_values
+from engine.hydra_internals import (
+    Hydra,
+    OverrideType,
+    SearchPathQuery,
+    create_config_search_path,
+    get_gh_backup,
+    restore_gh_from_backup,
+    setbase,
+)
 from engine.make import check_classes
 from engine.overrides import is_added, is_hydras, parts_of, read_override
 from engine.signatures import check_signatures
@@ -198,6 +201,12 @@ def known_keys() -> frozenset[str]:
     text = read_yaml(search_path.CONF / "train.yaml")
     add({key: value for key, value in text.items() if key not in ("defaults", "hydra")}, "")
     return frozenset(found)
+
+
+def default_choice(group: str) -> str:
+    """What `conf/train.yaml` chooses of one of Hydra's own groups, as hydra/launcher is."""
+    entries = read_yaml(search_path.CONF / "train.yaml")["defaults"]
+    return next(entry[f"override {group}"] for entry in entries if f"override {group}" in entry)
 
 
 def resolved(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from engine import interrupt
 from engine.config import NAMED, resolved
 from engine.console import log_to_console
 from engine.execute import execute
+from engine.launch import HERE
 from engine.process import begin
 from engine.run import Run
 from engine.torchrun import by_torchrun
@@ -28,7 +29,7 @@ def carry_out(cfg: DictConfig) -> str:
     run = Run(config["paths"]["runs"], config)
     launcher = hydra_config.runtime.choices["hydra/launcher"]
     many = hydra_config.mode == RunMode.MULTIRUN
-    shared = many and launcher in ("basic", "joblib")
+    shared = many and launcher in HERE
     if many and config["sweep"]["devices_per_run"] > 1:
         named = [s.path for s in hydra_config.runtime.config_sources if s.provider == NAMED]
         arguments = [*hydra_config.overrides.task, *(f"--config-dir={path}" for path in named)]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra._internal.callbacks import Callbacks
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
@@ -20,14 +19,18 @@ from joblib.externals.loky import get_reusable_executor
 from engine import packages
 from engine.checks import BadInput
 from engine.composing import Loader
-from engine.config import check_override, explain, hydra_of
+from engine.config import check_override, default_choice, explain, hydra_of
 from engine.console import say
 from engine.devices import slots, slots_per_device, threads
-from engine.overrides import given, is_hydras
+from engine.hydra_internals import Callbacks
+from engine.overrides import given, is_hydras, read_override
 from engine.texts import PATH_SHOWN, shorten
 
 # Launchers that do not come with the project, and the extras that bring them.
 EXTRAS = {"ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
+
+# Those whose workers are on this machine, with its devices.
+HERE = ("basic", "joblib")
 
 
 def launch(
@@ -75,7 +78,7 @@ def value(done: JobReturn) -> Any:
 
 def launcher_name(overrides: Sequence[str]) -> str:
     chosen = given(overrides, "hydra/launcher")
-    return str(chosen[-1].value()) if chosen else "joblib"
+    return str(chosen[-1].value()) if chosen else default_choice("hydra/launcher")
 
 
 def launcher_settings(overrides: Sequence[str], config: dict[str, Any], runs: int) -> list[str]:
@@ -92,14 +95,14 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any], runs: in
     name = launcher_name(overrides)
     device = config["train"]["device"]
     jobs, share = config["sweep"]["jobs_per_device"], config["sweep"]["devices_per_run"]
-    settings = {}
-    if trains_here(overrides):
+    settings = []
+    if name in HERE:
         most = slots(device, jobs, share)
     if name == "joblib":
-        settings["hydra.launcher.n_jobs"] = min(most, runs)
+        settings.append(f"hydra.launcher.n_jobs={min(most, runs)}")
     if name == "ray" and on_gpu(device) and not given(overrides, "hydra.launcher.ray.remote"):
         each = slots_per_device(torch.device("cuda"), jobs)
-        settings["+hydra.launcher.ray.remote.num_gpus"] = 1 / each if share == 1 else share
+        settings.append(f"+hydra.launcher.ray.remote.num_gpus={1 / each if share == 1 else share}")
     if name in EXTRAS and not installed(name):
         raise BadInput(
             f"hydra/launcher={name}: not installed; pip install 'adamily[{EXTRAS[name]}]'"
@@ -107,8 +110,7 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any], runs: in
     if name == "submitit_slurm" and shutil.which("srun") is None:
         raise BadInput(f"hydra/launcher={name}: there is no srun here; use a node of the cluster")
     check_settings([override for override in overrides if is_hydras(override)])
-    unsaid = {key: v for key, v in settings.items() if not given(overrides, key.lstrip("+"))}
-    return [f"{key}={value}" for key, value in unsaid.items()]
+    return [own for own in settings if not given(overrides, read_override(own).key_or_group)]
 
 
 def say_how(overrides: Sequence[str], config: dict[str, Any], runs: int) -> None:
@@ -158,7 +160,7 @@ def on_gpu(device: str) -> bool:
 
 def trains_here(overrides: Sequence[str]) -> bool:
     """Whether the launcher's workers are on this machine, with its devices."""
-    return launcher_name(overrides) in ("basic", "joblib")
+    return launcher_name(overrides) in HERE
 
 
 def installed(launcher: str) -> bool:

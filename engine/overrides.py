@@ -5,22 +5,23 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import (
-    ChoiceSweep,
-    FloatRange,
-    Override,
-    OverrideType,
-    RangeSweep,
-)
 from hydra.errors import HydraException
 
 from engine.checks import MOST_RUNS, BadInput
+from engine.hydra_internals import (
+    ChoiceSweep,
+    FloatRange,
+    Override,
+    OverridesParser,
+    OverrideType,
+    RangeSweep,
+)
 from engine.texts import hydra_text, shorten
 
 MOST_BRACKETS = 100
@@ -65,6 +66,11 @@ def parts_of(override: Override) -> set[str]:
     return {re.split(r"[./]", key, maxsplit=1)[0] for key in name_of(override).split("@")}
 
 
+def is_change(override: Override) -> bool:
+    """Whether it is written without +, ++ and ~."""
+    return override.type == OverrideType.CHANGE
+
+
 def is_added(override: Override) -> bool:
     """Whether it is written with + or ++."""
     return override.type in (OverrideType.ADD, OverrideType.FORCE_ADD)
@@ -86,12 +92,10 @@ def quoted(typed: str) -> str:
     key, _, path = typed.partition("=")
     if not key.startswith("paths.") or not path:
         return typed
-    try:
-        read = OverridesParser.create().parse_override(typed)
+    with suppress(BadInput):
+        read = read_override(typed)
         if not read.is_sweep_override() and isinstance(read.value(), str | None):
             return typed
-    except HydraException:
-        pass
     return f"{key}={hydra_text(path)}"
 
 
@@ -118,7 +122,7 @@ def settings(
         if key not in defaults:
             others.append(text)
             continue
-        if override.type != OverrideType.CHANGE or override.package is not None:
+        if not is_change(override) or override.package is not None:
             raise BadInput(f"{shorten(text)}: write {key}=VALUE; see {command} --help")
         if override.is_sweep_override() or isinstance(override.value(), list | dict):
             raise BadInput(f"{shorten(text)}: must be one value; quote one that holds symbols")

@@ -1,9 +1,10 @@
-"""How a run shows that it goes on: a bar on a terminal, a line now and then elsewhere."""
+"""How a run shows that it goes on: a bar on a terminal or in a notebook, lines elsewhere."""
 
 import multiprocessing
 import sys
 import time
 from datetime import timedelta
+from html import escape
 from typing import Protocol
 
 from engine.console import say, speaks
@@ -19,9 +20,18 @@ class Progress(Protocol):
 
 
 def progress(title: str, step: int, steps: int) -> Progress:
-    """A bar when standard output is a terminal that no other worker writes to, else lines."""
+    """A bar where a notebook or a terminal shows what no other worker writes to, else lines."""
     alone = multiprocessing.current_process().name == "MainProcess" and speaks()
+    if alone and in_notebook():
+        return Cell(title, step, steps)
     return Bar(title, step, steps) if alone and sys.stdout.isatty() else Lines(title, steps)
+
+
+def in_notebook() -> bool:
+    """Whether a kernel runs this process, as of Jupyter; IPython on a terminal has none."""
+    # A notebook has imported it; no other run need wait for it.
+    ipython = sys.modules.get("IPython")
+    return getattr(ipython and ipython.get_ipython(), "kernel", None) is not None
 
 
 class Bar:
@@ -54,6 +64,31 @@ class Bar:
         self.bar.stop()
 
 
+class Cell:
+    """A bar and a line below a notebook's cell, which are written over and go when the run ends.
+
+    That of rich needs ipywidgets there, and shows nothing before its end without them.
+    """
+
+    def __init__(self, title: str, step: int, steps: int):
+        from IPython.display import display
+
+        self.title, self.steps = title, steps
+        self.output = display(self.shown(step, title), raw=True, display_id=True)
+
+    def update(self, step: int, metrics: dict[str, float]) -> None:
+        text = standing(self.title, step, self.steps, metrics)
+        self.output.update(self.shown(step, text), raw=True)
+
+    def close(self) -> None:
+        self.output.update({"text/plain": "", "text/html": ""}, raw=True)
+
+    def shown(self, step: int, text: str) -> dict[str, str]:
+        """By type, of which a frontend takes the best that it can show."""
+        bar = f"<progress value='{step}' max='{self.steps}'></progress>"
+        return {"text/plain": text, "text/html": f"{bar} {escape(text)}"}
+
+
 class Lines:
     """A line every LINE_SECONDS."""
 
@@ -66,17 +101,23 @@ class Lines:
         if time.monotonic() < self.next_line:
             return
         self.next_line = time.monotonic() + LINE_SECONDS
-        seconds = (self.steps - step) / max(metrics["perf/steps_per_second"], 1e-9)
-        left = timedelta(seconds=round(seconds))
-        say(f"{self.title}: step {step}/{self.steps}, {describe(metrics)}, {left} left")
+        say(standing(self.title, step, self.steps, metrics))
 
     def close(self) -> None:
         pass
 
 
+<<<<<<< HEAD
 def short(name: str) -> str:
     """A metric's name where there is little room: "loss" for "train/recent_loss"."""
     return name.rpartition("/")[2].removeprefix("recent_")
+=======
+def standing(title: str, step: int, steps: int, metrics: dict[str, float]) -> str:
+    """Where a run is, and how long it will still take."""
+    seconds = (steps - step) / max(metrics["perf/steps_per_second"], 1e-9)
+    left = timedelta(seconds=round(seconds))
+    return f"{title}: step {step}/{steps}, {describe(metrics)}, {left} left"
+>>>>>>> w/tools
 
 
 def describe(metrics: dict[str, float]) -> str:

@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from torch import Tensor
 
 from engine.checks import BadInput, is_number
+from engine.hydra_internals import locate
 from engine.texts import shorten, some_of, spell
 from tasks.bounds import Bound
 
@@ -61,10 +62,8 @@ def check_part(key: str, settings: Any, given: Sequence[str] = ()) -> None:
 
 
 def find(key: str, name: str) -> Any:
-    from hydra._internal.utils import _locate
-
     try:
-        target = _locate(name)
+        target = locate(name)
     except (HydraException, ImportError, ValueError) as error:
         raise BadInput(f"{key}._target_={shorten(name)}: cannot be imported") from error
     if not callable(target):

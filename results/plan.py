@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hydra.core.override_parser.types import Override, OverrideType
-
 from engine import search_path
 from engine.checks import SOURCES, BadInput
 from engine.config import Composed, compose_unresolved, names, resolve_and_check, unknown
+from engine.hydra_internals import Override
 from engine.identity import DECIDES_OUTCOME
 from engine.make import check_classes
-from engine.overrides import name_of, parts_of, read_override
+from engine.overrides import is_change, name_of, parts_of, read_override
 from engine.records import Record, read
 from engine.run import Run
 from engine.texts import shorten
@@ -179,9 +178,7 @@ class Planner:
 
 def is_choice(override: Override) -> bool:
     """Whether Hydra must compose anew for it: optim, optim@task.reference, a key that is added."""
-    return (
-        override.type != OverrideType.CHANGE or search_path.find(override.key_or_group) is not None
-    )
+    return not is_change(override) or search_path.find(override.key_or_group) is not None
 
 
 def refuse_contradiction(study: Study, cell: Cell, shared: Sequence[str]) -> None:

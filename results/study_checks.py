@@ -4,8 +4,14 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from engine.checks import BadInput
 from engine.identity import canonical
+<<<<<<< HEAD
 from engine.metrics import find_metric, names_of_all
+=======
+from engine.metrics import METRICS
+from engine.overrides import parts_of, read_override
+>>>>>>> w/tools
 from engine.texts import hydra_text
 from results.study import PROFILES, STATISTICS, Figure, Select, Settings, Study, StudyError, slug
 
@@ -75,7 +81,12 @@ def check_settings(where: str, settings: Settings, text: Settings, nested: bool)
 
 
 def is_elsewhere(key: str) -> bool:
-    return key in ELSEWHERE or key.partition(".")[0] in COMMANDS
+    """Also with a + before it, or in another place; other labels are no override, and not here."""
+    try:
+        override = read_override(f"{key}=null")
+    except BadInput:
+        return False
+    return override.key_or_group in ELSEWHERE or not parts_of(override).isdisjoint(COMMANDS)
 
 
 def check_choice(where: str, settings: Settings, text: Settings, own: str, other: str) -> None:

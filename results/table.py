@@ -1,7 +1,5 @@
 """A study's table beside the paper's, as Markdown, LaTeX and CSV."""
 
-import csv
-import io
 from dataclasses import dataclass
 from math import floor, isfinite, log10
 from typing import Any
@@ -246,12 +244,11 @@ def escape(text: str) -> str:
 
 def comma_separated(result: Result) -> str:
     """Every grid point with its numbers unrounded, for further work."""
+    import pandas as pd
+
     lines = [grid_point(row, point, result) for row in result.rows for point in row.points]
-    out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(lines[0]) if lines else [])
-    writer.writeheader()
-    writer.writerows(lines)
-    return out.getvalue()
+    # As objects: in a column of numbers, a count beside one that is missing would be a fraction.
+    return pd.DataFrame(lines, dtype=object).to_csv(index=False, lineterminator="\r\n")
 
 
 def grid_point(row: Row, point: Point, result: Result) -> dict[str, Any]:

@@ -6,11 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from hydra._internal.utils import get_args_parser
-
 from engine import search_path
 from engine.checks import BadInput
 from engine.config import HELP
+from engine.hydra_internals import get_args_parser
 from engine.overrides import quoted
 from engine.texts import SHOWN, shorten
 

@@ -2,8 +2,10 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
@@ -40,16 +42,24 @@ def name_of(path):
     return ".".join(part for part in parts if part != "__init__")
 
 
-def imported(path):
-    """The first parts of all that a module imports, wherever in it and also by name."""
+NAMED = {name_of(path): path for path in [*MODULES, ROOT / "adamily.py"]}
+
+
+def imported_modules(path):
+    """All that a module imports, wherever in it and also by name."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import hides where it leads"
-            yield node.module.split(".")[0]
+            yield node.module
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            yield ast.unparse(node.args[0]).strip("f'\"").split(".")[0]
+            yield ast.unparse(node.args[0]).strip("f'\"")
+
+
+def imported(path):
+    """The first parts of all that a module imports."""
+    return (name.split(".")[0] for name in imported_modules(path))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -58,6 +68,65 @@ def test_arrows_between_rooms_run_one_way(path):
     others = set(imported(path)) & MAY_IMPORT.keys() - {room}
     assert others <= MAY_IMPORT[room], f"{room} must not import {others - MAY_IMPORT[room]}"
     assert not set(imported(path)) & {"tests", "conftest"}
+
+
+def imported_files(path):
+    """The project's modules that a module imports, wherever in it; for its types alone is none."""
+    for node in ast.walk(WithoutTypes().visit(ast.parse(path.read_text()))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            whole = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name if name in NAMED else node.module for name in whole)
+
+
+def test_what_hydra_does_not_offer_comes_from_one_file():
+    """So that a new Hydra is met in one place; hydra.core.override_parser is for its plugins."""
+    private = re.compile(
+        r"hydra\._internal|hydra\.(initialize|version)\b"
+        r"|hydra\.core\.(override_parser|config_search_path)|omegaconf\._"
+    )
+    users = [path for path in MODULES if any(map(private.match, imported_modules(path)))]
+    assert [name_of(path) for path in users] == ["engine.hydra_internals"]
+
+
+class WithoutTypes(ast.NodeTransformer):
+    def visit_If(self, node):
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+
+
+def circle(files):
+    """Modules of which each imports the next and the last the first; empty if there are none."""
+    imports = {
+        name: {*imported_files(path)} & files.keys() - {name} for name, path in files.items()
+    }
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """Not within a function either: what two files need of each other belongs into a third."""
+    assert circle(NAMED) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("import b", True),
+        ("from b import x", True),
+        ("def later():\n    import b", True),
+        ("if TYPE_CHECKING:\n    import b", False),
+        ("import c", False),
+    ],
+)
+def test_a_circle_of_imports_is_found(tmp_path, line, found):
+    files = {name: tmp_path / f"{name}.py" for name in "abc"}
+    for path, text in zip(files.values(), [line, "import a", ""], strict=True):
+        path.write_text(text)
+    assert bool(circle(files)) is found
 
 
 def test_every_module_says_what_it_is_for_in_its_name_and_in_its_first_line():

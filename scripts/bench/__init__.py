@@ -3,7 +3,7 @@
 import sys
 from importlib.util import find_spec
 
-from engine.checks import BadInput, is_count, is_device
+from engine.checks import BadInput, is_count, is_device, is_path
 from engine.console import refuse
 from engine.overrides import only_settings
 from engine.texts import shorten, spell
@@ -12,37 +12,40 @@ HELP = """\
 Measure how fast this machine trains.
 
   python -m scripts.bench loop [device=auto|cpu|cuda|cuda:N] [rounds=30]
-  python -m scripts.bench step [device=cpu|auto|cuda|cuda:N] [rounds=30]
-  python -m scripts.bench train [device=auto|cpu|cuda|cuda:N] [rounds=10]
-  python -m scripts.bench atari [device=auto|cpu|cuda|cuda:N] [rounds=10]
+  python -m scripts.bench step [device=cpu|auto|cuda|cuda:N] [rounds=30] [out=FOLDER]
+  python -m scripts.bench train [device=auto|cpu|cuda|cuda:N] [rounds=10] [out=FOLDER]
+  python -m scripts.bench atari [device=auto|cpu|cuda|cuda:N] [rounds=10] [out=FOLDER]
+
+All print their tables; with out=FOLDER, step, train and atari also write them there, as
+<what>.<device>.md, step as .csv, too.
 
 loop  the training loop's cost over a bare loop, and the time to its first step, on mnist_fc2 with
       the sample data; on a CPU also what a step takes by how threads wait for each other, alone
       and beside a process that keeps a core busy
 step  the time of a step of every optimizer in every way to run it, beside torch.optim.Adam and
       optimizers of other packages (pip install 'adamily[bench]'); takes tens of minutes, most of
-      them to compile the others', and writes results/bench/step.<device>.md and .csv
+      them to compile the others'
 train the training loop's step beside a bare one on a batch that stays on the device, images trained
       on in a second beside torchvision's transforms in a DataLoader, the memory that images take,
       and tokens trained on in a second beside transformers' Trainer, with the sample data; takes
-      minutes, and writes results/bench/train.<device>.md
+      minutes
 atari optimizer steps and environment steps a second of atari_dqn, with one game and with eight,
       beside a loop in the structure of CleanRL's dqn_atari, and what a replay memory of a million
-      transitions takes (7 GB of disk); takes minutes, and writes results/bench/atari.<device>.md
+      transitions takes (7 GB of disk); takes minutes
 
 Examples:
   python -m scripts.bench loop
   python -m scripts.bench loop rounds=40 device=cuda
   python -m scripts.bench step
-  python -m scripts.bench step device=cuda rounds=50
+  python -m scripts.bench step device=cuda rounds=50 out=results/bench
   python -m scripts.bench train rounds=5
 """
 
 DEFAULTS = {
     "loop": {"device": "auto", "rounds": 30},
-    "step": {"device": "cpu", "rounds": 30},
-    "train": {"device": "auto", "rounds": 10},
-    "atari": {"device": "auto", "rounds": 10},
+    "step": {"device": "cpu", "rounds": 30, "out": None},
+    "train": {"device": "auto", "rounds": 10, "out": None},
+    "atari": {"device": "auto", "rounds": 10, "out": None},
 }
 
 
@@ -59,7 +62,7 @@ def main() -> None:
 
 def measure(arguments: list[str]) -> None:
     """Raise BadInput for what is not understood, and for a GPU that is not there."""
-    what, device, rounds = parse(arguments)
+    what, device, rounds, out = parse(arguments)
     if what == "train" and not find_spec("torchvision"):
         raise BadInput("train: torchvision is not installed: pip install 'adamily[vision]'")
     if what == "atari" and not find_spec("ale_py"):
@@ -78,26 +81,28 @@ def measure(arguments: list[str]) -> None:
     elif what == "step":
         from scripts.bench.step import report
 
-        report(found, rounds)
+        report(found, rounds, out)
     elif what == "train":
         from scripts.bench.train import report
 
-        report(found, rounds)
+        report(found, rounds, out)
     else:
         from scripts.bench.atari import report
 
-        report(found, rounds)
+        report(found, rounds, out)
 
 
-def parse(arguments: list[str]) -> tuple[str, str, int]:
-    """What to measure, on which device, and in how many rounds."""
+def parse(arguments: list[str]) -> tuple[str, str, int, str | None]:
+    """What to measure, on which device, in how many rounds, and the folder of its tables."""
     what, *settings = arguments
     if what not in DEFAULTS:
         raise BadInput(f"{shorten(what)}: must be one of {', '.join(DEFAULTS)}")
     values = only_settings(settings, DEFAULTS[what], "python -m scripts.bench")
-    device, rounds = values["device"], values["rounds"]
+    device, rounds, out = values["device"], values["rounds"], values.get("out")
     if not is_device(device):
         raise BadInput(f"device={spell(device)}: must be auto, cpu, cuda or cuda:N")
     if not is_count(rounds) or rounds < 2:
         raise BadInput(f"rounds={spell(rounds)}: must be a whole number, 2 or above")
-    return what, device, rounds
+    if out is not None and not is_path(out):
+        raise BadInput(f"out={spell(out)}: must be the path of a folder")
+    return what, device, rounds, out

@@ -18,7 +18,8 @@ from engine.run import Run
 from engine.session import Session
 from models import DQN
 from scripts.bench import replay
-from scripts.bench.loop import ENDLESS, loop_steps
+from scripts.bench.bare import ENDLESS
+from scripts.bench.loop import loop_steps
 from scripts.bench.page import markdown, publish, show
 from scripts.bench.race import ratio, wait_for
 
@@ -43,10 +44,10 @@ quartiles of the ratios of one round. Target: a ratio of at least 1.5.
 """
 
 
-def report(device: torch.device, rounds: int) -> None:
-    """Measure, print the tables, and write them into results/bench."""
+def report(device: torch.device, rounds: int, out: str | None) -> None:
+    """Measure and print the tables; write them where a folder is given."""
     sections = [lambda: loops(device, rounds), replay.report]
-    publish("Atari", "atari", device, rounds, ["ale-py", "gymnasium"], sections)
+    publish("Atari", "atari", device, rounds, ["ale-py", "gymnasium"], sections, out)
 
 
 def loops(device: torch.device, rounds: int) -> str:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
@@ -17,14 +17,12 @@ from engine.loggers import Loggers, RunInfo
 from engine.loop import train
 from engine.run import Run
 from engine.session import Session
+from scripts.bench import waiting
+from scripts.bench.bare import ENDLESS, TASK, bare_steps
 from scripts.bench.race import ratio, wait_for
 
 STEPS = 40
 STARTS = 5
-TASK = ["task=mnist_fc2", "data=sample"]
-
-# A run that nobody logs and whose end, where it would be evaluated, is never reached.
-ENDLESS = ["logger=none", "task.steps=1000000", "task.eval_every=1000000"]
 
 
 class Silent:
@@ -44,8 +42,6 @@ def report(asked: str, device: torch.device, rounds: int) -> None:
     for logger in ("none", "wandb"):
         print(start_up(asked, logger))
     if device.type == "cpu" and torch.get_num_threads() > 1:
-        from scripts.bench import waiting  # which imports this module
-
         print(waiting.report(max(2, rounds // 3)))
 
 
@@ -93,26 +89,6 @@ def by_turns(
             for _ in range(rounds + 1)
         ]
     return [alone for alone, _ in pairs[1:]], [loop for _, loop in pairs[1:]]
-
-
-def bare_steps(session: Session, steps: int, batches: Callable[[int], Any]) -> float:
-    """Seconds for that many steps with nothing around them.
-
-    Args:
-        session: whose network is trained.
-        steps: to take.
-        batches: gives what a step trains on, by the number of the step.
-    """
-    task, optimizer = session.task, session.optimizer
-    wait_for(session.device)
-    began = time.perf_counter()
-    for step in range(session.step, session.step + steps):
-        task.loss(batches(step)).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    wait_for(session.device)
-    session.step += steps
-    return time.perf_counter() - began
 
 
 class Enough(Exception):

@@ -1,18 +1,21 @@
 """What a step costs: our optimizers in every way to run them, beside torch's Adam and peers."""
 
 import math
-from pathlib import Path
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
+import pandas as pd
 import torch
 from torch import Tensor
 
-from engine.environment import environment
+from engine.files import write_text
 from optim.executors import BATCH
 from scripts.bench import sets
 from scripts.bench.contenders import PACKAGES, RULES, YARDSTICKS, installed, ours, peers
 from scripts.bench.memory import copy_bandwidth, floor_share, peak_of_step, words
-from scripts.bench.page import write
+from scripts.bench.page import markdown, publish, show
 from scripts.bench.race import Racer, Spread, draw_gradients, race, ratio
 from scripts.bench.sets import Shape
 
@@ -22,6 +25,15 @@ SETS: dict[str, list[Shape]] = {
     "many": sets.many(),
 }
 LARGE_SETS: dict[str, list[Shape]] = {"resnet, three times as wide": sets.resnet18(192)}
+
+
+NOTES = """\
+One step of each contender by turns, each round in a random order; medians, and in brackets the
+quartiles of the ratios of one round. F is `torch.optim.Adam(foreach=True)`, U `Adam(fused=True)` on
+the same tensors. F allocates temporaries as large as the model, so that it also varies with the
+state of the allocator; U does not. Peers compile one program for the whole list of tensors, which
+takes many minutes where there are many: they are left out there.
+"""
 
 
 class Line(NamedTuple):
@@ -49,25 +61,28 @@ class Memory(NamedTuple):
     batches: float
 
 
-def report(device: torch.device, rounds: int) -> None:
-    """Measure all sets, print the tables, and write them into results/bench."""
+def report(device: torch.device, rounds: int, out: str | None) -> None:
+    """Measure all sets and print the tables; write them where a folder is given, and as CSV."""
     for package in PACKAGES:
         if not installed(package):
             print(f"{package} is not installed and left out: pip install 'adamily[bench]'")
     if device.type == "cpu":
         torch.set_num_threads(1)
-    about = environment(device)
-    bandwidth = copy_bandwidth(device) if device.type == "cuda" else None
     chosen = SETS if device.type == "cpu" else SETS | LARGE_SETS
-    memory = peaks(SETS["resnet"]) if device.type == "cpu" else []
-    counts = {name: (len(shapes), elements(shapes)) for name, shapes in chosen.items()}
-    measured = {}
-    for name, shapes in chosen.items():
-        print(f"{name}:", flush=True)
-        measured[name] = measure(shapes, device, rounds, bandwidth)
-        # After each, since a set takes minutes.
-        path = write(Path("results/bench"), about, rounds, bandwidth, counts, measured, memory)
-        print(f"Table: {path}")
+    bandwidth = copy_bandwidth(device) if device.type == "cuda" else None
+    measured: dict[str, list[Line]] = {}
+
+    def race_set(name: str) -> str:
+        measured[name] = measure(chosen[name], device, rounds, bandwidth)
+        return section(name, chosen[name], measured[name])
+
+    sections = [lambda: about(bandwidth), *(partial(race_set, name) for name in chosen)]
+    if device.type == "cpu":
+        sections.append(lambda: peak_table(peaks(SETS["resnet"])))
+    title = "The time of an optimizer's step"
+    path = publish(title, "step", device, rounds, PACKAGES, sections, out)
+    if path:
+        write_text(path.with_suffix(".csv"), as_csv(measured))
 
 
 def measure(
@@ -89,7 +104,7 @@ def measure(
                 line = line._replace(floor=floor_share(moved, size, seconds, bandwidth))
             lines.append(line)
             say = f"{line.milliseconds.middle:8.2f} ms {line.to_foreach.middle:6.2f} F"
-            print(f"  {rule:24}{name:28}{say} {line.to_fused.middle:6.2f} U", flush=True)
+            print(f"  {rule:24}{name:28}{say} {line.to_fused.middle:6.2f} U", file=sys.stderr)
     return lines
 
 
@@ -114,3 +129,58 @@ def peaks(shapes: list[Shape]) -> list[Memory]:
 
 def elements(shapes: list[Shape]) -> int:
     return sum(math.prod(shape) for shape in shapes)
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+
+def about(bandwidth: float | None) -> str:
+    """What the numbers are; with a device's bandwidth, in bytes a second, where it was measured."""
+    copied = f"A copy moves {bandwidth / 1e9:.0f} GB/s.\n" if bandwidth else ""
+    return NOTES + copied
+
+
+def section(name: str, shapes: list[Shape], lines: Sequence[Line]) -> str:
+    title = f"## {name}: {len(shapes)} tensors, {elements(shapes) / 1e6:.1f}M elements"
+    return f"{title}\n\n{table(lines)}"
+
+
+def table(lines: Sequence[Line]) -> str:
+    titles = ["rule", "who", "ms", "÷ F", "÷ U"]
+    rows = [
+        [
+            line.rule,
+            line.contender,
+            f"{line.milliseconds.middle:.2f}",
+            show(line.to_foreach),
+            show(line.to_fused),
+        ]
+        for line in lines
+    ]
+    if any(line.floor is not None for line in lines):
+        titles.append("share of the bandwidth floor")
+        for row, line in zip(rows, lines, strict=True):
+            row.append("" if line.floor is None else f"{line.floor:.0%}")
+    return markdown(titles, rows)
+
+
+def peak_table(memory: Sequence[Memory]) -> str:
+    rows = [
+        [peak.rule, f"{4 * peak.elements / 1e6:.2f} MB", f"{peak.batches:.2f}"] for peak in memory
+    ]
+    titles = ["rule", "peak", "tensors of one batch"]
+    about = "Most that a default step holds beyond parameters, gradients and state, on resnet.\n"
+    return f"## Memory\n\n{about}\n{markdown(titles, rows)}"
+
+
+def as_csv(measured: Mapping[str, Sequence[Line]]) -> str:
+    """All numbers as they are, one line for each contender."""
+    spreads = ("milliseconds", "to_foreach", "to_fused")
+    numbers = [f"{name}_{part}" for name in spreads for part in Spread._fields]
+    rows = [
+        (name, *line[:2], *line.milliseconds, *line.to_foreach, *line.to_fused, line.floor)
+        for name, lines in measured.items()
+        for line in lines
+    ]
+    table = pd.DataFrame(rows, columns=["set", "rule", "contender", *numbers, "floor"])
+    return table.to_csv(index=False, lineterminator="\n")

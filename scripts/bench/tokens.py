@@ -18,7 +18,8 @@ from engine.loggers import Loggers, RunInfo
 from engine.run import Run
 from engine.session import Session
 from models.transformers_import import transformers
-from scripts.bench.loop import ENDLESS, loop_steps
+from scripts.bench.bare import ENDLESS
+from scripts.bench.loop import loop_steps
 from scripts.bench.page import markdown
 from scripts.bench.race import Spread, ratio, wait_for
 from tasks.glue import Batch

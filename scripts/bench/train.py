@@ -13,8 +13,9 @@ from torch import Tensor
 from engine.config import compose
 from engine.session import Session
 from scripts.bench import tokens
+from scripts.bench.bare import ENDLESS, bare_steps
 from scripts.bench.loading import WORKERS, epoch, loader
-from scripts.bench.loop import ENDLESS, bare_steps, by_turns
+from scripts.bench.loop import by_turns
 from scripts.bench.page import markdown, publish
 from scripts.bench.race import Spread, ratio, wait_for
 
@@ -71,11 +72,11 @@ that it holds at all, network and optimizer apart.
 """
 
 
-def report(device: torch.device, rounds: int) -> None:
-    """Measure, print the tables, and write them into results/bench."""
+def report(device: torch.device, rounds: int, out: str | None) -> None:
+    """Measure and print the tables; write them where a folder is given."""
     measures = (loops, loading, memory, tokens.report)
     sections = [partial(measure, device, rounds) for measure in measures]
-    publish("Training", "train", device, rounds, ["torchvision"], sections)
+    publish("Training", "train", device, rounds, ["torchvision"], sections, out)
 
 
 # -- the loop --------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import torch
 from engine.config import compose
 from engine.openmp import CHOICES, SPIN_COUNT
 from engine.session import Session
-from scripts.bench.loop import ENDLESS, TASK, bare_steps
+from scripts.bench.bare import ENDLESS, TASK, bare_steps
 from scripts.bench.page import markdown, show
 from scripts.bench.race import ratio
 

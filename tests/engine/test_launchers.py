@@ -9,7 +9,7 @@ from odd import diary, most_at_once
 from running import ROOT, child_environment, folder, folders, summary, typed
 
 from engine import interrupt
-from engine.launch import launcher_settings, say_how
+from engine.launch import launcher_name, launcher_settings, say_how
 
 SLURM = [
     "hydra/launcher=submitit_slurm",
@@ -129,6 +129,14 @@ def test_what_ray_is_told(monkeypatch):
     # Without a GPU a run that waits for one would wait for ever.
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     assert launcher_settings(chosen, on_gpu, 9) == []
+
+
+def test_which_launcher_it_is(conf):
+    assert launcher_name([]) == "joblib"
+    assert launcher_name(["hydra/launcher=ray", "hydra.launcher.n_jobs=1"]) == "ray"
+    path = conf / "train.yaml"
+    path.write_text(path.read_text().replace("hydra/launcher: joblib", "hydra/launcher: basic"))
+    assert launcher_name([]) == "basic"
 
 
 def test_what_joblib_is_told(monkeypatch):

@@ -5,10 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from running import ROOT, folders, run_here
 
-from engine.overrides import quoted
+from engine.overrides import quoted, read_override
 from results.analysis import analyse
 from results.study_file import load
 
@@ -17,9 +16,9 @@ ODD = 'it\'s a=b,c#d%20e&ü "q" (1) [x] {y};$z'
 
 @pytest.mark.parametrize("name", [ODD, "a,b", "a=b", "a#b", "ü", "'", "[a]", "~", "a b", "%"])
 def test_a_folder_of_any_name_is_read_as_it_is_typed(name):
-    read = OverridesParser.create().parse_override(quoted(f"paths.runs=/here/{name}"))
+    read = read_override(quoted(f"paths.runs=/here/{name}"))
     assert read.value() == f"/here/{name}"
-    assert OverridesParser.create().parse_override(quoted(f"paths.runs={name}")).value() == name
+    assert read_override(quoted(f"paths.runs={name}")).value() == name
 
 
 @pytest.mark.parametrize(

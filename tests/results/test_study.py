@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from engine.overrides import read_override
 from engine.texts import hydra_text
 from engine.yaml_files import Loader, read_yaml
 from results.study import StudyError
@@ -154,7 +154,7 @@ def test_the_axis_of_an_average_says_so(loaded):
     [3e-5, 1e-10, 0.1, 1e22, 1, 0, -2, True, False, None, [0.9, 0.999], [1, None, [2, 3]], "adam"],
 )
 def test_hydra_reads_an_override_as_it_was_meant(value):
-    parsed = OverridesParser.create().parse_override(f"key={hydra_text(value)}").value()
+    parsed = read_override(f"key={hydra_text(value)}").value()
     assert parsed == value and type(parsed) is type(value)
 
 
@@ -308,7 +308,11 @@ def test_a_mistake_is_named(loaded, tmp_path, change, said):
         ("seeds: 2", "seeds: 10000000", "paper: asks for 160,000,000 runs; at most 10,000"),
         # All runs of a table lie in one folder, which the command line names.
         ("{optim: adam}", "{optim: adam, paths.runs: x}", "one: paths.runs: a study does not set"),
+        ("{optim: adam}", "{optim: adam, +paths.runs: x}", "+paths.runs: a study does not set"),
+        ("{optim: adam}", "{optim: adam, hydra/launcher: x}", "hydra/launcher: a study does not"),
+        ("{optim: adam}", "{optim: adam, +seed: 1}", "rows: one: +seed: a study does not set it"),
         ("optim.lr: [3e-5, 1e-3]", "paths.runs: [a, b]", "grid: paths.runs: cannot be tried"),
+        ("optim.lr: [3e-5, 1e-3]", "optim@sweep.x: [a, b]", "optim@sweep.x: cannot be tried"),
         # What a table says of its runs must hold for all of them.
         ("{task: toy}", "{task: toy, data: full}", "columns: A: data: a study does not set it"),
         ("{optim: adam}", "{optim: adam, seed: 1}", "rows: one: seed: a study does not set it"),
@@ -385,7 +389,7 @@ def test_a_file_that_is_no_study_is_refused(tmp_path, text):
 
 @pytest.mark.parametrize("text", ["rüns,1", "a b", "it's", "back\\slash", "x=1", "plain/path-1.0_"])
 def test_hydra_reads_a_spelt_text_back(text):
-    [override] = OverridesParser.create().parse_overrides([f"key={hydra_text(text)}"])
+    override = read_override(f"key={hydra_text(text)}")
     assert override.value() == text
 
 

@@ -342,6 +342,13 @@ def test_csv_counts_how_runs_ended_and_leaves_unknown_numbers_empty(make_study, 
     assert {row["train/loss center"] for row in rows} == {""}
 
 
+def test_csv_counts_in_whole_numbers_beside_what_is_unknown(make_study, make_result):
+    found = make_result(
+        make_study(), lambda c: outcome(c) if c.point["optim.lr"] < 0.01 else "failed"
+    )
+    assert [row["train/loss n"] for row in read_csv(found)[:3]] == ["2", "2", ""]
+
+
 def test_csv_keeps_text_with_commas_and_quotes(make_study, make_result):
     label = 'a "b", c\nd'
     grid = {"optim.lr": [1e-3], "optim.betas": [[0.9, 0.999]]}

@@ -4,6 +4,7 @@ import csv
 import re
 import subprocess
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from engine.session import Session
 from optim.executors import BATCH
 from scripts import bench
 from scripts.bench import (
+    bare,
     contenders,
     loading,
     loop,
@@ -35,25 +37,25 @@ TINY = {"tiny": [(30, 20), (7,)]}
 
 def test_loop_cost_names_both_times_and_their_ratio(monkeypatch, sample_root):
     monkeypatch.setattr(loop, "STEPS", 2)
-    monkeypatch.setattr(loop, "TASK", [*loop.TASK, f"paths.data={sample_root}"])
+    monkeypatch.setattr(loop, "TASK", [*bare.TASK, f"paths.data={sample_root}"])
     said = loop.loop_cost(CPU, rounds=2)
-    bare, looped, ratio = map(
+    alone, looped, ratio = map(
         float, re.findall(r"(\d+\.\d+) ms.*?(\d+\.\d+) ms; ratio (\d+\.\d+)", said)[0]
     )
-    assert bare > 0 and looped > 0 and ratio > 0
+    assert alone > 0 and looped > 0 and ratio > 0
     assert "2 rounds of 2 steps" in said
 
 
 def test_start_up_measures_a_real_start(monkeypatch, sample_root):
     monkeypatch.setattr(loop, "STARTS", 1)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setattr(loop, "TASK", [*loop.TASK, f"paths.data={sample_root}"])
+    monkeypatch.setattr(loop, "TASK", [*bare.TASK, f"paths.data={sample_root}"])
     said = loop.start_up("cpu", "none")
     assert 0 < float(re.search(r"median (\d+\.\d+) s", said)[1]) < 600
 
 
 def test_ways_to_wait_are_measured_alone_and_beside_a_busy_process(monkeypatch, sample_root):
-    monkeypatch.setattr(waiting, "TASK", [*loop.TASK, f"paths.data={sample_root}"])
+    monkeypatch.setattr(waiting, "TASK", [*bare.TASK, f"paths.data={sample_root}"])
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     kept = {waiting.OWN: {"GOMP_SPINCOUNT": "300000"}, "one thread": {"OMP_NUM_THREADS": "1"}}
     monkeypatch.setattr(waiting, "ways", lambda: kept)
@@ -89,8 +91,11 @@ def test_the_ways_to_wait():
         (["step", "rounds=many"], "rounds=many: must be a whole number, 2 or above"),
         (["train", "rounds=0"], "rounds=0: must be a whole number, 2 or above"),
         (["train", "device=tpu"], "device=tpu: must be auto, cpu, cuda or cuda:N"),
-        (["train", "task=mnist_fc2"], "task=mnist_fc2: must be one of device, rounds"),
-        (["step", "round=3"], "round=3: must be one of device, rounds, as KEY=VALUE"),
+        (["train", "task=mnist_fc2"], "task=mnist_fc2: must be one of device, rounds, out"),
+        (["step", "round=3"], "round=3: must be one of device, rounds, out, as KEY=VALUE"),
+        (["loop", "out=tables"], "out=tables: must be one of device, rounds, as KEY=VALUE"),
+        (["step", "out="], "out=: must be the path of a folder"),
+        (["train", "out=[a]"], "out=[a]: must be one value"),
         (["step", "--rounds"], "--rounds: write KEY=VALUE; see python -m scripts.bench --help"),
     ],
 )
@@ -107,8 +112,8 @@ def test_what_is_typed_reaches_the_measurement(monkeypatch):
     monkeypatch.setattr(train, "report", lambda *given: heard.append(given))
     bench.measure(["loop", "device=cpu", "rounds=7"])
     bench.measure(["step"])
-    bench.measure(["train", "rounds=3", "device=cpu"])
-    assert heard == [("cpu", CPU, 7), (CPU, 30), (CPU, 3)]
+    bench.measure(["train", "rounds=3", "device=cpu", "out=a/b"])
+    assert heard == [("cpu", CPU, 7), (CPU, 30, None), (CPU, 3, "a/b")]
 
 
 def test_training_needs_torchvision(capsys, monkeypatch):
@@ -139,9 +144,9 @@ def small_atari(monkeypatch, tmp_path):
 
 @pytest.mark.usefixtures("small_atari")
 def test_atari_writes_the_rates_of_both_loops_and_the_times_of_a_memory(capsys, tmp_path):
-    done = run_here(capsys, "bench", "atari", "device=cpu", "rounds=2")
+    done = run_here(capsys, "bench", "atari", "device=cpu", "rounds=2", "out=tables")
     assert done.code == 0, done
-    (page,) = (tmp_path / "results/bench").glob("atari.*.md")
+    (page,) = (tmp_path / "tables").glob("atari.*.md")
     text = page.read_text()
     assert "python -m scripts.bench atari device=cpu rounds=2" in text
     rate, spread = r"\d+\.\d \(\d+\)", r"\d+\.\d\d \(\d+\.\d\d to \d+\.\d\d\)"
@@ -159,11 +164,42 @@ def test_atari_writes_the_rates_of_both_loops_and_the_times_of_a_memory(capsys, 
 def test_a_disk_that_is_too_small_for_the_memory(capsys, small_atari, tmp_path, monkeypatch):
     monkeypatch.setattr(small_atari, "CAPACITY", 10**12)
     monkeypatch.setattr("scripts.bench.atari.loops", lambda *_: "## Loops\n")
-    done = run_here(capsys, "bench", "atari", "device=cpu", "rounds=2")
+    done = run_here(capsys, "bench", "atari", "device=cpu", "rounds=2", "out=tables")
     assert done.code == 0, done
     assert "Not measured: the replay memory needs 7" in done.out
-    (page,) = (tmp_path / "results/bench").glob("atari.*.md")
+    (page,) = (tmp_path / "tables").glob("atari.*.md")
     assert "## Loops" in page.read_text()
+
+
+def test_tables_are_printed_and_written_where_asked_only(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sections = [lambda: "one\n", lambda: "two\n"]
+    assert page.publish("Title", "train", CPU, 3, ["numpy", "none"], sections, None) is None
+    assert list(tmp_path.iterdir()) == []
+    printed = capsys.readouterr().out
+    path = page.publish("Title", "train", CPU, 3, ["numpy", "none"], sections, "a/b")
+    text = path.read_text()
+    assert path.parent == Path("a/b")
+    assert "\n- none: not installed\n" in text and "train device=cpu rounds=3" in text
+    assert text.endswith("\none\n\ntwo\n") and printed.endswith("\none\n\ntwo\n\n")
+
+
+def test_what_was_measured_stays_when_a_measurement_fails(tmp_path):
+    def fails():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        page.publish("Title", "train", CPU, 3, [], [lambda: "one\n", fails], str(tmp_path))
+    (path,) = tmp_path.iterdir()
+    assert path.read_text().endswith("\none\n")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_measured(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run_here(capsys, "bench", "step", "rounds=2", "out=file")
+    assert done.code == 2 and "file" in done.err and len(done.err.splitlines()) == 1
+    assert "resnet" not in done.out
 
 
 # -- steps -----------------------------------------------------------------------------------------
@@ -196,13 +232,13 @@ def tiny(monkeypatch, tmp_path):
 
 
 def test_step_writes_every_optimizer_in_every_way(tiny, capsys):
-    done = run_here(capsys, "bench", "step", "rounds=2")
+    done = run_here(capsys, "bench", "step", "rounds=2", "out=tables")
     assert done.code == 0, done
     assert "pytorch_optimizer is not installed and left out: pip install 'adamily[bench]'" in (
         done.out
     )
     assert "timm is not installed" not in done.out
-    (table,) = tiny.glob("results/bench/step.*.md")
+    (table,) = tiny.glob("tables/step.*.md")
     text = table.read_text()
     for said in (
         "command: python -m scripts.bench step device=cpu rounds=2",
@@ -258,7 +294,7 @@ def test_the_share_of_the_floor():
 def test_the_table_says_which_share_of_the_floor_is_reached():
     spread = race.Spread(1.0, 2.0, 3.0)
     line = step.Line("LaProp", "optim, foreach", spread, spread, spread, 0.5)
-    assert page.table([line]).splitlines()[-1].split()[-2:] == ["50%", "|"]
+    assert step.table([line]).splitlines()[-1].split()[-2:] == ["50%", "|"]
 
 
 @pytest.mark.parametrize("rule", contenders.RULES)
@@ -307,9 +343,9 @@ def cells(text):
 @with_torchvision
 @pytest.mark.usefixtures("small")
 def test_train_writes_its_tables(capsys, tmp_path):
-    done = run_here(capsys, "bench", "train", "device=cpu", "rounds=2")
+    done = run_here(capsys, "bench", "train", "device=cpu", "rounds=2", "out=tables/new")
     assert done.code == 0, done
-    (page,) = tmp_path.glob("results/bench/train.*.md")
+    (page,) = tmp_path.glob("tables/new/train.*.md")
     text = page.read_text()
     for said in (
         "command: python -m scripts.bench train device=cpu rounds=2",
@@ -342,9 +378,9 @@ def test_train_writes_its_tables(capsys, tmp_path):
 def test_the_trainer_takes_the_steps_of_the_loop(tmp_path):
     """The same batches and losses, and so the same weights."""
     pytest.importorskip("accelerate")
-    config = compose([*tokens.TASK, "task.batch_size=4", "task.max_tokens=24", *loop.ENDLESS])
+    config = compose([*tokens.TASK, "task.batch_size=4", "task.max_tokens=24", *bare.ENDLESS])
     ours, theirs = Session(config, CPU), Session(config, CPU)
-    loop.bare_steps(ours, 3, ours.task.batch)
+    bare.bare_steps(ours, 3, ours.task.batch)
     assert tokens.trainer_steps(theirs, 3, tmp_path) > 0
     assert (ours.step, theirs.step) == (3, 3)
     for one, other in zip(ours.parameters, theirs.parameters, strict=True):
@@ -360,8 +396,8 @@ def test_the_bare_loop_repeats_a_resident_batch(sample_root):
         given.append(step)
         return first
 
-    assert loop.bare_steps(session, 3, batches) > 0
-    assert loop.bare_steps(session, 2, batches) > 0
+    assert bare.bare_steps(session, 3, batches) > 0
+    assert bare.bare_steps(session, 2, batches) > 0
     assert given == [0, 1, 2, 3, 4] and session.step == 5
 
 

@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -628,6 +629,48 @@ def read_until(descriptor, word):
         assert select.select([descriptor], [], [], 10)[0], f"no {word} in {said!r}"
         said += os.read(descriptor, 65536)
     return said.decode()
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """What runs a notebook; `sent` is what its frontend is sent."""
+    sent = []
+    shell = SimpleNamespace(kernel=object(), sent=sent)
+
+    def display(data, *, raw, display_id):
+        assert raw and display_id
+        sent.append(data)
+        return SimpleNamespace(update=lambda data, raw: sent.append(data))
+
+    ipython = SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    return shell
+
+
+def test_a_bar_in_a_notebook(notebook, capsys):
+    shown = progress.progress("a <run>", 0, 1000)
+    shown.update(400, METRICS)
+    first, second = notebook.sent
+    assert "<progress value='0' max='1000'></progress> a &lt;run&gt;" in first["text/html"]
+    assert "<progress value='400' max='1000'>" in second["text/html"]
+    for word in ("a <run>", "step 400/1000", "0.25", "accuracy 0.5", "10.0 steps/s", "0:01:00"):
+        assert word in second["text/plain"]
+    shown.close()
+    assert not any(notebook.sent[-1].values())
+    assert capsys.readouterr().out == ""
+
+
+def test_a_run_in_a_notebook_shows_its_bar(notebook, train, monkeypatch):
+    monkeypatch.setattr("engine.loop.TICK_SECONDS", 0.0)
+    done = train()
+    assert done.code == 0 and "steps/s" not in done.out
+    assert sum("steps/s" in data["text/plain"] for data in notebook.sent) == 6
+
+
+def test_ipython_without_a_kernel_is_no_notebook(notebook):
+    del notebook.kernel
+    assert isinstance(progress.progress("a run", 0, 10), progress.Lines)
 
 
 def test_no_bar_where_workers_share_the_terminal(monkeypatch):

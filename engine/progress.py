@@ -107,17 +107,16 @@ class Lines:
         pass
 
 
-<<<<<<< HEAD
 def short(name: str) -> str:
     """A metric's name where there is little room: "loss" for "train/recent_loss"."""
     return name.rpartition("/")[2].removeprefix("recent_")
-=======
+
+
 def standing(title: str, step: int, steps: int, metrics: dict[str, float]) -> str:
     """Where a run is, and how long it will still take."""
     seconds = (steps - step) / max(metrics["perf/steps_per_second"], 1e-9)
     left = timedelta(seconds=round(seconds))
     return f"{title}: step {step}/{steps}, {describe(metrics)}, {left} left"
->>>>>>> w/tools
 
 
 def describe(metrics: dict[str, float]) -> str:

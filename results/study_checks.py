@@ -6,12 +6,8 @@ from typing import Any
 
 from engine.checks import BadInput
 from engine.identity import canonical
-<<<<<<< HEAD
 from engine.metrics import find_metric, names_of_all
-=======
-from engine.metrics import METRICS
 from engine.overrides import parts_of, read_override
->>>>>>> w/tools
 from engine.texts import hydra_text
 from results.study import PROFILES, STATISTICS, Figure, Select, Settings, Study, StudyError, slug
 

@@ -14,7 +14,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # The metric that the task reports, and what its class says of it.
-METRIC, DECLARED = "test/loss", ""
+METRIC = "test/slope_error"
+DECLARED = f"""metrics = {{"{METRIC}": Metric("error of the slope", "min")}}
+    headline = "{METRIC}"
+"""
 
 MODULES = {
     "sign_sgd.py": """
@@ -39,15 +42,17 @@ def halved(optimizer, total_steps):
 import torch
 from torch import nn
 
+from tasks.bounds import Count
+from tasks.metrics import Metric
 from tasks.seeds import derive
 from tasks.task import Task, build_model
 
 
 class Line(Task):
-    eval_every = 5
     {DECLARED}
+    eval_every = 5
 
-    def __init__(self, *, steps: int, batch_size: int, seed: int, device: torch.device, root):
+    def __init__(self, *, steps: Count, batch_size: Count, seed: int, device: torch.device, root):
         self.steps, self.batch_size, self.seed, self.device = steps, batch_size, seed, device
         self.model = build_model(lambda: nn.Linear(1, 1), seed, device)
 
@@ -59,8 +64,7 @@ class Line(Task):
         return nn.functional.mse_loss(self.model(x), 2 * x + 1)
 
     def evaluate(self):
-        x = torch.linspace(-1, 1, 100, device=self.device)[:, None]
-        return {{"{METRIC}": self.loss(x).item()}}
+        return {{"{METRIC}": abs(self.model.weight.item() - 2)}}
 """,
 }
 
@@ -200,7 +204,7 @@ def adamily(request, fresh, empty, tmp_path):
 def test_what_is_ones_own_works_with_every_command(adamily, empty):
     quiet = ["logger=none", "data=sample"]
     said = adamily("train", "task=line", "optim=sign_sgd", "schedule=halved", *quiet)
-    assert "finished" in said
+    assert "finished" in said and f"{METRIC} " in said
     [summary] = empty.glob("runs/line/sign_sgd/*/summary.json")
     assert METRIC in json.loads(summary.read_text())["final"]
     environment = json.loads((summary.parent / "environment.json").read_text())
@@ -211,7 +215,7 @@ def test_what_is_ones_own_works_with_every_command(adamily, empty):
 
     adamily("sweep", "study=mine/lines", "profile=smoke", *quiet)
     table = (empty / "reports/mine/lines.smoke.sample.md").read_text()
-    assert "| SignSGD |" in table
+    assert "| SignSGD |" in table and "| error of the slope |" in table
     assert (empty / "reports/mine/lines.smoke.sample.lines.png").exists()
 
     adamily("sweep", "study=mine/first", "profile=smoke", "task.steps=2", *quiet)
@@ -229,5 +233,5 @@ def test_what_is_ones_own_works_with_every_command(adamily, empty):
     shutil.rmtree(empty / "reports")
     adamily("report")
     page = (empty / "reports/index.html").read_text()
-    assert "mine/lines" in page and "sign_sgd" in page
+    assert all(word in page for word in ("mine/lines", "sign_sgd", "error of the slope"))
     assert table == (empty / "reports/mine/lines.smoke.sample.md").read_text()

@@ -1,11 +1,11 @@
 """AdaBelief: the step by how far a gradient is from what was expected (Zhuang et al. 2020)."""
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
-from optim.base import ElementwiseOptimizer, Group, State, check_betas
+from optim.base import Common, ElementwiseOptimizer, Group, State
 
 
 class AdaBelief(ElementwiseOptimizer):
@@ -28,27 +28,10 @@ class AdaBelief(ElementwiseOptimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-16,
         weight_decay: float = 0.0,
-        *,
-        decoupled: bool = False,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
-
-    def check(self, group: Group) -> None:
-        super().check(group)
-        check_betas(group["betas"])
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults, **common)
 
     def state_names(self, group: Group) -> tuple[str, ...]:
         return ("m", "s")

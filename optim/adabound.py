@@ -1,18 +1,12 @@
 """AdaBound: Adam whose rate is clipped ever closer to SGD's (Luo et al. 2019)."""
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
-from optim.base import (
-    ElementwiseOptimizer,
-    Group,
-    State,
-    check_above_zero,
-    check_betas,
-    check_range,
-)
+from optim.base import Common, ElementwiseOptimizer, Group, State
+from optim.checks import check_above_zero, check_range
 
 
 class AdaBound(ElementwiseOptimizer):
@@ -45,28 +39,13 @@ class AdaBound(ElementwiseOptimizer):
         *,
         final_lr: float = 0.1,
         gamma: float = 1e-3,
-        decoupled: bool = False,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "final_lr": final_lr,
-            "gamma": gamma,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults | {"final_lr": final_lr, "gamma": gamma}, **common)
 
     def check(self, group: Group) -> None:
         super().check(group)
-        check_betas(group["betas"])
         check_range("final_lr value", group["final_lr"], 0.0)
         check_above_zero("gamma value", group["gamma"])
         check_range("first_lr value", group.get("first_lr", 0.0), 0.0)

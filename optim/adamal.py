@@ -1,10 +1,10 @@
 """AdamAL: Adam whose second moment never falls, by raising what goes into it."""
 
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
-from optim.base import ElementwiseOptimizer, Group, State, check_betas
+from optim.base import Common, ElementwiseOptimizer, Group, State
 
 
 class AdamAL(ElementwiseOptimizer):
@@ -28,27 +28,10 @@ class AdamAL(ElementwiseOptimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
-        *,
-        decoupled: bool = False,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
-
-    def check(self, group: Group) -> None:
-        super().check(group)
-        check_betas(group["betas"])
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults, **common)
 
     def state_names(self, group: Group) -> tuple[str, ...]:
         return ("m", "v")

@@ -6,19 +6,27 @@ kind. The ways to run it are in `optim/executors.py`.
 """
 
 import itertools
-import math
 from collections.abc import Callable, Iterable
-from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from optim.checks import check_betas, check_flag, check_range
 from optim.compiled import run_compiled
 from optim.executors import Row, Rule, run_batched, run_each
 from optim.rows import Misfit, is_plain, row_of, whole, wide
 from optim.state import Group, State, name_of, read, zeros_for
+
+
+class Common(TypedDict, total=False):
+    """Arguments that every rule takes beside its own; `ElementwiseOptimizer` explains them."""
+
+    decoupled: bool
+    maximize: bool
+    foreach: bool | None
+    compile: bool
 
 
 class ElementwiseOptimizer(Optimizer):
@@ -63,7 +71,19 @@ class ElementwiseOptimizer(Optimizer):
 
     decays_after: ClassVar[bool] = False
 
-    def __init__(self, params: Any, defaults: Group):
+    def __init__(
+        self,
+        params: Any,
+        defaults: Group,
+        *,
+        decoupled: bool = False,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        compile: bool = False,
+    ):
+        defaults = defaults | Common(
+            decoupled=decoupled, maximize=maximize, foreach=foreach, compile=compile
+        )
         self.check(defaults)
         super().__init__(params, defaults)
 
@@ -81,6 +101,12 @@ class ElementwiseOptimizer(Optimizer):
             check_flag("foreach", group["foreach"])
         if group["foreach"] and group["compile"]:
             raise ValueError("`foreach` and `compile` cannot be `True` together.")
+        if "betas" in group:
+            self.check_betas(group["betas"])
+
+    def check_betas(self, betas: Any) -> None:
+        """Raise ValueError unless they are two numbers in [0, 1), or what a subclass has."""
+        check_betas(betas)
 
     def state_names(self, group: Group) -> tuple[str, ...]:
         """Names of the state tensors, in this group."""
@@ -302,44 +328,3 @@ def executor(group: Group) -> Callable[..., None]:
     if group["compile"]:
         return run_compiled
     return run_each if group["foreach"] is False else run_batched
-
-
-# -- checks, worded as torch's ---------------------------------------------------------------------
-
-
-def check_range(name: str, value: Any, low: float, high: float = math.inf) -> None:
-    """Raise ValueError unless value is a number, and low <= value < high."""
-    if isinstance(value, Tensor) and value.numel() != 1:
-        raise ValueError(f"Invalid {name}: a Tensor must have 1 element")
-    if not (is_real(value) or isinstance(value, Tensor)) or not low <= value < high:
-        raise ValueError(f"Invalid {name}: {value}")
-
-
-def is_real(value: Any) -> bool:
-    return isinstance(value, Real)
-
-
-def check_flag(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise ValueError(f"Invalid {name}: {value}, must be True or False")
-
-
-def is_pair(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2
-
-
-def check_betas(betas: Any) -> None:
-    if not is_pair(betas):
-        raise ValueError(f"Invalid betas: {betas}, must be two numbers")
-    for index, beta in enumerate(betas):
-        check_range(f"beta parameter at index {index}", beta, 0.0, 1.0)
-
-
-def check_one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"Invalid {name}: {value}, must be one of {', '.join(allowed)}")
-
-
-def check_above_zero(name: str, value: Any) -> None:
-    if not is_real(value) or not 0.0 < value < math.inf:
-        raise ValueError(f"Invalid {name}: {value}")

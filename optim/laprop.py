@@ -1,19 +1,12 @@
 """LaProp: normalise each gradient, then average (Ziyin, Wang and Ueda)."""
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
-from optim.base import (
-    ElementwiseOptimizer,
-    Group,
-    State,
-    check_betas,
-    check_flag,
-    check_one_of,
-    check_range,
-)
+from optim.base import Common, ElementwiseOptimizer, Group, State
+from optim.checks import check_flag, check_one_of, check_range
 
 
 class LaProp(ElementwiseOptimizer):
@@ -65,10 +58,7 @@ class LaProp(ElementwiseOptimizer):
         amsgrad: bool = False,
         centered: bool = False,
         centered_after: int = 10,
-        decoupled: bool = True,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
         defaults = {
             "lr": lr,
@@ -79,16 +69,12 @@ class LaProp(ElementwiseOptimizer):
             "amsgrad": amsgrad,
             "centered": centered,
             "centered_after": centered_after,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
         }
-        super().__init__(params, defaults)
+        common.setdefault("decoupled", True)
+        super().__init__(params, defaults, **common)
 
     def check(self, group: Group) -> None:
         super().check(group)
-        check_betas(group["betas"])
         check_one_of("variant", group["variant"], ("paper", "authors"))
         for name in ("amsgrad", "centered"):
             check_flag(name, group[name])

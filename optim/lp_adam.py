@@ -1,17 +1,11 @@
 """Adam and AdaGrad with an L^p norm in place of the (root mean) square (Daley and Amato)."""
 
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
-from optim.base import (
-    ElementwiseOptimizer,
-    Group,
-    State,
-    check_above_zero,
-    check_betas,
-    check_one_of,
-)
+from optim.base import Common, ElementwiseOptimizer, Group, State
+from optim.checks import check_above_zero, check_one_of
 from optim.powers import cubic, halleys, power, root_of_sum, way
 
 
@@ -58,28 +52,13 @@ class LpAdam(ElementwiseOptimizer):
         *,
         p: float = 2.0,
         form: str = "root",
-        decoupled: bool = False,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "p": p,
-            "form": form,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults | {"p": p, "form": form}, **common)
 
     def check(self, group: Group) -> None:
         super().check(group)
-        check_betas(group["betas"])
         check_above_zero("p value", group["p"])
         check_one_of("form", group["form"], ("root", "power"))
         (beta1, beta2), p = group["betas"], group["p"]
@@ -149,22 +128,10 @@ class LpAdaGrad(ElementwiseOptimizer):
         weight_decay: float = 0.0,
         *,
         p: float = 2.0,
-        decoupled: bool = False,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "p": p,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
+        defaults = {"lr": lr, "eps": eps, "weight_decay": weight_decay, "p": p}
+        super().__init__(params, defaults, **common)
 
     def check(self, group: Group) -> None:
         super().check(group)

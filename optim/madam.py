@@ -1,19 +1,13 @@
 """MAdam and LaMAdam: a second moment that remembers by the largest variance (Zhu et al.)."""
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
-from optim.base import (
-    ElementwiseOptimizer,
-    Group,
-    State,
-    check_range,
-    is_pair,
-    is_real,
-)
+from optim.base import Common, ElementwiseOptimizer, Group, State
+from optim.checks import check_range, is_pair, is_real
 
 Betas = tuple[float, tuple[float, float]]
 
@@ -65,34 +59,22 @@ class MAdam(ElementwiseOptimizer):
         *,
         beta_init: float | None = None,
         amsgrad: bool | str = False,
-        decoupled: bool = True,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "beta_init": beta_init,
-            "amsgrad": amsgrad,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        common.setdefault("decoupled", True)
+        super().__init__(params, defaults | {"beta_init": beta_init, "amsgrad": amsgrad}, **common)
 
-    def check(self, group: Group) -> None:
-        super().check(group)
-        betas = group["betas"]
+    def check_betas(self, betas: Any) -> None:
         if not (is_pair(betas) and is_pair(betas[1])):
             raise ValueError(f"Invalid betas: {betas}, must be (alpha, (beta_lo, beta_hi))")
         alpha, (low, high) = betas
         check_range("beta parameter at index 0", alpha, 0.0, 1.0)
         if not (is_real(low) and is_real(high) and 0.0 <= low <= high <= 1.0):
             raise ValueError(f"Invalid beta parameter at index 1: {betas[1]}")
+
+    def check(self, group: Group) -> None:
+        super().check(group)
         check_range("beta_init value", first_beta(group), 0.0, 1.0)
         amsgrad = group["amsgrad"]
         if not (isinstance(amsgrad, bool) or amsgrad == "torch"):
@@ -172,9 +154,14 @@ class LaMAdam(MAdam):
         betas: Betas = (0.9, (0.5, 0.999)),
         eps: float = 1e-15,
         weight_decay: float = 0.0,
-        **options: Any,
+        *,
+        beta_init: float | None = None,
+        amsgrad: bool | str = False,
+        **common: Unpack[Common],
     ):
-        super().__init__(params, lr, betas, eps, weight_decay, **options)
+        super().__init__(
+            params, lr, betas, eps, weight_decay, beta_init=beta_init, amsgrad=amsgrad, **common
+        )
 
     @staticmethod
     def update(

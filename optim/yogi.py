@@ -1,12 +1,13 @@
 """Yogi: Adam whose second moment moves by steps of the gradient's size (Zaheer et al. 2018)."""
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
-from optim.base import ElementwiseOptimizer, Group, State, check_betas, check_range
+from optim.base import Common, ElementwiseOptimizer, Group, State
+from optim.checks import check_range
 
 
 class Yogi(ElementwiseOptimizer):
@@ -34,27 +35,13 @@ class Yogi(ElementwiseOptimizer):
         weight_decay: float = 0.0,
         *,
         initial: float = 1e-6,
-        decoupled: bool = False,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "initial": initial,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults | {"initial": initial}, **common)
 
     def check(self, group: Group) -> None:
         super().check(group)
-        check_betas(group["betas"])
         check_range("initial value", group["initial"], 0.0)
 
     def state_names(self, group: Group) -> tuple[str, ...]:

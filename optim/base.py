@@ -6,7 +6,7 @@ kind. The ways to run it are in `optim/executors.py`.
 """
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypedDict
 
 import torch
@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from optim.checks import check_betas, check_flag, check_range
 from optim.compiled import run_compiled
 from optim.executors import Row, Rule, run_batched, run_each
+from optim.observation import Observation
 from optim.rows import Misfit, is_plain, row_of, whole, wide
 from optim.state import Group, State, name_of, read, zeros_for
 
@@ -70,6 +71,7 @@ class ElementwiseOptimizer(Optimizer):
     """
 
     decays_after: ClassVar[bool] = False
+    observations: ClassVar[Mapping[str, Observation]] = {}
 
     def __init__(
         self,

@@ -1,12 +1,13 @@
 """LaProp: normalise each gradient, then average (Ziyin, Wang and Ueda)."""
 
 import math
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 from torch import Tensor
 
 from optim.base import Common, ElementwiseOptimizer, Group, State
 from optim.checks import check_flag, check_one_of, check_range
+from optim.observation import kept_maximum
 
 
 class LaProp(ElementwiseOptimizer):
@@ -45,6 +46,8 @@ class LaProp(ElementwiseOptimizer):
     """
 
     decays_after = True
+    # In a centered LaProp, S stands in the place of n.
+    observations: ClassVar = {"optim/kept": kept_maximum("n_max", "n", "S")}
 
     def __init__(
         self,

@@ -1,12 +1,15 @@
 """Adam and AdaGrad with an L^p norm in place of the (root mean) square (Daley and Amato)."""
 
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
+import torch
 from torch import Tensor
 
 from optim.base import Common, ElementwiseOptimizer, Group, State
 from optim.checks import check_above_zero, check_one_of
+from optim.observation import Observation
 from optim.powers import cubic, halleys, power, root_of_sum, way
+from optim.rows import real, wide
 
 
 class LpAdam(ElementwiseOptimizer):
@@ -102,6 +105,22 @@ class LpAdam(ElementwiseOptimizer):
             add_to_norm(h, s, g)
             denominator = s.add(h.eps)
         p.addcdiv_(m, denominator, value=-h.size)
+
+    def underflows(self, p: Tensor, group: Group) -> Tensor:
+        """Which elements of the gradient are not 0, but so small that |g|^p loses its precision.
+
+        It is below the smallest normal number of the state's dtype then.
+        """
+        assert p.grad is not None
+        smallest = torch.finfo(wide(p.dtype)).tiny ** (1 / group["p"])
+        magnitude = real(p.grad).abs()
+        return (magnitude > 0) & (magnitude < smallest)
+
+    observations: ClassVar = {
+        "optim/underflow": Observation(
+            "share of |g|^p that underflows", underflows, better="min", before=True
+        )
+    }
 
 
 class LpAdaGrad(ElementwiseOptimizer):

@@ -1,13 +1,15 @@
 """MAdam and LaMAdam: a second moment that remembers by the largest variance (Zhu et al.)."""
 
 from types import SimpleNamespace
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 import torch
 from torch import Tensor
 
 from optim.base import Common, ElementwiseOptimizer, Group, State
 from optim.checks import check_range, is_pair, is_real
+from optim.observation import KEPT, Observation
+from optim.rows import real
 
 Betas = tuple[float, tuple[float, float]]
 
@@ -102,6 +104,22 @@ class MAdam(ElementwiseOptimizer):
     def options(self, group: Group, state: State) -> dict[str, Any]:
         return {"amsgrad": group["amsgrad"]}
 
+    @staticmethod
+    def update(
+        h: Any,
+        p: Any,
+        g: Any,
+        m: Any,
+        U: Any,
+        S: Any,
+        w: Any,
+        d_max: Any = None,
+        v_max: Any = None,
+    ) -> None:
+        denominator = average(h, g, U, S, w, d_max, v_max)
+        m.lerp_(g, h.new)
+        p.addcdiv_(m, denominator, value=-h.size)
+
     @torch.no_grad()
     def next_beta(self, p: Tensor, group: Group) -> Tensor:
         """β of each element in the step that p.grad asks for. Steps themselves do without it."""
@@ -118,21 +136,21 @@ class MAdam(ElementwiseOptimizer):
         h = SimpleNamespace(**self.numbers(group, state))
         return 1 - weight_of_new(h, (g - U).square().clamp(max=huge), S, w)
 
-    @staticmethod
-    def update(
-        h: Any,
-        p: Any,
-        g: Any,
-        m: Any,
-        U: Any,
-        S: Any,
-        w: Any,
-        d_max: Any = None,
-        v_max: Any = None,
-    ) -> None:
-        denominator = average(h, g, U, S, w, d_max, v_max)
-        m.lerp_(g, h.new)
-        p.addcdiv_(m, denominator, value=-h.size)
+    def kept_maximum(self, p: Tensor, group: Group) -> Tensor | None:
+        """Which elements of the running maximum are above the present value."""
+        state = self.state.get(p, {})
+        name = next((name for name in ("d_max", "v_max") if name in state), None)
+        if name is None:
+            return None
+        U, S, w = (real(state[key]) for key in ("U", "S", "w"))
+        V = S.addcmul(U, U)
+        present = V.sqrt().add(group["eps"]) if name == "d_max" else V.mul(w)
+        return real(state[name]) > present
+
+    observations: ClassVar = {
+        "optim/beta": Observation("mean β", next_beta, before=True),
+        "optim/kept": Observation(KEPT, kept_maximum),
+    }
 
 
 class LaMAdam(MAdam):

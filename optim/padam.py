@@ -1,12 +1,13 @@
 """Padam: between AMSGrad and SGD with momentum (Chen, Zhou, Tang, Yang, Cao and Gu)."""
 
 import math
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 from torch import Tensor
 
 from optim.base import Common, ElementwiseOptimizer, Group, State
 from optim.checks import check_above_zero, check_one_of
+from optim.observation import kept_maximum
 from optim.powers import power, way
 
 
@@ -29,6 +30,8 @@ class Padam(ElementwiseOptimizer):
             s = lr·√(1 - β2^t)/(1 - β1^t) as in their code and not in the paper: Adam's correction,
             which at partial < 1/2 corrects too much and so warms up.
     """
+
+    observations: ClassVar = {"optim/kept": kept_maximum("v_max", "v")}
 
     def __init__(
         self,

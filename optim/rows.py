@@ -126,6 +126,11 @@ def memory_of(tensor: Any) -> Tensor:
         return tensor.as_subclass(Tensor)
 
 
+def real(tensor: Tensor) -> Tensor:
+    """The same memory in real numbers: pairs of them where the tensor is complex."""
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
 def whole(tensor: Any) -> Tensor:
     """All of a DTensor, in which all processes take part; `item` and `bool` look at one part."""
     return tensor.full_tensor() if is_dtensor(tensor) else tensor

@@ -1,13 +1,14 @@
 """AMSGrad that counts how often sampled entries keep their old maximum: figure 1 of AdamAL."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
+from optim.observation import OF_TORCH, Observation
 from optim.rows import is_dtensor
-from optim.state import check_names, check_tensor, grouped, require
+from optim.state import Group, check_names, check_tensor, grouped, require
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 COUNTS = ("swaps", "first_swap", "last_swap")
@@ -81,22 +82,27 @@ class TracedAMSGrad(Adam):
                     whose = "the sample" if name in COUNTS else "the parameter"
                     check_tensor(entry, name, shape, whose)
 
-    def metrics(self) -> dict[str, Tensor]:
-        """What was counted so far, parameter by parameter in the order of their entries.
+    def swaps(self, p: Tensor, _: Group) -> Tensor | None:
+        """In how many steps so far each sampled entry was swapped."""
+        return self.state.get(p, {}).get("swaps")
 
-        Returns:
-            `optim/swaps`: the steps in which an entry was swapped. `optim/swap_interval`: the mean
-            number of steps from one swap of the entry to the next; where there were fewer than two,
-            the number of steps so far. Empty before the first step.
+    def swap_interval(self, p: Tensor, _: Group) -> Tensor | None:
+        """The mean number of steps from one swap of an entry to the next.
+
+        Where there were fewer than two, the number of steps so far.
         """
-        states = [self.state.get(p, {}) for p in self._places]
-        traced = [state for state in states if "swaps" in state]
-        if not traced:
-            return {}
-        return {
-            "optim/swaps": torch.cat([state["swaps"] for state in traced]),
-            "optim/swap_interval": torch.cat([mean_interval(state) for state in traced]),
-        }
+        state = self.state.get(p, {})
+        if "swaps" not in state:
+            return None
+        swaps, between = state["swaps"], state["last_swap"] - state["first_swap"]
+        return torch.where(swaps < 2, state["step"].to(swaps), between / (swaps - 1).clamp(min=1))
+
+    observations: ClassVar = OF_TORCH | {
+        "optim/swaps": Observation("swaps", swaps, each=True),
+        "optim/swap_interval": Observation(
+            "steps between two swaps", swap_interval, log=True, each=True
+        ),
+    }
 
 
 @torch._disable_dynamo  # a compiled program need not be compiled again for what it counts
@@ -118,12 +124,6 @@ def count_swaps(optimizer: Optimizer, *_: Any) -> None:
         state["swaps"] += swapped
         state["first_swap"] += first * state["step"]
         state["last_swap"] += swapped * (state["step"] - state["last_swap"])
-
-
-def mean_interval(state: dict[str, Tensor]) -> Tensor:
-    swaps = state["swaps"]
-    mean = (state["last_swap"] - state["first_swap"]) / (swaps - 1).clamp(min=1)
-    return torch.where(swaps < 2, state["step"].to(swaps), mean)
 
 
 def evenly(length: int, count: int) -> list[int]:

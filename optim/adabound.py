@@ -71,21 +71,23 @@ class AdaBound(ElementwiseOptimizer):
         gamma = group["gamma"]
         # A first lr of 0 gives no scale to move by.
         bound = group["final_lr"] * (lr / group["first_lr"] if group["first_lr"] else 1.0)
-        size = lr * math.sqrt(1 - beta2**t) / (1 - beta1**t)
+        step_size = lr * math.sqrt(1 - beta2**t) / (1 - beta1**t)
         low, high = bound * (1 - 1 / (gamma * t + 1)), bound * (1 + 1 / (gamma * t))
         return {
-            "new1": 1 - beta1,
+            "one_minus_beta1": 1 - beta1,
             "beta2": beta2,
-            "new2": 1 - beta2,
+            "one_minus_beta2": 1 - beta2,
             "eps": group["eps"],
-            "size": size,
+            "step_size": step_size,
             # Bounds of √v + eps are those of η the other way round; lr = 0 makes no step.
-            "least": size / high if size and high else math.inf,
-            "most": size / low if size and low else math.inf,
+            "least": step_size / high if step_size and high else math.inf,
+            "most": step_size / low if step_size and low else math.inf,
         }
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, m: Any, v: Any) -> None:
-        m.lerp_(g, h.new1)
-        v.mul_(h.beta2).addcmul_(g, g, value=h.new2)
-        p.addcdiv_(m, v.sqrt().add_(h.eps).clamp_(h.least, h.most), value=-h.size)
+    def update(hyper: Any, p: Any, g: Any, m: Any, v: Any) -> None:
+        m.lerp_(g, hyper.one_minus_beta1)
+        v.mul_(hyper.beta2).addcmul_(g, g, value=hyper.one_minus_beta2)
+        p.addcdiv_(
+            m, v.sqrt().add_(hyper.eps).clamp_(hyper.least, hyper.most), value=-hyper.step_size
+        )

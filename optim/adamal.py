@@ -39,16 +39,16 @@ class AdamAL(ElementwiseOptimizer):
     def numbers(self, group: Group, state: State) -> dict[str, float]:
         beta1, beta2 = group["betas"]
         return {
-            "new1": 1 - beta1,
+            "one_minus_beta1": 1 - beta1,
             "beta2": beta2,
-            "new2": 1 - beta2,
+            "one_minus_beta2": 1 - beta2,
             "eps": group["eps"],
-            "size": float(group["lr"]),
+            "step_size": float(group["lr"]),
         }
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, m: Any, v: Any) -> None:
-        m.lerp_(g, h.new1)
+    def update(hyper: Any, p: Any, g: Any, m: Any, v: Any) -> None:
+        m.lerp_(g, hyper.one_minus_beta1)
         raised = g.mul(g).clamp_min_(v)
-        v.mul_(h.beta2).add_(raised, alpha=h.new2)
-        p.addcdiv_(m, v.sqrt().add_(h.eps), value=-h.size)
+        v.mul_(hyper.beta2).add_(raised, alpha=hyper.one_minus_beta2)
+        p.addcdiv_(m, v.sqrt().add_(hyper.eps), value=-hyper.step_size)

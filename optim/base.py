@@ -15,9 +15,9 @@ from torch.optim import Optimizer
 
 from optim.checks import check_betas, check_flag, check_range
 from optim.compiled import run_compiled
-from optim.executors import Row, Rule, run_batched, run_each
+from optim.executors import Operands, Rule, run_batched, run_each
 from optim.observation import Observation
-from optim.rows import Misfit, is_plain, row_of, whole, wide
+from optim.operands import Misfit, is_plain, operands_of, whole, wide
 from optim.state import Group, State, name_of, read, zeros_for
 
 
@@ -127,7 +127,7 @@ class ElementwiseOptimizer(Optimizer):
         state["step"] += 1
 
     def numbers(self, group: Group, state: State) -> dict[str, float]:
-        """What `update` finds in `h`, computed from hyperparameters and numbers in the state.
+        """What `update` finds in `hyper`, computed from hyperparameters and numbers in the state.
 
         It finds there too `tiny`, the smallest number > 0 that has full precision, and `huge`, one
         whose eightfold is still finite.
@@ -135,11 +135,11 @@ class ElementwiseOptimizer(Optimizer):
         raise NotImplementedError
 
     def options(self, group: Group, state: State) -> dict[str, Any]:
-        """What else it finds in `h`: bool, str or tuples of them, which decide the lines run."""
+        """What else it finds there: bool, str or tuples of them, which decide the lines run."""
         return {}
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, **state: Any) -> None:
+    def update(hyper: Any, p: Any, g: Any, **state: Any) -> None:
         """Change p and the state in place, given the gradient; all Tensors or all TensorLists.
 
         It may add to p but not read it, and must leave g alone.
@@ -166,17 +166,17 @@ class ElementwiseOptimizer(Optimizer):
     @torch._disable_dynamo
     def _update(self) -> None:
         self._refuse_capture()
-        found = [self._found(group) for group in self.param_groups]
+        groups = [(group, self._entries(group)) for group in self.param_groups]
         if self._only_begins():
-            self.state.update({p: state for entries in found for p, state, _ in entries})
+            self.state.update({p: state for _, entries in groups for p, state, _ in entries})
             return
-        for group, entries in zip(self.param_groups, found, strict=True):
+        for group, entries in groups:
             # Once, since to read one from a GPU is to wait for all that it has to do.
             group = group | {"lr": float(group["lr"])}
-            for state, rows in self._together(group, entries):
-                rule, numbers = self.rule(group, state, rows[0])
-                run = executor(group) if is_plain(rows[0]) else run_each
-                run(rule, numbers, rows)
+            for state, work in self._together(group, entries):
+                rule, numbers = self.rule(group, state, work[0])
+                run = executor(group) if is_plain(work[0]) else run_each
+                run(rule, numbers, work)
 
     def _refuse_capture(self) -> None:
         # Step counts and learning rates are Python numbers: a replay would repeat those of now.
@@ -195,54 +195,58 @@ class ElementwiseOptimizer(Optimizer):
             return False
         parameters = [p for group in self.param_groups for p in group["params"]]
         # Not only up to the first, since all processes must ask for what is laid out over them.
-        counted = [bool(whole(p.grad.any())) for p in parameters if p.grad is not None]
-        return not any(counted)
+        moving = [bool(whole(p.grad.any())) for p in parameters if p.grad is not None]
+        return not any(moving)
 
-    def _found(self, group: Group) -> list[tuple[Tensor, State, Row]]:
-        """Every parameter with a gradient, its state, new or old, and the row; changes nothing."""
+    def _entries(self, group: Group) -> list[tuple[Tensor, State, Operands]]:
+        """Each parameter with a gradient, its state, new or old, and operands; changes nothing."""
         names = self.state_names(group)
-        found = []
-        for place, p in enumerate(group["params"]):
+        entries = []
+        for index, p in enumerate(group["params"]):
             if p.grad is None:
                 continue
             try:
                 state = self.state.get(p) or self.new_state(p, group)
-                found.append((p, state, row_of(p, state, names)))
+                entries.append((p, state, operands_of(p, state, names)))
             except Misfit as misfit:
                 before = itertools.takewhile(lambda other: other is not group, self.param_groups)
-                index = place + sum(len(other["params"]) for other in before)
-                who = name_of(index, place, group.get("param_names", []))
+                start = sum(len(other["params"]) for other in before)
+                who = name_of(start, index, group.get("param_names", []))
                 raise RuntimeError(f"{type(self).__name__} {misfit}: {who}") from None
-        return found
+        return entries
 
     def _together(
-        self, group: Group, found: Iterable[tuple[Tensor, State, Row]]
-    ) -> Iterable[tuple[State, list[Row]]]:
-        """Rows that can be run together, with the state of one of their parameters.
+        self, group: Group, entries: Iterable[tuple[Tensor, State, Operands]]
+    ) -> Iterable[tuple[State, list[Operands]]]:
+        """What can be run in one call, with the state of one of its parameters.
 
         Parameters that had no gradient at times are at an earlier step than others.
         """
-        together: dict[tuple[Any, ...], tuple[State, list[Row]]] = {}
-        for p, state, row in found:
+        together: dict[tuple[Any, ...], tuple[State, list[Operands]]] = {}
+        for p, state, operands in entries:
             self.state[p] = state
             self.advance(state, group)
-            if row[0].numel() == 0:
+            theta, g, *_ = operands
+            if theta.numel() == 0:
                 continue
             counts = [value for value in state.values() if type(value) in (int, float)]
-            key = (is_plain(row), row[0].device, row[0].dtype, row[1].dtype, *counts)
-            together.setdefault(key, (state, []))[1].append(row)
+            key = (is_plain(operands), theta.device, theta.dtype, g.dtype, *counts)
+            together.setdefault(key, (state, []))[1].append(operands)
         return together.values()
 
-    def rule(self, group: Group, state: State, row: Row) -> tuple[Rule, tuple[float, ...]]:
-        """The arithmetic of this step on rows like this one, and its numbers."""
+    def rule(
+        self, group: Group, state: State, operands: Operands
+    ) -> tuple[Rule, tuple[float, ...]]:
+        """The arithmetic of this step on operands like these, and its numbers."""
+        theta, g, *_ = operands
         weight_decay = group["weight_decay"]
         when = "after" if self.decays_after else "before"
         decay = None if weight_decay == 0 else when if group["decoupled"] else "l2"
-        dtype = wide(row[0].dtype)
+        dtype = wide(theta.dtype)
         limits = torch.finfo(dtype)
         numbers = self.numbers(group, state) | {
             "weight_decay": weight_decay,
-            "keep": self.decay_factor(group),
+            "decay_factor": self.decay_factor(group),
             "tiny": limits.tiny,
             "huge": limits.max / 8,
         }
@@ -250,8 +254,8 @@ class ElementwiseOptimizer(Optimizer):
             "decay": decay,
             "maximize": group["maximize"],
             "wide": dtype,
-            "widen": row[0].dtype != dtype,
-            "cast": row[1].dtype != dtype,
+            "widen": theta.dtype != dtype,
+            "cast": g.dtype != dtype,
         }
         names = self.state_names(group)
         rule = Rule(type(self).update, names, tuple(numbers), tuple(options.items()))
@@ -307,8 +311,8 @@ class ElementwiseOptimizer(Optimizer):
         states: dict[Tensor, State] = {}
 
         def check_all(_: Any, loaded: Any) -> dict[str, Any]:
-            loaded, found = read(self, loaded)
-            states.update(found)
+            loaded, read_states = read(self, loaded)
+            states.update(read_states)
             return loaded
 
         hooks = [

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from optim.rows import real
+from optim.operands import real
 from optim.state import Group
 
 KEPT = "share of kept maxima"

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from optim.base import ElementwiseOptimizer
 from optim.observation import OF_TORCH, Observation
-from optim.rows import whole
+from optim.operands import whole
 from optim.state import Group
 
 Pairs = list[tuple[Group, Tensor]]

@@ -8,7 +8,7 @@ from torch import Tensor
 from optim.base import Common, ElementwiseOptimizer, Group, State
 from optim.checks import check_above_zero, check_one_of
 from optim.observation import kept_maximum
-from optim.powers import power, way
+from optim.powers import factors, power
 
 
 class Padam(ElementwiseOptimizer):
@@ -62,21 +62,21 @@ class Padam(ElementwiseOptimizer):
         (beta1, beta2), t = group["betas"], state["step"]
         warmup = math.sqrt(1 - beta2**t) / (1 - beta1**t)
         return {
-            "new1": 1 - beta1,
+            "one_minus_beta1": 1 - beta1,
             "beta2": beta2,
-            "new2": 1 - beta2,
+            "one_minus_beta2": 1 - beta2,
             "eps": group["eps"],
             "exponent": 2 * group["partial"],
-            "size": float(group["lr"]) * (warmup if group["variant"] == "authors" else 1.0),
+            "step_size": float(group["lr"]) * (warmup if group["variant"] == "authors" else 1.0),
         }
 
     def options(self, group: Group, state: State) -> dict[str, Any]:
-        return {"way": way(2 * group["partial"])}
+        return {"factors": factors(2 * group["partial"])}
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any) -> None:
-        m.lerp_(g, h.new1)
-        v.mul_(h.beta2).addcmul_(g, g, value=h.new2)
+    def update(hyper: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any) -> None:
+        m.lerp_(g, hyper.one_minus_beta1)
+        v.mul_(hyper.beta2).addcmul_(g, g, value=hyper.one_minus_beta2)
         v_max.clamp_min_(v)
-        denominator = power(v_max.sqrt().add_(h.eps), h.exponent, h.way)
-        p.addcdiv_(m, denominator, value=-h.size)
+        denominator = power(v_max.sqrt().add_(hyper.eps), hyper.exponent, hyper.factors)
+        p.addcdiv_(m, denominator, value=-hyper.step_size)

@@ -43,9 +43,9 @@ class SignSGDM(ElementwiseOptimizer):
 
     def numbers(self, group: Group, state: State) -> dict[str, float]:
         mu = group["momentum"]
-        return {"mu": mu, "gain": (1 - mu) * float(group["lr"])}
+        return {"mu": mu, "step_size": (1 - mu) * float(group["lr"])}
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, m: Any) -> None:
-        m.mul_(h.mu).add_(g.sign(), alpha=h.gain)
+    def update(hyper: Any, p: Any, g: Any, m: Any) -> None:
+        m.mul_(hyper.mu).add_(g.sign(), alpha=hyper.step_size)
         p.sub_(m)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from optim.observation import OF_TORCH, Observation
-from optim.rows import is_dtensor
+from optim.operands import is_dtensor
 from optim.state import Group, check_names, check_tensor, grouped, require
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
@@ -47,7 +47,7 @@ class TracedAMSGrad(Adam):
                 "torch.optim.Adam with amsgrad=True makes the same steps"
             )
         sampled = [leaves[i] for i in evenly(len(leaves), tensors)]
-        self._places = {
+        self._indices = {
             p: torch.tensor(evenly(p.numel(), entries), dtype=torch.int64, device=p.device)
             for p in sampled
         }
@@ -60,7 +60,7 @@ class TracedAMSGrad(Adam):
             self.register_step_post_hook(count_swaps)
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_places": self._places}
+        return super().__getstate__() | {"_indices": self._indices}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -75,8 +75,8 @@ class TracedAMSGrad(Adam):
             require(saved.get("amsgrad") is True, "TracedAMSGrad needs the state of an AMSGrad")
             for entry in (entry for entry in entries if entry.state):
                 shapes = dict.fromkeys(MOMENTS, entry.p.shape)
-                if entry.p in self._places:
-                    shapes |= dict.fromkeys(COUNTS, self._places[entry.p].shape)
+                if entry.p in self._indices:
+                    shapes |= dict.fromkeys(COUNTS, self._indices[entry.p].shape)
                 check_names(entry, {"step", *shapes}, "this sample of TracedAMSGrad")
                 for name, shape in shapes.items():
                     whose = "the sample" if name in COUNTS else "the parameter"
@@ -109,11 +109,11 @@ class TracedAMSGrad(Adam):
 @torch.no_grad()
 def count_swaps(optimizer: Optimizer, *_: Any) -> None:
     assert isinstance(optimizer, TracedAMSGrad)
-    for p, places in optimizer._places.items():
+    for p, indices in optimizer._indices.items():
         state = optimizer.state.get(p)
         if not state:
             continue
-        highest, present = (state[name].take(places) for name in ("max_exp_avg_sq", "exp_avg_sq"))
+        highest, present = (state[name].take(indices) for name in ("max_exp_avg_sq", "exp_avg_sq"))
         for name in COUNTS:
             if name not in state:
                 state[name] = torch.zeros_like(highest, dtype=torch.float32)
@@ -127,6 +127,6 @@ def count_swaps(optimizer: Optimizer, *_: Any) -> None:
 
 
 def evenly(length: int, count: int) -> list[int]:
-    """At most `count` places among `length`, evenly spaced, the first and the last included."""
+    """At most `count` indices among `length`, evenly spaced, the first and the last included."""
     count = min(length, count)
     return [round(i * (length - 1) / max(count - 1, 1)) for i in range(count)]

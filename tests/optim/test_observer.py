@@ -4,10 +4,11 @@ from typing import ClassVar
 
 import pytest
 import torch
-from suite import ALL, assert_same, fresh, parameters, take
+from suite import ALL, assert_same, fresh, leaves, parameters, take
 from torch.nn import Parameter
 
 import optim
+from optim.operands import real
 
 every_optimizer = pytest.mark.parametrize(
     "make", [*ALL, torch.optim.AdamW], ids=lambda make: make.__name__
@@ -158,3 +159,18 @@ def test_an_optimizer_that_declares_nothing_is_looked_at_as_torchs(make):
             take(optimizer, range(1))
         assert ("optim/kept" in seen.metrics()) is amsgrad
         assert seen.observations["optim/kept"].label == "share of kept maxima"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64])
+@pytest.mark.parametrize(
+    "settings", [{}, {"maximize": True}, {"weight_decay": 0.1, "decoupled": False}], ids=str
+)
+def test_the_beta_that_is_seen_is_the_one_that_the_step_uses(settings, dtype):
+    optimizer = optim.MAdam(fresh(dtype), **settings)
+    take(optimizer, range(3))
+    before = [real(optimizer.state[p]["w"]).clone() for p in leaves(optimizer)]
+    with optim.Observer(optimizer) as seen:
+        take(optimizer, range(3, 4))
+    for p, w in zip(leaves(optimizer), before, strict=True):
+        beta = seen.values["optim/beta"][p]
+        torch.testing.assert_close(beta * w + (1 - beta), real(optimizer.state[p]["w"]))

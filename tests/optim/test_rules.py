@@ -9,7 +9,7 @@ from cases import CASES, RULES, Case, draw, expected, path, tolerance, worst_err
 import optim
 from optim import executors
 
-# One that a CPU takes in pieces, ones that it takes together, and one of a single element.
+# One that a CPU takes in chunks, ones that it takes together, and one of a single element.
 SHAPES = [(60, 50), (33,), (1,), (4, 5, 2), ()]
 STEPS = 50
 DTYPES = [torch.float64, torch.float32]
@@ -113,7 +113,7 @@ def test_one_bad_element_spoils_no_other(case, bad):
 def test_float32_where_variances_cancel(case):
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(STEPS, 200, generator=generator)
-    gradients = [[1.0 + 1e-2 * row] for row in noise]
+    gradients = [[1.0 + 1e-2 * each] for each in noise]
     starts = [torch.zeros(200)]
     got = path(case, starts, gradients, "foreach")
     assert worst_error(got, expected(case, starts, gradients), starts) < 1e-5

@@ -20,7 +20,8 @@ class Padam(ElementwiseOptimizer):
         θ ← θ - s·m / (√x + eps)^(2·partial)
 
     with s = lr. partial = 1/2 is AMSGrad, partial → 0 SGD with momentum. The listing has no eps; it
-    stands where the authors' code has it. Weight decay is L2, as in their code.
+    stands where the authors' code has it. Weight decay is L2, as in their code. Its
+    default and that of lr are those of the paper's CIFAR experiments (section 5).
 
     State: m, v, and x, named v_max.
 
@@ -39,7 +40,7 @@ class Padam(ElementwiseOptimizer):
         lr: float | Tensor = 0.1,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        weight_decay: float = 5e-4,
         *,
         partial: float = 0.125,
         variant: str = "authors",

@@ -19,7 +19,7 @@ NAMES = {
     "amsprop": {"amsgrad": True},
     "sign_sgdm": {},
     "adamal": {},
-    "padam": {"weight_decay": 5e-4},
+    "padam": {},
     "madam": {},
     "lamadam": {},
     "adabelief": {},

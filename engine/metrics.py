@@ -31,17 +31,6 @@ COMMON: Mapping[str, Metric] = {
     # Mean over all parameters of |θ_after - θ_before| for the step just taken, without decoupled
     # weight decay.
     "optim/mean_abs_step": Metric("mean absolute step", log=True),
-    # MAdam and LaMAdam: mean of β over all elements in that step.
-    "optim/beta": Metric("mean β"),
-    # Methods with a running maximum: the share of elements that keep an older one in that step.
-    "optim/kept": Metric("share of kept maxima"),
-    # Sampled entries of AMSGrad, one value for each: the steps that kept an older maximum, and the
-    # mean number of steps between two of them.
-    "optim/swaps": Metric("swaps"),
-    "optim/swap_interval": Metric("steps between two swaps", log=True),
-    # L^p Adam: the share of elements whose gradient is not 0, but whose |g|^p is below the smallest
-    # normal number of float32, so that it has lost precision or is 0.
-    "optim/underflow": Metric("share of |g|^p that underflows", "min"),
 }
 
 # Sent to loggers about once a second while a run trains. They depend on the clock, so they are no

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from engine import parallel
 from engine.losses import Losses
@@ -109,14 +108,14 @@ class Session:
         metrics = {
             "lr": float(self.optimizer.param_groups[0]["lr"]),
             "train/loss": self.losses.mean(),
-            **observed(seen),
         }
+        values = seen.metrics()
         self.task.model.eval()
         with torch.no_grad(), self.autocast():
-            found = {**self.task.evaluate(), **counted(self.optimizer)}
+            values |= self.task.evaluate()
         self.task.model.train()
-        self.trials = {name: v.tolist() for name, v in found.items() if isinstance(v, Tensor)}
-        metrics |= {name: fmean(self.trials.get(name, [value])) for name, value in found.items()}
+        self.trials = {name: v.tolist() for name, v in values.items() if isinstance(v, Tensor)}
+        metrics |= {name: fmean(self.trials.get(name, [value])) for name, value in values.items()}
         self.losses.clear()
         self.all_finite = all(map(math.isfinite, metrics.values()))
         self._keep(metrics)
@@ -246,25 +245,6 @@ class Session:
             return self.step
         losses = self.losses.values()
         return self.step - len(losses) + self.losses.first_not_finite() + 1
-
-
-def counted(optimizer: Optimizer) -> dict[str, Tensor]:
-    """What an optimizer has counted over its steps, where it offers `metrics()`.
-
-    As from a task, a tensor holds one value for each of many trials, or entries.
-    """
-    own = getattr(optimizer, "metrics", dict)
-    return own()
-
-
-def observed(seen: Observer) -> dict[str, float]:
-    """What the observer of a step saw, as metrics: means over all elements."""
-    metrics = {"optim/mean_abs_step": seen.mean_abs_step}
-    for name, found in (("beta", seen.beta), ("kept", seen.kept), ("underflow", seen.underflow)):
-        if found:
-            total = sum(values.sum(dtype=torch.float64).item() for values in found.values())
-            metrics[f"optim/{name}"] = total / sum(values.numel() for values in found.values())
-    return metrics
 
 
 def fingerprint(state: dict[str, Tensor]) -> str:

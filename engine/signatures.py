@@ -6,7 +6,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, Unpack, get_args, get_origin
 
 from hydra.errors import HydraException
 from torch import Tensor
@@ -99,11 +99,17 @@ def annotated(function: Any) -> tuple[dict[str, Any], bool]:
         hints = typing.get_type_hints(function, include_extras=True)
     except (TypeError, ValueError, NameError):  # it says nothing of its arguments
         return {}, True
-    named = [
-        p for p in signature.parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-    ]
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-    return {p.name: hints.get(p.name, Any) for p in named if p.name != "self"}, takes_any
+    named, takes_any = {}, False
+    for p in signature.parameters.values():
+        hint = hints.get(p.name, Any)
+        if p.kind is p.VAR_KEYWORD and get_origin(hint) is Unpack:
+            # Of a TypedDict, which names all of them.
+            named |= typing.get_type_hints(*get_args(hint))
+        elif p.kind is p.VAR_KEYWORD:
+            takes_any = True
+        elif p.kind is not p.VAR_POSITIONAL and p.name != "self":
+            named[p.name] = hint
+    return named, takes_any
 
 
 # -- values and annotations ------------------------------------------------------------------------
@@ -159,8 +165,7 @@ def words(hint: Any) -> str:
         said = [bound.text for bound in bounds_of(hint)]
         return ", and ".join(said) or words(inside[0])
     if origin in (Union, types.UnionType):
-        said = [words(one) for one in inside if one is not Tensor]
-        return ", or ".join(dict.fromkeys(said))
+        return ", or ".join(dict.fromkeys(words(one) for one in inside if one is not Tensor))
     if origin is Literal:
         return f"one of {', '.join(map(str, inside))}"
     if hint in WORDS:

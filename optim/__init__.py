@@ -10,6 +10,7 @@ from optim.adamal import AdamAL
 from optim.laprop import LaProp
 from optim.lp_adam import LpAdaGrad, LpAdam
 from optim.madam import LaMAdam, MAdam
+from optim.observation import Observation
 from optim.observer import Observer
 from optim.padam import Padam
 from optim.sign_sgdm import SignSGDM
@@ -24,6 +25,7 @@ __all__ = [
     "LpAdaGrad",
     "LpAdam",
     "MAdam",
+    "Observation",
     "Observer",
     "Padam",
     "SignSGDM",

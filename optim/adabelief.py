@@ -1,11 +1,11 @@
 """AdaBelief: the step by how far a gradient is from what was expected (Zhuang et al. 2020)."""
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
-from optim.base import ElementwiseOptimizer, Group, State, check_betas
+from optim.base import Common, ElementwiseOptimizer, Group, State
 
 
 class AdaBelief(ElementwiseOptimizer):
@@ -28,46 +28,31 @@ class AdaBelief(ElementwiseOptimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-16,
         weight_decay: float = 0.0,
-        *,
-        decoupled: bool = False,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
-
-    def check(self, group: Group) -> None:
-        super().check(group)
-        check_betas(group["betas"])
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults, **common)
 
     def state_names(self, group: Group) -> tuple[str, ...]:
         return ("m", "s")
 
     def numbers(self, group: Group, state: State) -> dict[str, float]:
         (beta1, beta2), t = group["betas"], state["step"]
-        root = math.sqrt(1 - beta2**t)
+        correction = math.sqrt(1 - beta2**t)
         return {
-            "new1": 1 - beta1,
+            "one_minus_beta1": 1 - beta1,
             "beta2": beta2,
-            "new2": 1 - beta2,
+            "one_minus_beta2": 1 - beta2,
             "eps": group["eps"],
-            "below": group["eps"] * root,
-            "size": float(group["lr"]) * root / (1 - beta1**t),
+            "corrected_eps": group["eps"] * correction,
+            "step_size": float(group["lr"]) * correction / (1 - beta1**t),
         }
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, m: Any, s: Any) -> None:
-        m.lerp_(g, h.new1)
-        surprise = g.sub(m)
-        s.mul_(h.beta2).addcmul_(surprise, surprise, value=h.new2).add_(h.eps)
-        p.addcdiv_(m, s.sqrt().add_(h.below), value=-h.size)
+    def update(hyper: Any, p: Any, g: Any, m: Any, s: Any) -> None:
+        m.lerp_(g, hyper.one_minus_beta1)
+        deviation = g.sub(m)
+        s.mul_(hyper.beta2).addcmul_(deviation, deviation, value=hyper.one_minus_beta2).add_(
+            hyper.eps
+        )
+        p.addcdiv_(m, s.sqrt().add_(hyper.corrected_eps), value=-hyper.step_size)

@@ -1,18 +1,12 @@
 """AdaBound: Adam whose rate is clipped ever closer to SGD's (Luo et al. 2019)."""
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
-from optim.base import (
-    ElementwiseOptimizer,
-    Group,
-    State,
-    check_above_zero,
-    check_betas,
-    check_range,
-)
+from optim.base import Common, ElementwiseOptimizer, Group, State
+from optim.checks import check_above_zero, check_range
 
 
 class AdaBound(ElementwiseOptimizer):
@@ -45,28 +39,13 @@ class AdaBound(ElementwiseOptimizer):
         *,
         final_lr: float = 0.1,
         gamma: float = 1e-3,
-        decoupled: bool = False,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "final_lr": final_lr,
-            "gamma": gamma,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults | {"final_lr": final_lr, "gamma": gamma}, **common)
 
     def check(self, group: Group) -> None:
         super().check(group)
-        check_betas(group["betas"])
         check_range("final_lr value", group["final_lr"], 0.0)
         check_above_zero("gamma value", group["gamma"])
         check_range("first_lr value", group.get("first_lr", 0.0), 0.0)
@@ -92,21 +71,23 @@ class AdaBound(ElementwiseOptimizer):
         gamma = group["gamma"]
         # A first lr of 0 gives no scale to move by.
         bound = group["final_lr"] * (lr / group["first_lr"] if group["first_lr"] else 1.0)
-        size = lr * math.sqrt(1 - beta2**t) / (1 - beta1**t)
+        step_size = lr * math.sqrt(1 - beta2**t) / (1 - beta1**t)
         low, high = bound * (1 - 1 / (gamma * t + 1)), bound * (1 + 1 / (gamma * t))
         return {
-            "new1": 1 - beta1,
+            "one_minus_beta1": 1 - beta1,
             "beta2": beta2,
-            "new2": 1 - beta2,
+            "one_minus_beta2": 1 - beta2,
             "eps": group["eps"],
-            "size": size,
+            "step_size": step_size,
             # Bounds of √v + eps are those of η the other way round; lr = 0 makes no step.
-            "least": size / high if size and high else math.inf,
-            "most": size / low if size and low else math.inf,
+            "least": step_size / high if step_size and high else math.inf,
+            "most": step_size / low if step_size and low else math.inf,
         }
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, m: Any, v: Any) -> None:
-        m.lerp_(g, h.new1)
-        v.mul_(h.beta2).addcmul_(g, g, value=h.new2)
-        p.addcdiv_(m, v.sqrt().add_(h.eps).clamp_(h.least, h.most), value=-h.size)
+    def update(hyper: Any, p: Any, g: Any, m: Any, v: Any) -> None:
+        m.lerp_(g, hyper.one_minus_beta1)
+        v.mul_(hyper.beta2).addcmul_(g, g, value=hyper.one_minus_beta2)
+        p.addcdiv_(
+            m, v.sqrt().add_(hyper.eps).clamp_(hyper.least, hyper.most), value=-hyper.step_size
+        )

@@ -1,10 +1,10 @@
 """AdamAL: Adam whose second moment never falls, by raising what goes into it."""
 
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
-from optim.base import ElementwiseOptimizer, Group, State, check_betas
+from optim.base import Common, ElementwiseOptimizer, Group, State
 
 
 class AdamAL(ElementwiseOptimizer):
@@ -28,27 +28,10 @@ class AdamAL(ElementwiseOptimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
-        *,
-        decoupled: bool = False,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
-
-    def check(self, group: Group) -> None:
-        super().check(group)
-        check_betas(group["betas"])
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults, **common)
 
     def state_names(self, group: Group) -> tuple[str, ...]:
         return ("m", "v")
@@ -56,16 +39,16 @@ class AdamAL(ElementwiseOptimizer):
     def numbers(self, group: Group, state: State) -> dict[str, float]:
         beta1, beta2 = group["betas"]
         return {
-            "new1": 1 - beta1,
+            "one_minus_beta1": 1 - beta1,
             "beta2": beta2,
-            "new2": 1 - beta2,
+            "one_minus_beta2": 1 - beta2,
             "eps": group["eps"],
-            "size": float(group["lr"]),
+            "step_size": float(group["lr"]),
         }
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, m: Any, v: Any) -> None:
-        m.lerp_(g, h.new1)
+    def update(hyper: Any, p: Any, g: Any, m: Any, v: Any) -> None:
+        m.lerp_(g, hyper.one_minus_beta1)
         raised = g.mul(g).clamp_min_(v)
-        v.mul_(h.beta2).add_(raised, alpha=h.new2)
-        p.addcdiv_(m, v.sqrt().add_(h.eps), value=-h.size)
+        v.mul_(hyper.beta2).add_(raised, alpha=hyper.one_minus_beta2)
+        p.addcdiv_(m, v.sqrt().add_(hyper.eps), value=-hyper.step_size)

@@ -6,19 +6,28 @@ kind. The ways to run it are in `optim/executors.py`.
 """
 
 import itertools
-import math
-from collections.abc import Callable, Iterable
-from numbers import Real
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypedDict
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from optim.checks import check_betas, check_flag, check_range
 from optim.compiled import run_compiled
-from optim.executors import Row, Rule, run_batched, run_each
-from optim.rows import Misfit, is_plain, row_of, whole, wide
+from optim.executors import Operands, Rule, run_batched, run_each
+from optim.observation import Observation
+from optim.operands import Misfit, is_plain, operands_of, whole, wide
 from optim.state import Group, State, name_of, read, zeros_for
+
+
+class Common(TypedDict, total=False):
+    """Arguments that every rule takes beside its own; `ElementwiseOptimizer` explains them."""
+
+    decoupled: bool
+    maximize: bool
+    foreach: bool | None
+    compile: bool
 
 
 class ElementwiseOptimizer(Optimizer):
@@ -62,8 +71,21 @@ class ElementwiseOptimizer(Optimizer):
     """
 
     decays_after: ClassVar[bool] = False
+    observations: ClassVar[Mapping[str, Observation]] = {}
 
-    def __init__(self, params: Any, defaults: Group):
+    def __init__(
+        self,
+        params: Any,
+        defaults: Group,
+        *,
+        decoupled: bool = False,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        compile: bool = False,
+    ):
+        defaults = defaults | Common(
+            decoupled=decoupled, maximize=maximize, foreach=foreach, compile=compile
+        )
         self.check(defaults)
         super().__init__(params, defaults)
 
@@ -81,6 +103,12 @@ class ElementwiseOptimizer(Optimizer):
             check_flag("foreach", group["foreach"])
         if group["foreach"] and group["compile"]:
             raise ValueError("`foreach` and `compile` cannot be `True` together.")
+        if "betas" in group:
+            self.check_betas(group["betas"])
+
+    def check_betas(self, betas: Any) -> None:
+        """Raise ValueError unless they are two numbers in [0, 1), or what a subclass has."""
+        check_betas(betas)
 
     def state_names(self, group: Group) -> tuple[str, ...]:
         """Names of the state tensors, in this group."""
@@ -99,7 +127,7 @@ class ElementwiseOptimizer(Optimizer):
         state["step"] += 1
 
     def numbers(self, group: Group, state: State) -> dict[str, float]:
-        """What `update` finds in `h`, computed from hyperparameters and numbers in the state.
+        """What `update` finds in `hyper`, computed from hyperparameters and numbers in the state.
 
         It finds there too `tiny`, the smallest number > 0 that has full precision, and `huge`, one
         whose eightfold is still finite.
@@ -107,11 +135,11 @@ class ElementwiseOptimizer(Optimizer):
         raise NotImplementedError
 
     def options(self, group: Group, state: State) -> dict[str, Any]:
-        """What else it finds in `h`: bool, str or tuples of them, which decide the lines run."""
+        """What else it finds there: bool, str or tuples of them, which decide the lines run."""
         return {}
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, **state: Any) -> None:
+    def update(hyper: Any, p: Any, g: Any, **state: Any) -> None:
         """Change p and the state in place, given the gradient; all Tensors or all TensorLists.
 
         It may add to p but not read it, and must leave g alone.
@@ -138,17 +166,17 @@ class ElementwiseOptimizer(Optimizer):
     @torch._disable_dynamo
     def _update(self) -> None:
         self._refuse_capture()
-        found = [self._found(group) for group in self.param_groups]
+        groups = [(group, self._entries(group)) for group in self.param_groups]
         if self._only_begins():
-            self.state.update({p: state for entries in found for p, state, _ in entries})
+            self.state.update({p: state for _, entries in groups for p, state, _ in entries})
             return
-        for group, entries in zip(self.param_groups, found, strict=True):
+        for group, entries in groups:
             # Once, since to read one from a GPU is to wait for all that it has to do.
             group = group | {"lr": float(group["lr"])}
-            for state, rows in self._together(group, entries):
-                rule, numbers = self.rule(group, state, rows[0])
-                run = executor(group) if is_plain(rows[0]) else run_each
-                run(rule, numbers, rows)
+            for state, work in self._together(group, entries):
+                rule, numbers = self.rule(group, state, work[0])
+                run = executor(group) if is_plain(work[0]) else run_each
+                run(rule, numbers, work)
 
     def _refuse_capture(self) -> None:
         # Step counts and learning rates are Python numbers: a replay would repeat those of now.
@@ -167,54 +195,58 @@ class ElementwiseOptimizer(Optimizer):
             return False
         parameters = [p for group in self.param_groups for p in group["params"]]
         # Not only up to the first, since all processes must ask for what is laid out over them.
-        counted = [bool(whole(p.grad.any())) for p in parameters if p.grad is not None]
-        return not any(counted)
+        moving = [bool(whole(p.grad.any())) for p in parameters if p.grad is not None]
+        return not any(moving)
 
-    def _found(self, group: Group) -> list[tuple[Tensor, State, Row]]:
-        """Every parameter with a gradient, its state, new or old, and the row; changes nothing."""
+    def _entries(self, group: Group) -> list[tuple[Tensor, State, Operands]]:
+        """Each parameter with a gradient, its state, new or old, and operands; changes nothing."""
         names = self.state_names(group)
-        found = []
-        for place, p in enumerate(group["params"]):
+        entries = []
+        for index, p in enumerate(group["params"]):
             if p.grad is None:
                 continue
             try:
                 state = self.state.get(p) or self.new_state(p, group)
-                found.append((p, state, row_of(p, state, names)))
+                entries.append((p, state, operands_of(p, state, names)))
             except Misfit as misfit:
                 before = itertools.takewhile(lambda other: other is not group, self.param_groups)
-                index = place + sum(len(other["params"]) for other in before)
-                who = name_of(index, place, group.get("param_names", []))
+                start = sum(len(other["params"]) for other in before)
+                who = name_of(start, index, group.get("param_names", []))
                 raise RuntimeError(f"{type(self).__name__} {misfit}: {who}") from None
-        return found
+        return entries
 
     def _together(
-        self, group: Group, found: Iterable[tuple[Tensor, State, Row]]
-    ) -> Iterable[tuple[State, list[Row]]]:
-        """Rows that can be run together, with the state of one of their parameters.
+        self, group: Group, entries: Iterable[tuple[Tensor, State, Operands]]
+    ) -> Iterable[tuple[State, list[Operands]]]:
+        """What can be run in one call, with the state of one of its parameters.
 
         Parameters that had no gradient at times are at an earlier step than others.
         """
-        together: dict[tuple[Any, ...], tuple[State, list[Row]]] = {}
-        for p, state, row in found:
+        together: dict[tuple[Any, ...], tuple[State, list[Operands]]] = {}
+        for p, state, operands in entries:
             self.state[p] = state
             self.advance(state, group)
-            if row[0].numel() == 0:
+            theta, g, *_ = operands
+            if theta.numel() == 0:
                 continue
             counts = [value for value in state.values() if type(value) in (int, float)]
-            key = (is_plain(row), row[0].device, row[0].dtype, row[1].dtype, *counts)
-            together.setdefault(key, (state, []))[1].append(row)
+            key = (is_plain(operands), theta.device, theta.dtype, g.dtype, *counts)
+            together.setdefault(key, (state, []))[1].append(operands)
         return together.values()
 
-    def rule(self, group: Group, state: State, row: Row) -> tuple[Rule, tuple[float, ...]]:
-        """The arithmetic of this step on rows like this one, and its numbers."""
+    def rule(
+        self, group: Group, state: State, operands: Operands
+    ) -> tuple[Rule, tuple[float, ...]]:
+        """The arithmetic of this step on operands like these, and its numbers."""
+        theta, g, *_ = operands
         weight_decay = group["weight_decay"]
         when = "after" if self.decays_after else "before"
         decay = None if weight_decay == 0 else when if group["decoupled"] else "l2"
-        dtype = wide(row[0].dtype)
+        dtype = wide(theta.dtype)
         limits = torch.finfo(dtype)
         numbers = self.numbers(group, state) | {
             "weight_decay": weight_decay,
-            "keep": self.decay_factor(group),
+            "decay_factor": self.decay_factor(group),
             "tiny": limits.tiny,
             "huge": limits.max / 8,
         }
@@ -222,8 +254,8 @@ class ElementwiseOptimizer(Optimizer):
             "decay": decay,
             "maximize": group["maximize"],
             "wide": dtype,
-            "widen": row[0].dtype != dtype,
-            "cast": row[1].dtype != dtype,
+            "widen": theta.dtype != dtype,
+            "cast": g.dtype != dtype,
         }
         names = self.state_names(group)
         rule = Rule(type(self).update, names, tuple(numbers), tuple(options.items()))
@@ -279,8 +311,8 @@ class ElementwiseOptimizer(Optimizer):
         states: dict[Tensor, State] = {}
 
         def check_all(_: Any, loaded: Any) -> dict[str, Any]:
-            loaded, found = read(self, loaded)
-            states.update(found)
+            loaded, read_states = read(self, loaded)
+            states.update(read_states)
             return loaded
 
         hooks = [
@@ -302,44 +334,3 @@ def executor(group: Group) -> Callable[..., None]:
     if group["compile"]:
         return run_compiled
     return run_each if group["foreach"] is False else run_batched
-
-
-# -- checks, worded as torch's ---------------------------------------------------------------------
-
-
-def check_range(name: str, value: Any, low: float, high: float = math.inf) -> None:
-    """Raise ValueError unless value is a number, and low <= value < high."""
-    if isinstance(value, Tensor) and value.numel() != 1:
-        raise ValueError(f"Invalid {name}: a Tensor must have 1 element")
-    if not (is_real(value) or isinstance(value, Tensor)) or not low <= value < high:
-        raise ValueError(f"Invalid {name}: {value}")
-
-
-def is_real(value: Any) -> bool:
-    return isinstance(value, Real)
-
-
-def check_flag(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise ValueError(f"Invalid {name}: {value}, must be True or False")
-
-
-def is_pair(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2
-
-
-def check_betas(betas: Any) -> None:
-    if not is_pair(betas):
-        raise ValueError(f"Invalid betas: {betas}, must be two numbers")
-    for index, beta in enumerate(betas):
-        check_range(f"beta parameter at index {index}", beta, 0.0, 1.0)
-
-
-def check_one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"Invalid {name}: {value}, must be one of {', '.join(allowed)}")
-
-
-def check_above_zero(name: str, value: Any) -> None:
-    if not is_real(value) or not 0.0 < value < math.inf:
-        raise ValueError(f"Invalid {name}: {value}")

@@ -16,46 +16,47 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from optim.executors import BATCH, Row, Rule, batches, build, run_batched, run_each
-from optim.rows import wide
+from optim.executors import BATCH, Operands, Rule, batches, build, run_batched, run_each
+from optim.operands import wide
 
 # From how many elements on a parameter gets a call of its own.
 LARGE = 4 * 1024
 
 
-def run_compiled(rule: Rule, numbers: Sequence[float], rows: Sequence[Row]) -> None:
-    kernel = compiled(rule, tuple(tensor.dtype for tensor in rows[0]), rows[0][0].device)
+def run_compiled(rule: Rule, numbers: Sequence[float], work: Sequence[Operands]) -> None:
+    first = work[0]
+    kernel = compiled(rule, tuple(tensor.dtype for tensor in first), first[0].device)
     if kernel is None:
-        run_batched(rule, numbers, rows)
+        run_batched(rule, numbers, work)
         return
     # State is never narrower than float32, nor are the numbers.
-    dtype = wide(rows[0][0].dtype)
-    scalars = torch.tensor(numbers, dtype=dtype).to(rows[0][0].device, non_blocking=True)
+    dtype = wide(first[0].dtype)
+    scalars = torch.tensor(numbers, dtype=dtype).to(first[0].device, non_blocking=True)
     small = []
-    for row in rows:
-        if row[0].numel() >= LARGE and stands_as_read(row):
-            kernel(scalars, *[tensor.view(-1) for tensor in row])
-        elif row[0].is_neg():
+    for operands in work:
+        if operands[0].numel() >= LARGE and stands_as_read(operands):
+            kernel(scalars, *[tensor.view(-1) for tensor in operands])
+        elif operands[0].is_neg():
             # What was packed could not be copied back in one call.
-            run_each(rule, numbers, [row])
+            run_each(rule, numbers, [operands])
         else:
-            small.append(row)
+            small.append(operands)
     for batch in batches(small):
-        if sum(row[0].numel() for row in batch) < 2:
+        if sum(operands[0].numel() for operands in batch) < 2:
             # A kernel of any length is still not one for a length of 1.
             run_each(rule, numbers, batch)
         else:
             run_packed(kernel, scalars, batch)
 
 
-def stands_as_read(row: Row) -> bool:
+def stands_as_read(operands: Operands) -> bool:
     """Whether memory holds the numbers one after the other, and not their negatives."""
-    p, g, *_ = row
-    return all(t.is_contiguous() for t in row) and not (p.is_neg() or g.is_neg())
+    p, g, *_ = operands
+    return all(tensor.is_contiguous() for tensor in operands) and not (p.is_neg() or g.is_neg())
 
 
-def run_packed(kernel: Callable[..., None], scalars: Tensor, rows: Sequence[Row]) -> None:
-    columns = [list(column) for column in zip(*rows, strict=True)]
+def run_packed(kernel: Callable[..., None], scalars: Tensor, work: Sequence[Operands]) -> None:
+    columns = [list(column) for column in zip(*work, strict=True)]
     packed = [torch.cat([tensor.reshape(-1) for tensor in column]) for column in columns]
     kernel(scalars, *packed)
     sizes = [tensor.numel() for tensor in columns[0]]
@@ -72,20 +73,20 @@ def compiled(
     """The rule's kernel, or None, after a warning, where there is no compiler for the device."""
     step = build(rule)
 
-    def kernel(scalars: Tensor, *row: Tensor) -> None:
-        step(scalars.unbind(), *row)
+    def kernel(scalars: Tensor, *operands: Tensor) -> None:
+        step(scalars.unbind(), *operands)
 
     # Dynamo keeps what it compiled with the code object, and gives up on one that has many forms.
     kernel.__code__ = kernel.__code__.replace()
-    # A trial on rows that do not matter: a failure here leaves parameters as they were.
+    # A trial on operands that do not matter: a failure here leaves parameters as they were.
     dtype = wide(dtypes[0])
     scalars = torch.full((len(rule.numbers),), 0.5, dtype=dtype, device=device)
-    row = [torch.ones(BATCH, dtype=dtype, device=device) for dtype in dtypes]
+    operands = [torch.ones(BATCH, dtype=dtype, device=device) for dtype in dtypes]
     try:
         function: Any = torch.compile(
             kernel, dynamic=True, fullgraph=True, options=unchecked(device)
         )
-        function(scalars, *row)
+        function(scalars, *operands)
     except (RuntimeError, ImportError) as error:
         warn_once(device.type, next(iter(str(error).splitlines()), type(error).__name__))
         return None

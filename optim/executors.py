@@ -1,7 +1,7 @@
 """Three ways to run one update rule over many parameters.
 
-A row is `[parameter, gradient, *state]` of one parameter (see `optim/rows.py`). All rows of a call
-share a device, the dtypes of each of the three and the step's numbers.
+The operands of a parameter are `[parameter, gradient, *state]` (see `optim/operands.py`). All that
+are run in one call share a device, the dtypes of each of the three and the step's numbers.
 
 `run_each` takes parameter by parameter and is the reference. `run_batched` takes many tensors at a
 time: on a CPU only as many as fit in its cache, since a rule walks over its operands once for each
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from optim.tensor_list import TensorList
 
-Row = Sequence[Tensor]
+Operands = Sequence[Tensor]
 
 # Elements that a CPU works on at a time: measured, flat between 128k and 192k, slower at 64k.
 BATCH = 192 * 1024
@@ -28,10 +28,10 @@ class Rule(NamedTuple):
     """The arithmetic of a step without its numbers.
 
     Attributes:
-        update: an optimizer's own text, `update(h, p, g, **state)`.
+        update: an optimizer's own text, `update(hyper, p, g, **state)`.
         state: names of the state tensors.
-        numbers: names in `h` of the numbers that may differ from step to step.
-        options: names in `h` and values of what decides which lines are run; hashable.
+        numbers: names in `hyper` of the numbers that may differ from step to step.
+        options: names in `hyper` and values of what decides which lines are run; hashable.
     """
 
     update: Callable[..., None]
@@ -45,28 +45,18 @@ def build(rule: Rule) -> Callable[..., None]:
 
     It changes p and state in place, never g, and runs on Tensors as on TensorLists.
     """
-    names = [name for name, _ in rule.options]
-    chosen = [value for _, value in rule.options]
-    scalars = namedtuple("h", [*rule.numbers, *names])
+    with_numbers = hyper_of(rule)
 
     def step(numbers: Iterable[Any], p: Any, g: Any, *state: Any) -> None:
-        h: Any = scalars(*numbers, *chosen)
-        low = p
-        if h.widen:
-            p = p.to(h.wide)
-        if h.cast:
-            g = g.to(h.wide)
-        if h.maximize:
-            g = g.neg()
-        if h.decay == "l2":
-            g = p.mul(h.weight_decay).add_(g)
-        if h.decay == "before":
-            p.mul_(h.keep)
-        rule.update(h, p, g, **dict(zip(rule.state, state, strict=True)))
-        if h.decay == "after":
-            p.mul_(h.keep)
-        if h.widen:
-            low.copy_(p)
+        hyper = with_numbers(numbers)
+        theta, g = prepared(hyper, p, g)
+        if hyper.decay == "before":
+            theta.mul_(hyper.decay_factor)
+        rule.update(hyper, theta, g, **dict(zip(rule.state, state, strict=True)))
+        if hyper.decay == "after":
+            theta.mul_(hyper.decay_factor)
+        if hyper.widen:
+            p.copy_(theta)
 
     return step
 
@@ -74,43 +64,64 @@ def build(rule: Rule) -> Callable[..., None]:
 built = cache(build)
 
 
-def run_each(rule: Rule, numbers: Sequence[float], rows: Iterable[Row]) -> None:
-    step = built(rule)
-    for row in rows:
-        step(numbers, *row)
+@cache
+def hyper_of(rule: Rule) -> Callable[[Iterable[Any]], Any]:
+    """What makes a rule's `hyper` of a step's numbers: they and the options, by name."""
+    names = [name for name, _ in rule.options]
+    values = [value for _, value in rule.options]
+    hyper = namedtuple("hyper", [*rule.numbers, *names])
+    return lambda numbers: hyper(*numbers, *values)
 
 
-def run_batched(rule: Rule, numbers: Sequence[float], rows: Sequence[Row]) -> None:
+def prepared(hyper: Any, p: Any, g: Any) -> tuple[Any, Any]:
+    """The parameter in the dtype of its state, and the gradient that the rule is to see."""
+    if hyper.widen:
+        p = p.to(hyper.wide)
+    if hyper.cast:
+        g = g.to(hyper.wide)
+    if hyper.maximize:
+        g = g.neg()
+    if hyper.decay == "l2":
+        g = p.mul(hyper.weight_decay).add_(g)
+    return p, g
+
+
+def run_each(rule: Rule, numbers: Sequence[float], work: Iterable[Operands]) -> None:
     step = built(rule)
-    for batch in batches(rows) if rows[0][0].device.type == "cpu" else [rows]:
+    for operands in work:
+        step(numbers, *operands)
+
+
+def run_batched(rule: Rule, numbers: Sequence[float], work: Sequence[Operands]) -> None:
+    step = built(rule)
+    for batch in batches(work) if work[0][0].device.type == "cpu" else [work]:
         if len(batch) == 1:
             step(numbers, *batch[0])
         else:
             step(numbers, *map(TensorList, zip(*batch, strict=True)))
 
 
-def batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """The rows, the large ones in pieces, in lists of about BATCH elements."""
-    batch: list[Row] = []
+def batches(work: Iterable[Operands]) -> Iterator[list[Operands]]:
+    """The work, with large tensors in chunks, in lists of about BATCH elements."""
+    batch: list[Operands] = []
     filled = 0
-    for row in rows:
-        for piece in pieces(row):
-            size = piece[0].numel()
-            if batch and filled + size > BATCH:
-                yield batch
-                batch, filled = [], 0
-            batch.append(piece)
-            filled += size
+    for chunk in (chunk for operands in work for chunk in chunks(operands)):
+        numel = chunk[0].numel()
+        if batch and filled + numel > BATCH:
+            yield batch
+            batch, filled = [], 0
+        batch.append(chunk)
+        filled += numel
     if batch:
         yield batch
 
 
-def pieces(row: Row) -> Iterable[Row]:
+def chunks(operands: Operands) -> Iterable[Operands]:
     """Views of at most BATCH elements, or a little more where they cannot be cut so small."""
-    size = row[0].numel()
-    if size <= BATCH:
-        return [row]
-    if all(tensor.is_contiguous() for tensor in row):
-        return zip(*(tensor.view(-1).split(BATCH) for tensor in row), strict=True)
-    slices = max(1, BATCH * row[0].shape[0] // size)
-    return zip(*(tensor.split(slices) for tensor in row), strict=True)
+    numel = operands[0].numel()
+    if numel <= BATCH:
+        return [operands]
+    if all(tensor.is_contiguous() for tensor in operands):
+        return zip(*(tensor.view(-1).split(BATCH) for tensor in operands), strict=True)
+    slices = max(1, BATCH * operands[0].shape[0] // numel)
+    return zip(*(tensor.split(slices) for tensor in operands), strict=True)

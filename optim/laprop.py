@@ -1,19 +1,13 @@
 """LaProp: normalise each gradient, then average (Ziyin, Wang and Ueda)."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar, Unpack
 
 from torch import Tensor
 
-from optim.base import (
-    ElementwiseOptimizer,
-    Group,
-    State,
-    check_betas,
-    check_flag,
-    check_one_of,
-    check_range,
-)
+from optim.base import Common, ElementwiseOptimizer, Group, State
+from optim.checks import check_flag, check_one_of, check_range
+from optim.observation import kept_maximum
 
 
 class LaProp(ElementwiseOptimizer):
@@ -52,6 +46,8 @@ class LaProp(ElementwiseOptimizer):
     """
 
     decays_after = True
+    # In a centered LaProp, S stands in the place of n.
+    observations: ClassVar = {"optim/kept": kept_maximum("n_max", "n", "S")}
 
     def __init__(
         self,
@@ -65,10 +61,7 @@ class LaProp(ElementwiseOptimizer):
         amsgrad: bool = False,
         centered: bool = False,
         centered_after: int = 10,
-        decoupled: bool = True,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
         defaults = {
             "lr": lr,
@@ -79,16 +72,12 @@ class LaProp(ElementwiseOptimizer):
             "amsgrad": amsgrad,
             "centered": centered,
             "centered_after": centered_after,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
         }
-        super().__init__(params, defaults)
+        common.setdefault("decoupled", True)
+        super().__init__(params, defaults, **common)
 
     def check(self, group: Group) -> None:
         super().check(group)
-        check_betas(group["betas"])
         check_one_of("variant", group["variant"], ("paper", "authors"))
         for name in ("amsgrad", "centered"):
             check_flag(name, group[name])
@@ -118,14 +107,14 @@ class LaProp(ElementwiseOptimizer):
         c_m = 1 - mu**t
         if group["variant"] == "authors":
             c_m = state["lr_average"] / lr if lr else 1.0
-        root = math.sqrt(1 - nu**t)
+        correction = math.sqrt(1 - nu**t)
         return {
             "mu": mu,
             "nu": nu,
-            "new": 1 - nu,
-            "eps": group["eps"] * root,
-            "gain": (1 - mu) * lr * root,
-            "size": 1 / c_m,
+            "one_minus_nu": 1 - nu,
+            "eps": group["eps"] * correction,
+            "step_size": (1 - mu) * lr * correction,
+            "inverse_c_m": 1 / c_m,
         }
 
     def options(self, group: Group, state: State) -> dict[str, Any]:
@@ -138,7 +127,7 @@ class LaProp(ElementwiseOptimizer):
 
     @staticmethod
     def update(
-        h: Any,
+        hyper: Any,
         p: Any,
         g: Any,
         m: Any,
@@ -148,15 +137,15 @@ class LaProp(ElementwiseOptimizer):
         n_max: Any = None,
     ) -> None:
         if S is None:
-            if h.forgets:
+            if hyper.forgets:
                 n.zero_()  # 0·n would be no number where g² was too large for one
-            n.mul_(h.nu).addcmul_(g, g, value=h.new)
+            n.mul_(hyper.nu).addcmul_(g, g, value=hyper.one_minus_nu)
         else:
-            apart = g.sub(mean)
-            S.addcmul_(apart, apart, value=h.new).mul_(h.nu)
-            mean.lerp_(g, h.new)
-            n = S if h.centered else S.addcmul(mean, mean)
-        if h.amsgrad:
+            deviation = g.sub(mean)
+            S.addcmul_(deviation, deviation, value=hyper.one_minus_nu).mul_(hyper.nu)
+            mean.lerp_(g, hyper.one_minus_nu)
+            n = S if hyper.centered else S.addcmul(mean, mean)
+        if hyper.amsgrad:
             n = n_max.clamp_min_(n)
-        m.mul_(h.mu).addcdiv_(g, n.sqrt().add_(h.eps), value=h.gain)
-        p.add_(m, alpha=-h.size)
+        m.mul_(hyper.mu).addcdiv_(g, n.sqrt().add_(hyper.eps), value=hyper.step_size)
+        p.add_(m, alpha=-hyper.inverse_c_m)

@@ -1,18 +1,15 @@
 """Adam and AdaGrad with an L^p norm in place of the (root mean) square (Daley and Amato)."""
 
-from typing import Any
+from typing import Any, ClassVar, Unpack
 
+import torch
 from torch import Tensor
 
-from optim.base import (
-    ElementwiseOptimizer,
-    Group,
-    State,
-    check_above_zero,
-    check_betas,
-    check_one_of,
-)
-from optim.powers import cubic, halleys, power, root_of_sum, way
+from optim.base import Common, ElementwiseOptimizer, Group, State
+from optim.checks import check_above_zero, check_one_of
+from optim.observation import Observation
+from optim.operands import real, wide
+from optim.powers import cubic, factors, halleys, power, root_of_sum
 
 
 class LpAdam(ElementwiseOptimizer):
@@ -58,28 +55,13 @@ class LpAdam(ElementwiseOptimizer):
         *,
         p: float = 2.0,
         form: str = "root",
-        decoupled: bool = False,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "p": p,
-            "form": form,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults | {"p": p, "form": form}, **common)
 
     def check(self, group: Group) -> None:
         super().check(group)
-        check_betas(group["betas"])
         check_above_zero("p value", group["p"])
         check_one_of("form", group["form"], ("root", "power"))
         (beta1, beta2), p = group["betas"], group["p"]
@@ -91,38 +73,52 @@ class LpAdam(ElementwiseOptimizer):
 
     def numbers(self, group: Group, state: State) -> dict[str, float]:
         (beta1, beta2), p, t = group["betas"], group["p"], state["step"]
-        root = (1 - beta2**t) ** (1 / p)
+        correction = (1 - beta2**t) ** (1 / p)
         return {
-            "new1": 1 - beta1,
+            "one_minus_beta1": 1 - beta1,
             "beta2": beta2,
-            "new2": 1 - beta2,
-            "keep_s": beta2 ** (1 / p),
-            "take_g": (1 - beta2) ** (1 / p),
+            "one_minus_beta2": 1 - beta2,
+            "s_factor": beta2 ** (1 / p),
+            "g_factor": (1 - beta2) ** (1 / p),
             "p": p,
             "root": 1 / p,
-            "eps": group["eps"] * root,
-            "size": float(group["lr"]) * root / (1 - beta1**t),
+            "eps": group["eps"] * correction,
+            "step_size": float(group["lr"]) * correction / (1 - beta1**t),
             **cubic(p),
         }
 
     def options(self, group: Group, state: State) -> dict[str, Any]:
-        p = group["p"]
-        form = "square" if p == 2 else group["form"]
-        return {"form": form, "to_p": way(p), "to_root": way(1 / p), "halleys": halleys(p)}
+        return {"form": "square" if group["p"] == 2 else group["form"], **powers(group["p"])}
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, m: Any, v: Any = None, s: Any = None) -> None:
-        m.lerp_(g, h.new1)
-        if h.form == "square":
-            v.mul_(h.beta2).addcmul_(g, g, value=h.new2)
-            denominator = v.sqrt().add_(h.eps)
-        elif h.form == "power":
-            v.mul_(h.beta2).add_(g.abs().pow_(h.p), alpha=h.new2)
-            denominator = v.pow(h.root).add_(h.eps)
+    def update(hyper: Any, p: Any, g: Any, m: Any, v: Any = None, s: Any = None) -> None:
+        m.lerp_(g, hyper.one_minus_beta1)
+        if hyper.form == "square":
+            v.mul_(hyper.beta2).addcmul_(g, g, value=hyper.one_minus_beta2)
+            denominator = v.sqrt().add_(hyper.eps)
+        elif hyper.form == "power":
+            v.mul_(hyper.beta2).add_(g.abs().pow_(hyper.p), alpha=hyper.one_minus_beta2)
+            denominator = v.pow(hyper.root).add_(hyper.eps)
         else:
-            add_to_norm(h, s, g)
-            denominator = s.add(h.eps)
-        p.addcdiv_(m, denominator, value=-h.size)
+            add_to_norm(hyper, s, g)
+            denominator = s.add(hyper.eps)
+        p.addcdiv_(m, denominator, value=-hyper.step_size)
+
+    def underflows(self, p: Tensor, group: Group) -> Tensor:
+        """Which elements of the gradient are not 0, but so small that |g|^p loses its precision.
+
+        It is below the smallest normal number of the state's dtype then.
+        """
+        assert p.grad is not None
+        smallest = torch.finfo(wide(p.dtype)).tiny ** (1 / group["p"])
+        magnitude = real(p.grad).abs()
+        return (magnitude > 0) & (magnitude < smallest)
+
+    observations: ClassVar = {
+        "optim/underflow": Observation(
+            "share of |g|^p that underflows", underflows, better="min", before=True
+        )
+    }
 
 
 class LpAdaGrad(ElementwiseOptimizer):
@@ -149,22 +145,10 @@ class LpAdaGrad(ElementwiseOptimizer):
         weight_decay: float = 0.0,
         *,
         p: float = 2.0,
-        decoupled: bool = False,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "p": p,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
+        defaults = {"lr": lr, "eps": eps, "weight_decay": weight_decay, "p": p}
+        super().__init__(params, defaults, **common)
 
     def check(self, group: Group) -> None:
         super().check(group)
@@ -176,31 +160,34 @@ class LpAdaGrad(ElementwiseOptimizer):
     def numbers(self, group: Group, state: State) -> dict[str, float]:
         p = group["p"]
         return {
-            "keep_s": 1.0,
-            "take_g": 1.0,
+            "s_factor": 1.0,
+            "g_factor": 1.0,
             "p": p,
             "root": 1 / p,
             "eps": group["eps"],
-            "size": float(group["lr"]),
+            "step_size": float(group["lr"]),
             **cubic(p),
         }
 
     def options(self, group: Group, state: State) -> dict[str, Any]:
-        p = group["p"]
-        return {"to_p": way(p), "to_root": way(1 / p), "halleys": halleys(p)}
+        return powers(group["p"])
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, s: Any) -> None:
-        add_to_norm(h, s, g)
-        p.addcdiv_(g, s.add(h.eps), value=-h.size)
+    def update(hyper: Any, p: Any, g: Any, s: Any) -> None:
+        add_to_norm(hyper, s, g)
+        p.addcdiv_(g, s.add(hyper.eps), value=-hyper.step_size)
 
 
-def add_to_norm(h: Any, s: Any, g: Any) -> None:
-    """Replace s by ((keep_s·s)^p + (take_g·|g|)^p)^(1/p), in range wherever s and g are."""
-    size = g.abs().mul_(h.take_g)
-    s.mul_(h.keep_s)
-    ratio = size.minimum(s)
-    s.clamp_min_(size)
+def powers(p: float) -> dict[str, Any]:
+    return {"p_factors": factors(p), "root_factors": factors(1 / p), "halleys": halleys(p)}
+
+
+def add_to_norm(hyper: Any, s: Any, g: Any) -> None:
+    """Replace s by ((s_factor·s)^p + (g_factor·|g|)^p)^(1/p), in range wherever s and g are."""
+    magnitude = g.abs().mul_(hyper.g_factor)
+    s.mul_(hyper.s_factor)
+    ratio = magnitude.minimum(s)
+    s.clamp_min_(magnitude)
     # Above 0, so that the ratio is 0 where both are 0.
-    ratio = power(ratio.div_(s.clamp_min(h.tiny)), h.p, h.to_p)
-    s.mul_(root_of_sum(ratio, h))
+    ratio = power(ratio.div_(s.clamp_min(hyper.tiny)), hyper.p, hyper.p_factors)
+    s.mul_(root_of_sum(ratio, hyper))

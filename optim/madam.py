@@ -1,19 +1,15 @@
 """MAdam and LaMAdam: a second moment that remembers by the largest variance (Zhu et al.)."""
 
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar, Unpack
 
 import torch
 from torch import Tensor
 
-from optim.base import (
-    ElementwiseOptimizer,
-    Group,
-    State,
-    check_range,
-    is_pair,
-    is_real,
-)
+from optim.base import Common, ElementwiseOptimizer, Group, State
+from optim.checks import check_range, is_pair, is_real
+from optim.executors import hyper_of, prepared
+from optim.observation import KEPT, Observation
+from optim.operands import gradient_of, real
 
 Betas = tuple[float, tuple[float, float]]
 
@@ -65,34 +61,22 @@ class MAdam(ElementwiseOptimizer):
         *,
         beta_init: float | None = None,
         amsgrad: bool | str = False,
-        decoupled: bool = True,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "beta_init": beta_init,
-            "amsgrad": amsgrad,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        common.setdefault("decoupled", True)
+        super().__init__(params, defaults | {"beta_init": beta_init, "amsgrad": amsgrad}, **common)
 
-    def check(self, group: Group) -> None:
-        super().check(group)
-        betas = group["betas"]
+    def check_betas(self, betas: Any) -> None:
         if not (is_pair(betas) and is_pair(betas[1])):
             raise ValueError(f"Invalid betas: {betas}, must be (alpha, (beta_lo, beta_hi))")
         alpha, (low, high) = betas
         check_range("beta parameter at index 0", alpha, 0.0, 1.0)
         if not (is_real(low) and is_real(high) and 0.0 <= low <= high <= 1.0):
             raise ValueError(f"Invalid beta parameter at index 1: {betas[1]}")
+
+    def check(self, group: Group) -> None:
+        super().check(group)
         check_range("beta_init value", first_beta(group), 0.0, 1.0)
         amsgrad = group["amsgrad"]
         if not (isinstance(amsgrad, bool) or amsgrad == "torch"):
@@ -108,49 +92,51 @@ class MAdam(ElementwiseOptimizer):
             low = high = first_beta(group)
         return {
             "alpha": alpha,
-            "new": 1 - alpha,
+            "one_minus_alpha": 1 - alpha,
             "least": 1 - high,
             "most": 1 - low,
             "eps": group["eps"],
-            "size": lr / (1 - alpha**t),
-            "gain": (1 - alpha) * lr,
-            "correct": 1 / (1 - alpha**t),
+            "step_size": lr / (1 - alpha**t),
+            "weighted_lr": (1 - alpha) * lr,
+            "correction": 1 / (1 - alpha**t),
         }
 
     def options(self, group: Group, state: State) -> dict[str, Any]:
         return {"amsgrad": group["amsgrad"]}
+
+    @staticmethod
+    def update(hyper: Any, p: Any, g: Any, m: Any, **second: Any) -> None:
+        denominator = average(hyper, g, **second)
+        m.lerp_(g, hyper.one_minus_alpha)
+        p.addcdiv_(m, denominator, value=-hyper.step_size)
 
     @torch.no_grad()
     def next_beta(self, p: Tensor, group: Group) -> Tensor:
         """β of each element in the step that p.grad asks for. Steps themselves do without it."""
         state = dict(self.state.get(p) or self.new_state(p, group))
         self.advance(state, group)
-        rows = [p, p.grad, state["U"], state["S"], state["w"]]
-        if p.is_complex():
-            rows = [torch.view_as_real(tensor) for tensor in rows]
-        theta, g, U, S, w = (tensor.to(rows[2].dtype) for tensor in rows)
-        g = -g if group["maximize"] else g
-        if not group["decoupled"]:
-            g = g + group["weight_decay"] * theta
-        huge = torch.finfo(S.dtype).max / 8
-        h = SimpleNamespace(**self.numbers(group, state))
-        return 1 - weight_of_new(h, (g - U).square().clamp(max=huge), S, w)
+        theta, g = real(p), real(gradient_of(p))
+        rule, numbers = self.rule(group, state, [theta, g])
+        hyper = hyper_of(rule)(numbers)
+        _, g = prepared(hyper, theta, g)
+        _, _, weight = weigh(hyper, g, *(real(state[name]) for name in ("U", "S", "w")))
+        return 1 - weight
 
-    @staticmethod
-    def update(
-        h: Any,
-        p: Any,
-        g: Any,
-        m: Any,
-        U: Any,
-        S: Any,
-        w: Any,
-        d_max: Any = None,
-        v_max: Any = None,
-    ) -> None:
-        denominator = average(h, g, U, S, w, d_max, v_max)
-        m.lerp_(g, h.new)
-        p.addcdiv_(m, denominator, value=-h.size)
+    def kept_maximum(self, p: Tensor, group: Group) -> Tensor | None:
+        """Which elements of the running maximum are above the present value."""
+        state = self.state.get(p, {})
+        name = next((name for name in ("d_max", "v_max") if name in state), None)
+        if name is None:
+            return None
+        U, S, w = (real(state[key]) for key in ("U", "S", "w"))
+        V = S.addcmul(U, U)
+        present = V.sqrt().add(group["eps"]) if name == "d_max" else V.mul(w)
+        return real(state[name]) > present
+
+    observations: ClassVar = {
+        "optim/beta": Observation("mean β", next_beta, before=True),
+        "optim/kept": Observation(KEPT, kept_maximum),
+    }
 
 
 class LaMAdam(MAdam):
@@ -172,49 +158,49 @@ class LaMAdam(MAdam):
         betas: Betas = (0.9, (0.5, 0.999)),
         eps: float = 1e-15,
         weight_decay: float = 0.0,
-        **options: Any,
+        *,
+        beta_init: float | None = None,
+        amsgrad: bool | str = False,
+        **common: Unpack[Common],
     ):
-        super().__init__(params, lr, betas, eps, weight_decay, **options)
+        super().__init__(
+            params, lr, betas, eps, weight_decay, beta_init=beta_init, amsgrad=amsgrad, **common
+        )
 
     @staticmethod
-    def update(
-        h: Any,
-        p: Any,
-        g: Any,
-        m: Any,
-        U: Any,
-        S: Any,
-        w: Any,
-        d_max: Any = None,
-        v_max: Any = None,
-    ) -> None:
-        denominator = average(h, g, U, S, w, d_max, v_max)
-        m.mul_(h.alpha).addcdiv_(g, denominator, value=h.gain)
-        p.add_(m, alpha=-h.correct)
+    def update(hyper: Any, p: Any, g: Any, m: Any, **second: Any) -> None:
+        denominator = average(hyper, g, **second)
+        m.mul_(hyper.alpha).addcdiv_(g, denominator, value=hyper.weighted_lr)
+        p.add_(m, alpha=-hyper.correction)
 
 
 def first_beta(group: Group) -> float:
     return group["betas"][1][1] if group["beta_init"] is None else group["beta_init"]
 
 
-def average(h: Any, g: Any, U: Any, S: Any, w: Any, d_max: Any, v_max: Any) -> Any:
+def average(
+    hyper: Any, g: Any, U: Any, S: Any, w: Any, d_max: Any = None, v_max: Any = None
+) -> Any:
     """Move U, S and w on by the gradient g, and a maximum; return the step's denominator."""
-    apart = g.sub(U)
-    d = apart.mul(apart).clamp_max_(h.huge)
-    new = weight_of_new(h, d, S, w)
-    w.addcmul_(new, w, value=-1).add_(new)
-    r = new.div_(w)
-    U.addcmul_(r, apart)
+    deviation, d, weight = weigh(hyper, g, U, S, w)
+    w.addcmul_(weight, w, value=-1).add_(weight)
+    r = weight.div_(w)
+    U.addcmul_(r, deviation)
     S.addcmul_(r, d)
     S.addcmul_(r, S, value=-1)
     V = S.addcmul(U, U)
-    if h.amsgrad == "torch":
-        return v_max.clamp_min_(V.mul_(w)).div(w).sqrt_().add_(h.eps)
-    denominator = V.sqrt_().add_(h.eps)
-    return d_max.clamp_min_(denominator) if h.amsgrad else denominator
+    if hyper.amsgrad == "torch":
+        return v_max.clamp_min_(V.mul_(w)).div(w).sqrt_().add_(hyper.eps)
+    denominator = V.sqrt_().add_(hyper.eps)
+    return d_max.clamp_min_(denominator) if hyper.amsgrad else denominator
 
 
-def weight_of_new(h: Any, d: Any, S: Any, w: Any) -> Any:
-    """1 - β, from equation 8 without taking the difference, and clipped."""
+def weigh(hyper: Any, g: Any, U: Any, S: Any, w: Any) -> tuple[Any, Any, Any]:
+    """The deviation g - U, its square d, and 1 - β, the weight that g gets.
+
+    The weight comes from equation 8 without taking the difference, and is clipped.
+    """
+    deviation = g.sub(U)
+    d = deviation.mul(deviation).clamp_max_(hyper.huge)
     less = d.sub(S).mul_(w).add_(1e-16)
-    return less.div_(d.add(S).add_(less)).clamp_(h.least, h.most)
+    return deviation, d, less.div_(d.add(S).add_(less)).clamp_(hyper.least, hyper.most)

@@ -1,6 +1,7 @@
-"""What happens inside a step, for figures: its size, MAdam's β, kept maxima, underflow."""
+"""What happens inside a step, for figures: its size, and what the optimizer declares."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -8,13 +9,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from optim.base import ElementwiseOptimizer
-from optim.lp_adam import LpAdam
-from optim.madam import MAdam
-from optim.rows import whole
+from optim.observation import OF_TORCH, Observation
+from optim.operands import whole
+from optim.state import Group
 
-# The state that holds a running maximum: torch's AMSGrad, Padam and MAdam in torch's order,
-# AmsProp, MAdam in its authors' order.
-MAXIMA = ("max_exp_avg_sq", "v_max", "n_max", "d_max")
+Pairs = list[tuple[Group, Tensor]]
 
 
 class Observer:
@@ -22,34 +21,31 @@ class Observer:
 
         with Observer(optimizer) as seen:
             optimizer.step()
-            print(seen.mean_abs_step)
+            print(seen.mean_abs_step, seen.metrics())
 
     It hooks into `step`, so that an optimizer without one does nothing more than usual, and the
     numbers of one that is watched do not change. It keeps a copy of the parameters. What it tells
-    of a DTensor's elements is a DTensor; `mean_abs_step` is over all, and every process has to
-    watch for it.
+    of a DTensor's elements is a DTensor; `mean_abs_step` and `metrics` are over all, and every
+    process has to watch for them.
 
     Attributes:
-        beta: for MAdam and LaMAdam, parameter → β of each element in the last step. Not with a
-            closure, whose gradients come too late to be seen.
-        kept: for methods that divide by a running maximum, parameter → which elements of it are
-            above the present value, so that the last step left them as they were: the swaps in
-            figure 1 of the AdamAL paper.
-        underflow: for LpAdam, parameter → which elements of its gradient are not 0 while |g|^p is
-            below the smallest normal number of the state's dtype. Not with a closure.
+        observations: what the optimizer's class declares (see `Observation`), or for one that
+            declares nothing, as torch's own, which elements of AMSGrad's maximum are kept.
+        values: name of an observation → parameter → its numbers in the last step.
     """
 
     def __init__(self, optimizer: Optimizer):
-        self.beta: dict[Tensor, Tensor] = {}
-        self.kept: dict[Tensor, Tensor] = {}
-        self.underflow: dict[Tensor, Tensor] = {}
-        self._before: list[tuple[dict[str, Any], Tensor, Tensor]] = []
+        self.observations: Mapping[str, Observation] = getattr(optimizer, "observations", OF_TORCH)
+        self.values: dict[str, dict[Tensor, Tensor]] = {name: {} for name in self.observations}
+        self._before: list[tuple[Group, Tensor, Tensor]] = []
         self._moved: list[Tensor] = []
         self._elements = 0
         self._hooks = [
             optimizer.register_step_pre_hook(self._look_before),
             optimizer.register_step_post_hook(self._look_after),
         ]
+        # A gradient scaler may skip the step; what was counted over those before it still holds.
+        self._look(optimizer, pairs_of(optimizer), lambda it: it.each)
 
     @property
     def mean_abs_step(self) -> float:
@@ -59,6 +55,17 @@ class Observer:
         first step, and where nothing had a gradient.
         """
         return math.fsum(total.item() for total in self._moved) / max(self._elements, 1)
+
+    def metrics(self) -> dict[str, float | Tensor]:
+        """All that is seen, by the names of metrics: means over all elements, or each number."""
+        metrics: dict[str, float | Tensor] = {"optim/mean_abs_step": self.mean_abs_step}
+        for name, observation in self.observations.items():
+            values = list(self.values[name].values())
+            if values and observation.each:
+                metrics[name] = torch.cat([each.reshape(-1) for each in values])
+            elif values:
+                metrics[name] = mean(values)
+        return metrics
 
     def close(self) -> None:
         """Watch no longer."""
@@ -73,24 +80,42 @@ class Observer:
 
     @torch.no_grad()
     def _look_before(self, optimizer: Optimizer, *_: Any) -> None:
-        pairs = [(group, p) for group in optimizer.param_groups for p in group["params"]]
+        pairs = pairs_of(optimizer)
         self._before = [(group, p, p.detach().clone()) for group, p in pairs]
-        if isinstance(optimizer, MAdam):
-            self.beta = {p: optimizer.next_beta(p, g) for g, p in pairs if p.grad is not None}
-        if isinstance(optimizer, LpAdam):
-            self.underflow = {p: underflowing(p, g) for g, p in pairs if p.grad is not None}
+        pairs = [(group, p) for group, p in pairs if p.grad is not None]
+        self._look(optimizer, pairs, lambda it: it.before and not it.each)
 
     @torch.no_grad()
     def _look_after(self, optimizer: Optimizer, *_: Any) -> None:
-        seen = [entry for entry in self._before if entry[1].grad is not None]
-        self._moved = [whole(step_of(optimizer, *entry).abs().sum()) for entry in seen]
-        self._elements = sum(p.numel() for _, p, _ in seen)
-        kept = {p: kept_maxima(optimizer.state[p], group) for group, p, _ in seen}
-        self.kept = {p: mask for p, mask in kept.items() if mask is not None}
+        stepped = [entry for entry in self._before if entry[1].grad is not None]
         self._before = []
+        self._moved = [whole(step_of(optimizer, *entry).abs().sum()) for entry in stepped]
+        self._elements = sum(p.numel() for _, p, _ in stepped)
+        pairs = [(group, p) for group, p, _ in stepped]
+        self._look(optimizer, pairs, lambda it: not it.before and not it.each)
+        self._look(optimizer, pairs_of(optimizer), lambda it: it.each)
+
+    @torch.no_grad()
+    def _look(
+        self, optimizer: Optimizer, pairs: Pairs, which: Callable[[Observation], bool]
+    ) -> None:
+        for name, observation in self.observations.items():
+            if which(observation):
+                values = {p: observation.of(optimizer, p, group) for group, p in pairs}
+                self.values[name] = {p: v for p, v in values.items() if v is not None}
 
 
-def step_of(optimizer: Optimizer, group: dict[str, Any], after: Tensor, before: Tensor) -> Tensor:
+def pairs_of(optimizer: Optimizer) -> Pairs:
+    return [(group, p) for group in optimizer.param_groups for p in group["params"]]
+
+
+def mean(values: list[Tensor]) -> float:
+    """The mean over all elements of all tensors, summed in float64."""
+    total = sum(whole(each.sum(dtype=torch.float64)).item() for each in values)
+    return total / max(sum(each.numel() for each in values), 1)
+
+
+def step_of(optimizer: Optimizer, group: Group, after: Tensor, before: Tensor) -> Tensor:
     """What the step added to the parameter, without decoupled decay, in float64."""
     wide = torch.promote_types(before.dtype, torch.float64)
     before, after = before.to(wide), after.to(wide)
@@ -100,30 +125,3 @@ def step_of(optimizer: Optimizer, group: dict[str, Any], after: Tensor, before: 
         return after - before * (1 - float(group["lr"]) * group["weight_decay"])
     factor = optimizer.decay_factor(group)
     return after / factor - before if optimizer.decays_after else after - before * factor
-
-
-def kept_maxima(state: dict[str, Any], group: dict[str, Any]) -> Tensor | None:
-    """Which elements of the state's running maximum are above the value of the last step."""
-    name = next((name for name in MAXIMA if name in state), None)
-    if name is None:
-        return None
-    if "U" in state:
-        U, S, w = (real(state[key]) for key in ("U", "S", "w"))
-        V = S.addcmul(U, U)
-        present = V.sqrt().add(group["eps"]) if name == "d_max" else V.mul(w)
-        return real(state[name]) > present
-    # In a centered LaProp, S stands in the place of n.
-    current = next(state[key] for key in ("exp_avg_sq", "v", "n", "S") if key in state)
-    return real(state[name]) > real(current)
-
-
-def underflowing(p: Tensor, group: dict[str, Any]) -> Tensor:
-    """Which elements of the gradient are not 0 while |g|^p is below the smallest normal number."""
-    assert p.grad is not None
-    smallest = torch.finfo(torch.promote_types(p.dtype, torch.float32)).tiny ** (1 / group["p"])
-    magnitude = real(p.grad).abs()
-    return (magnitude > 0) & (magnitude < smallest)
-
-
-def real(tensor: Tensor) -> Tensor:
-    return torch.view_as_real(tensor) if tensor.is_complex() else tensor

@@ -1,19 +1,14 @@
 """Padam: between AMSGrad and SGD with momentum (Chen, Zhou, Tang, Yang, Cao and Gu)."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar, Unpack
 
 from torch import Tensor
 
-from optim.base import (
-    ElementwiseOptimizer,
-    Group,
-    State,
-    check_above_zero,
-    check_betas,
-    check_one_of,
-)
-from optim.powers import power, way
+from optim.base import Common, ElementwiseOptimizer, Group, State
+from optim.checks import check_above_zero, check_one_of
+from optim.observation import kept_maximum
+from optim.powers import factors, power
 
 
 class Padam(ElementwiseOptimizer):
@@ -25,7 +20,8 @@ class Padam(ElementwiseOptimizer):
         θ ← θ - s·m / (√x + eps)^(2·partial)
 
     with s = lr. partial = 1/2 is AMSGrad, partial → 0 SGD with momentum. The listing has no eps; it
-    stands where the authors' code has it. Weight decay is L2, as in their code.
+    stands where the authors' code has it. Weight decay is L2, as in their code. Its
+    default and that of lr are those of the paper's CIFAR experiments (section 5).
 
     State: m, v, and x, named v_max.
 
@@ -36,38 +32,25 @@ class Padam(ElementwiseOptimizer):
             which at partial < 1/2 corrects too much and so warms up.
     """
 
+    observations: ClassVar = {"optim/kept": kept_maximum("v_max", "v")}
+
     def __init__(
         self,
         params: Any,
         lr: float | Tensor = 0.1,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        weight_decay: float = 5e-4,
         *,
         partial: float = 0.125,
         variant: str = "authors",
-        decoupled: bool = False,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "partial": partial,
-            "variant": variant,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults | {"partial": partial, "variant": variant}, **common)
 
     def check(self, group: Group) -> None:
         super().check(group)
-        check_betas(group["betas"])
         check_one_of("variant", group["variant"], ("paper", "authors"))
         check_above_zero("partial value", group["partial"])
         if group["partial"] > 0.5:
@@ -80,21 +63,21 @@ class Padam(ElementwiseOptimizer):
         (beta1, beta2), t = group["betas"], state["step"]
         warmup = math.sqrt(1 - beta2**t) / (1 - beta1**t)
         return {
-            "new1": 1 - beta1,
+            "one_minus_beta1": 1 - beta1,
             "beta2": beta2,
-            "new2": 1 - beta2,
+            "one_minus_beta2": 1 - beta2,
             "eps": group["eps"],
             "exponent": 2 * group["partial"],
-            "size": float(group["lr"]) * (warmup if group["variant"] == "authors" else 1.0),
+            "step_size": float(group["lr"]) * (warmup if group["variant"] == "authors" else 1.0),
         }
 
     def options(self, group: Group, state: State) -> dict[str, Any]:
-        return {"way": way(2 * group["partial"])}
+        return {"factors": factors(2 * group["partial"])}
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any) -> None:
-        m.lerp_(g, h.new1)
-        v.mul_(h.beta2).addcmul_(g, g, value=h.new2)
+    def update(hyper: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any) -> None:
+        m.lerp_(g, hyper.one_minus_beta1)
+        v.mul_(hyper.beta2).addcmul_(g, g, value=hyper.one_minus_beta2)
         v_max.clamp_min_(v)
-        denominator = power(v_max.sqrt().add_(h.eps), h.exponent, h.way)
-        p.addcdiv_(m, denominator, value=-h.size)
+        denominator = power(v_max.sqrt().add_(hyper.eps), hyper.exponent, hyper.factors)
+        p.addcdiv_(m, denominator, value=-hyper.step_size)

@@ -4,62 +4,62 @@ from functools import cache
 from typing import Any
 
 
-def way(exponent: float) -> tuple[str, ...]:
+def factors(exponent: float) -> tuple[str, ...]:
     """How to raise to `exponent` > 0: squares, cubes and square roots where they suffice."""
-    steps = []
+    factors = []
     while exponent != 1:
         if exponent % 3 == 0:
-            steps.append("cube")
+            factors.append("cube")
             exponent /= 3
         elif exponent % 2 == 0:
-            steps.append("square")
+            factors.append("square")
             exponent /= 2
         elif exponent % 1 and exponent * 4 % 2 == 1:
-            steps.append("fourth root")
+            factors.append("fourth root")
             exponent *= 4
         elif exponent % 1 and exponent * 16 % 1 == 0:
-            steps.append("square root")
+            factors.append("square root")
             exponent *= 2
         else:
             return ("exp",)
-    return tuple(steps)
+    return tuple(factors)
 
 
-def power(x: Any, exponent: Any, steps: tuple[str, ...]) -> Any:
-    """x^exponent for x >= 0, by `steps = way(exponent)`; x itself where there are none.
+def power(x: Any, exponent: Any, factors: tuple[str, ...]) -> Any:
+    """x^exponent for x >= 0, by `factors(exponent)`; x itself where there are none.
 
     In float32 the relative error of exp(exponent·log x) is about 1e-7·(1 + |exponent·log x|).
     """
-    for step in steps:
-        if step == "cube":
+    for factor in factors:
+        if factor == "cube":
             x = x.pow(3)
-        elif step == "square":
+        elif factor == "square":
             x = x.pow(2)
-        elif step == "fourth root":
+        elif factor == "fourth root":
             # A CPU has this one sooner than two square roots.
             x = x.rsqrt().rsqrt_()
-        elif step == "square root":
+        elif factor == "square root":
             x = x.sqrt()
         else:
             x = x.log().mul_(exponent).exp_()
     return x
 
 
-def root_of_sum(y: Any, h: Any) -> Any:
+def root_of_sum(y: Any, hyper: Any) -> Any:
     """(1 + y)^(1/p) for 0 <= y <= 1, to a relative error of 3e-12 or rounding; spoils y.
 
     Args:
         y: what is added to 1.
-        h: has p, root = 1/p, to_p = way(p), to_root = way(1/p), halleys, and the numbers of `cubic`
-            where that holds.
+        hyper: has p, p_factors = factors(p), root = 1/p, root_factors = factors(1/p), halleys, and
+            the numbers of `cubic` where that holds.
     """
-    if not h.halleys:
-        return power(y.add_(1), h.root, h.to_root)
-    near = y.mul(h.cubic).add_(h.quadratic).mul_(y).add_(h.linear).mul_(y).add_(1)
-    reached, wanted = power(near, h.p, h.to_p), y.add_(1)
+    if not hyper.halleys:
+        return power(y.add_(1), hyper.root, hyper.root_factors)
+    root = y.mul(hyper.cubic).add_(hyper.quadratic).mul_(y).add_(hyper.linear).mul_(y).add_(1)
+    raised, target = power(root, hyper.p, hyper.p_factors), y.add_(1)
     # An alpha that is a number in a tensor reaches a compiled `add` in float32, but not `add_`.
-    near.mul_(wanted.mul(h.halley).add_(reached))
-    return near.div_(wanted.add_(reached, alpha=h.halley))
+    root.mul_(target.mul(hyper.halley).add_(raised))
+    return root.div_(target.add_(raised, alpha=hyper.halley))
 
 
 def halleys(p: float) -> bool:
@@ -68,7 +68,7 @@ def halleys(p: float) -> bool:
     That costs less where it takes a logarithm to get the root but none to get it back to the power
     p. For p < 1 a cubic is too far from the root.
     """
-    return p > 1 and way(1 / p) == ("exp",) and way(p) != ("exp",)
+    return p > 1 and factors(1 / p) == ("exp",) and factors(p) != ("exp",)
 
 
 @cache

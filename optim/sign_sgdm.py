@@ -1,10 +1,11 @@
 """Signed gradient descent with momentum, as the LaProp paper has it."""
 
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
-from optim.base import ElementwiseOptimizer, Group, State, check_range
+from optim.base import Common, ElementwiseOptimizer, Group, State
+from optim.checks import check_range
 
 
 class SignSGDM(ElementwiseOptimizer):
@@ -28,22 +29,10 @@ class SignSGDM(ElementwiseOptimizer):
         lr: float | Tensor = 4e-4,
         momentum: float = 0.9,
         weight_decay: float = 0.0,
-        *,
-        decoupled: bool = False,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "weight_decay": weight_decay,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        super().__init__(params, defaults, **common)
 
     def check(self, group: Group) -> None:
         super().check(group)
@@ -54,9 +43,9 @@ class SignSGDM(ElementwiseOptimizer):
 
     def numbers(self, group: Group, state: State) -> dict[str, float]:
         mu = group["momentum"]
-        return {"mu": mu, "gain": (1 - mu) * float(group["lr"])}
+        return {"mu": mu, "step_size": (1 - mu) * float(group["lr"])}
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, m: Any) -> None:
-        m.mul_(h.mu).add_(g.sign(), alpha=h.gain)
+    def update(hyper: Any, p: Any, g: Any, m: Any) -> None:
+        m.mul_(hyper.mu).add_(g.sign(), alpha=hyper.step_size)
         p.sub_(m)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from optim.rows import is_dtensor, wide
+from optim.operands import is_dtensor, wide
 
 if TYPE_CHECKING:
     from optim.base import ElementwiseOptimizer
@@ -88,13 +88,13 @@ def read(
         ValueError: something in it is not what this optimizer keeps.
     """
     groups, by_key, by_parameter = [], {}, {}
-    for own, saved, entries in grouped(optimizer, loaded):
+    for group, saved, entries in grouped(optimizer, loaded):
         who = entries[0].who if entries else f"group {len(groups)}"
-        group, names = read_group(optimizer, own, saved, who)
-        groups.append(group)
+        options, names = read_group(optimizer, group, saved, who)
+        groups.append(options)
         for entry in entries:
             if entry.state:
-                state = read_state(optimizer, group, names, entry)
+                state = read_state(optimizer, options, names, entry)
                 by_key[entry.key] = by_parameter[entry.p] = state
     return loaded | {"state": by_key, "param_groups": groups}, by_parameter
 
@@ -103,69 +103,69 @@ def read(
 
 
 def read_group(
-    optimizer: "ElementwiseOptimizer", own: Group, saved: Group, who: str
+    optimizer: "ElementwiseOptimizer", group: Group, saved: Group, who: str
 ) -> tuple[Group, dict[str, str]]:
-    """The group's options in this optimizer's terms; names of its state tensors → this rule's."""
+    """The saved options in this optimizer's terms; names of saved state tensors → this rule's."""
     options, names = saved, {}
     if "rule" not in saved and saved.keys() >= ADAM_OPTIONS - {"decoupled_weight_decay"}:
-        options, names = from_adam(optimizer, own, saved, who)
+        options, names = from_adam(optimizer, group, saved, who)
     else:
         check_rule(optimizer, saved, who)
     # What an older state dict lacks is as this optimizer has it.
-    filled = {name: own[name] for name in optimizer.defaults if name in own}
-    ways = {name: own[name] for name in EXECUTOR}
-    group = filled | options | ways | {"rule": optimizer.rule_name}
+    present = {name: group[name] for name in optimizer.defaults if name in group}
+    executor = {name: group[name] for name in EXECUTOR}
+    options = present | options | executor | {"rule": optimizer.rule_name}
     try:
-        optimizer.check(group)
+        optimizer.check(options)
     except ValueError as error:
         raise ValueError(f"cannot load: options of {who}: {error}") from None
-    return group, names or {name: name for name in optimizer.state_names(group)}
+    return options, names or {name: name for name in optimizer.state_names(options)}
 
 
 def check_rule(optimizer: "ElementwiseOptimizer", saved: Group, who: str) -> None:
     """Raise ValueError where the group is another optimizer's."""
-    rule, mine = saved.get("rule"), optimizer.rule_name
-    if rule is not None:
-        require(rule == mine, f"state of {who} is of {rule}, this is {mine}")
+    saved_rule, rule = saved.get("rule"), optimizer.rule_name
+    if saved_rule is not None:
+        require(saved_rule == rule, f"state of {who} is of {saved_rule}, this is {rule}")
         return
     others = (saved.keys() & other_options()) - optimizer.defaults.keys()
-    require(not others, f"options of {who} have {listed(others)}, which {mine} has not")
+    require(not others, f"options of {who} have {listed(others)}, which {rule} has not")
     lacking = optimizer.defaults.keys() - ADDED - saved.keys()
-    require(not lacking, f"options of {who} lack {listed(lacking)}, which {mine} has")
+    require(not lacking, f"options of {who} lack {listed(lacking)}, which {rule} has")
 
 
 @cache
 def other_options() -> frozenset[str]:
     """Names of the options of all optimizers of torch and of this room."""
-    found, waiting = set(), [Optimizer]
-    while waiting:
-        made = waiting.pop()
-        waiting += made.__subclasses__()
-        if made.__module__.partition(".")[0] in ("torch", __package__):
-            found |= inspect.signature(made).parameters.keys()
+    names, classes = set(), [Optimizer]
+    while classes:
+        kind = classes.pop()
+        classes += kind.__subclasses__()
+        if kind.__module__.partition(".")[0] in ("torch", __package__):
+            names |= inspect.signature(kind).parameters.keys()
     # A pickle adds `differentiable` to any optimizer.
-    return frozenset(found) - {"params", "differentiable"}
+    return frozenset(names) - {"params", "differentiable"}
 
 
 def from_adam(
-    optimizer: "ElementwiseOptimizer", own: Group, saved: Group, who: str
+    optimizer: "ElementwiseOptimizer", group: Group, saved: Group, who: str
 ) -> tuple[Group, dict[str, str]]:
     """The group of a torch.optim.Adam or AdamW in this optimizer's terms."""
-    mine = optimizer.rule_name
+    rule = optimizer.rule_name
     what = f"state of {who} is of torch.optim.Adam with amsgrad={saved['amsgrad']}"
-    require(mine in FROM_ADAM, f"{what}, which {mine} cannot go on from")
-    conversion = FROM_ADAM[mine]
+    require(rule in FROM_ADAM, f"{what}, which {rule} cannot go on from")
+    conversion = FROM_ADAM[rule]
     needed = ", ".join(f"{name}={value}" for name, value in conversion.options.items())
     require(
         saved["amsgrad"] == conversion.amsgrad
-        and all(own[name] == value for name, value in conversion.options.items()),
-        f"{what}; {mine}{f' with {needed}' * bool(needed)} goes on from amsgrad="
+        and all(group[name] == value for name, value in conversion.options.items()),
+        f"{what}; {rule}{f' with {needed}' * bool(needed)} goes on from amsgrad="
         f"{conversion.amsgrad}",
     )
     options = {name: value for name, value in saved.items() if name not in ADAM_OPTIONS}
     options |= {name: saved[name] for name in ("lr", "betas", "eps", "weight_decay", "maximize")}
     # Before torch 2.7 only the class told Adam from AdamW.
-    options["decoupled"] = saved.get("decoupled_weight_decay", own["decoupled"])
+    options["decoupled"] = saved.get("decoupled_weight_decay", group["decoupled"])
     return options, conversion.names
 
 
@@ -179,9 +179,9 @@ def read_state(
     counters = optimizer.counters(group)
     check_names(entry, {*counters, *names}, optimizer.rule_name)
     state = {name: read_number(entry, name, type(value)) for name, value in counters.items()}
-    for theirs, ours in names.items():
-        check_tensor(entry, theirs, entry.p.shape)
-        state[ours] = zeros_for(entry.p).copy_(entry.state[theirs].detach())
+    for saved_name, name in names.items():
+        check_tensor(entry, saved_name, entry.p.shape)
+        state[name] = zeros_for(entry.p).copy_(entry.state[saved_name].detach())
     return state
 
 
@@ -201,12 +201,11 @@ def read_number(entry: Entry, name: str, kind: type) -> Any:
     return kind(value)
 
 
-def check_names(entry: Entry, wanted: set[str], keeper: str) -> None:
+def check_names(entry: Entry, names: set[str], keeper: str) -> None:
     """Raise ValueError unless the parameter has all of this state, and no other."""
-    found = entry.state.keys()
     require(
-        found == wanted,
-        f"state of {entry.who} has {listed(found)}; {keeper} keeps {listed(wanted)}",
+        entry.state.keys() == names,
+        f"state of {entry.who} has {listed(entry.state)}; {keeper} keeps {listed(names)}",
     )
 
 
@@ -244,22 +243,22 @@ def grouped(optimizer: Optimizer, loaded: Any) -> Iterator[tuple[Group, Group, l
         ValueError: it is no state dict of an optimizer with as many groups and parameters.
     """
     check_form(optimizer, loaded)
-    states, index = loaded["state"], 0
-    for own, saved in zip(optimizer.param_groups, loaded["param_groups"], strict=True):
-        names = own.get("param_names") or saved.get("param_names") or []
+    states, start = loaded["state"], 0
+    for group, saved in zip(optimizer.param_groups, loaded["param_groups"], strict=True):
+        names = group.get("param_names") or saved.get("param_names") or []
         entries = []
-        for place, (p, key) in enumerate(zip(own["params"], saved["params"], strict=True)):
-            who = name_of(index, place, names)
+        for index, (p, key) in enumerate(zip(group["params"], saved["params"], strict=True)):
+            who = name_of(start, index, names)
             state = states.get(key, {})
             require(isinstance(state, dict), f"state of {who} is no dict")
             entries.append(Entry(p, who, key, state))
-            index += 1
-        yield own, saved, entries
+        start += len(entries)
+        yield group, saved, entries
 
 
-def name_of(index: int, place: int, names: Sequence[str]) -> str:
-    """A parameter for a message, given its place in its group and the names that the group has."""
-    return f"parameter {index}" + (f" ({names[place]!r})" if place < len(names) else "")
+def name_of(start: int, index: int, names: Sequence[str]) -> str:
+    """A parameter for a message: the index-th of a group that begins at `start` and has names."""
+    return f"parameter {start + index}" + (f" ({names[index]!r})" if index < len(names) else "")
 
 
 def check_form(optimizer: Optimizer, loaded: Any) -> None:
@@ -269,24 +268,24 @@ def check_form(optimizer: Optimizer, loaded: Any) -> None:
         and isinstance(loaded.get("param_groups"), list),
         "a state dict of an optimizer has a dict `state` and a list `param_groups`",
     )
-    mine, theirs = optimizer.param_groups, loaded["param_groups"]
+    groups, saved_groups = optimizer.param_groups, loaded["param_groups"]
     require(
-        len(mine) == len(theirs),
+        len(groups) == len(saved_groups),
         "loaded state dict has a different number of parameter groups: "
-        f"{len(theirs)}, the optimizer has {len(mine)}",
+        f"{len(saved_groups)}, the optimizer has {len(groups)}",
     )
-    for index, (own, saved) in enumerate(zip(mine, theirs, strict=True)):
+    for index, (group, saved) in enumerate(zip(groups, saved_groups, strict=True)):
         require(
             isinstance(saved, dict) and isinstance(saved.get("params"), list),
             f"group {index} is no dict with a list `params`",
         )
         require(
-            len(own["params"]) == len(saved["params"]),
+            len(group["params"]) == len(saved["params"]),
             "loaded state dict contains a parameter group that doesn't match the size of "
             f"optimizer's group: group {index} has {len(saved['params'])} parameters, the "
-            f"optimizer's has {len(own['params'])}",
+            f"optimizer's has {len(group['params'])}",
         )
-    known = {key for saved in theirs for key in saved["params"]}
+    known = {key for saved in saved_groups for key in saved["params"]}
     strays = {key for key, state in loaded["state"].items() if state and key not in known}
     require(not strays, f"it has state of {listed(strays)}, which is in none of its groups")
 

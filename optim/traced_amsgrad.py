@@ -1,13 +1,14 @@
 """AMSGrad that counts how often sampled entries keep their old maximum: figure 1 of AdamAL."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
-from optim.rows import is_dtensor
-from optim.state import check_names, check_tensor, grouped, require
+from optim.observation import OF_TORCH, Observation
+from optim.operands import is_dtensor
+from optim.state import Group, check_names, check_tensor, grouped, require
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 COUNTS = ("swaps", "first_swap", "last_swap")
@@ -46,7 +47,7 @@ class TracedAMSGrad(Adam):
                 "torch.optim.Adam with amsgrad=True makes the same steps"
             )
         sampled = [leaves[i] for i in evenly(len(leaves), tensors)]
-        self._places = {
+        self._indices = {
             p: torch.tensor(evenly(p.numel(), entries), dtype=torch.int64, device=p.device)
             for p in sampled
         }
@@ -59,7 +60,7 @@ class TracedAMSGrad(Adam):
             self.register_step_post_hook(count_swaps)
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_places": self._places}
+        return super().__getstate__() | {"_indices": self._indices}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -74,40 +75,45 @@ class TracedAMSGrad(Adam):
             require(saved.get("amsgrad") is True, "TracedAMSGrad needs the state of an AMSGrad")
             for entry in (entry for entry in entries if entry.state):
                 shapes = dict.fromkeys(MOMENTS, entry.p.shape)
-                if entry.p in self._places:
-                    shapes |= dict.fromkeys(COUNTS, self._places[entry.p].shape)
+                if entry.p in self._indices:
+                    shapes |= dict.fromkeys(COUNTS, self._indices[entry.p].shape)
                 check_names(entry, {"step", *shapes}, "this sample of TracedAMSGrad")
                 for name, shape in shapes.items():
                     whose = "the sample" if name in COUNTS else "the parameter"
                     check_tensor(entry, name, shape, whose)
 
-    def metrics(self) -> dict[str, Tensor]:
-        """What was counted so far, parameter by parameter in the order of their entries.
+    def swaps(self, p: Tensor, _: Group) -> Tensor | None:
+        """In how many steps so far each sampled entry was swapped."""
+        return self.state.get(p, {}).get("swaps")
 
-        Returns:
-            `optim/swaps`: the steps in which an entry was swapped. `optim/swap_interval`: the mean
-            number of steps from one swap of the entry to the next; where there were fewer than two,
-            the number of steps so far. Empty before the first step.
+    def swap_interval(self, p: Tensor, _: Group) -> Tensor | None:
+        """The mean number of steps from one swap of an entry to the next.
+
+        Where there were fewer than two, the number of steps so far.
         """
-        states = [self.state.get(p, {}) for p in self._places]
-        traced = [state for state in states if "swaps" in state]
-        if not traced:
-            return {}
-        return {
-            "optim/swaps": torch.cat([state["swaps"] for state in traced]),
-            "optim/swap_interval": torch.cat([mean_interval(state) for state in traced]),
-        }
+        state = self.state.get(p, {})
+        if "swaps" not in state:
+            return None
+        swaps, between = state["swaps"], state["last_swap"] - state["first_swap"]
+        return torch.where(swaps < 2, state["step"].to(swaps), between / (swaps - 1).clamp(min=1))
+
+    observations: ClassVar = OF_TORCH | {
+        "optim/swaps": Observation("swaps", swaps, each=True),
+        "optim/swap_interval": Observation(
+            "steps between two swaps", swap_interval, log=True, each=True
+        ),
+    }
 
 
 @torch._disable_dynamo  # a compiled program need not be compiled again for what it counts
 @torch.no_grad()
 def count_swaps(optimizer: Optimizer, *_: Any) -> None:
     assert isinstance(optimizer, TracedAMSGrad)
-    for p, places in optimizer._places.items():
+    for p, indices in optimizer._indices.items():
         state = optimizer.state.get(p)
         if not state:
             continue
-        highest, present = (state[name].take(places) for name in ("max_exp_avg_sq", "exp_avg_sq"))
+        highest, present = (state[name].take(indices) for name in ("max_exp_avg_sq", "exp_avg_sq"))
         for name in COUNTS:
             if name not in state:
                 state[name] = torch.zeros_like(highest, dtype=torch.float32)
@@ -120,13 +126,7 @@ def count_swaps(optimizer: Optimizer, *_: Any) -> None:
         state["last_swap"] += swapped * (state["step"] - state["last_swap"])
 
 
-def mean_interval(state: dict[str, Tensor]) -> Tensor:
-    swaps = state["swaps"]
-    mean = (state["last_swap"] - state["first_swap"]) / (swaps - 1).clamp(min=1)
-    return torch.where(swaps < 2, state["step"].to(swaps), mean)
-
-
 def evenly(length: int, count: int) -> list[int]:
-    """At most `count` places among `length`, evenly spaced, the first and the last included."""
+    """At most `count` indices among `length`, evenly spaced, the first and the last included."""
     count = min(length, count)
     return [round(i * (length - 1) / max(count - 1, 1)) for i in range(count)]

@@ -1,12 +1,13 @@
 """Yogi: Adam whose second moment moves by steps of the gradient's size (Zaheer et al. 2018)."""
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
-import torch
 from torch import Tensor
 
-from optim.base import ElementwiseOptimizer, Group, State, check_betas, check_range
+from optim.base import Common, ElementwiseOptimizer, Group, State
+from optim.checks import check_range
+from optim.operands import real
 
 
 class Yogi(ElementwiseOptimizer):
@@ -34,27 +35,13 @@ class Yogi(ElementwiseOptimizer):
         weight_decay: float = 0.0,
         *,
         initial: float = 1e-6,
-        decoupled: bool = False,
-        maximize: bool = False,
-        foreach: bool | None = None,
-        compile: bool = False,
+        **common: Unpack[Common],
     ):
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "initial": initial,
-            "decoupled": decoupled,
-            "maximize": maximize,
-            "foreach": foreach,
-            "compile": compile,
-        }
-        super().__init__(params, defaults)
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults | {"initial": initial}, **common)
 
     def check(self, group: Group) -> None:
         super().check(group)
-        check_betas(group["betas"])
         check_range("initial value", group["initial"], 0.0)
 
     def state_names(self, group: Group) -> tuple[str, ...]:
@@ -62,23 +49,22 @@ class Yogi(ElementwiseOptimizer):
 
     def new_state(self, p: Tensor, group: Group) -> State:
         state = super().new_state(p, group)
-        v = torch.view_as_real(state["v"]) if p.is_complex() else state["v"]
-        v.fill_(group["initial"])
+        real(state["v"]).fill_(group["initial"])
         return state
 
     def numbers(self, group: Group, state: State) -> dict[str, float]:
         (beta1, beta2), t = group["betas"], state["step"]
-        root = math.sqrt(1 - beta2**t)
+        correction = math.sqrt(1 - beta2**t)
         return {
-            "new1": 1 - beta1,
-            "new2": 1 - beta2,
-            "eps": group["eps"] * root,
-            "size": float(group["lr"]) * root / (1 - beta1**t),
+            "one_minus_beta1": 1 - beta1,
+            "one_minus_beta2": 1 - beta2,
+            "eps": group["eps"] * correction,
+            "step_size": float(group["lr"]) * correction / (1 - beta1**t),
         }
 
     @staticmethod
-    def update(h: Any, p: Any, g: Any, m: Any, v: Any) -> None:
-        m.lerp_(g, h.new1)
-        square = g.mul(g).clamp_max_(h.huge)
-        v.addcmul_(v.sub(square).sign_(), square, value=-h.new2)
-        p.addcdiv_(m, v.sqrt().add_(h.eps), value=-h.size)
+    def update(hyper: Any, p: Any, g: Any, m: Any, v: Any) -> None:
+        m.lerp_(g, hyper.one_minus_beta1)
+        square = g.mul(g).clamp_max_(hyper.huge)
+        v.addcmul_(v.sub(square).sign_(), square, value=-hyper.one_minus_beta2)
+        p.addcdiv_(m, v.sqrt().add_(hyper.eps), value=-hyper.step_size)

@@ -18,6 +18,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "LpAdam": {"p=2": {}, "p=3": {"p": 3.0}, "p=6": {"p": 6.0}},
     "LpAdaGrad": {"p=3": {"p": 3.0}},
     "LaProp": {"": {}, "centered amsgrad": {"centered": True, "amsgrad": True}},
+    "Padam": {"": {"weight_decay": 0.0}},
 }
 
 

@@ -144,7 +144,7 @@ def padam(
     betas=(0.9, 0.999),
     eps=1e-8,
     partial=0.125,
-    weight_decay=0.0,
+    weight_decay=5e-4,
     decoupled=False,
     variant="authors",
 ):

@@ -236,12 +236,14 @@ def observed(job: Job) -> float:
     with optim.Observer(sharded.optimizer) as seen, optim.Observer(plain.optimizer) as wanted:
         for t in range(3):
             step_together(sharded, plain, t)
-            for name in ("beta", "kept", "underflow"):
-                one, other = getattr(seen, name), getattr(wanted, name)
+            assert seen.values.keys() == wanted.values.keys()
+            for name, other in wanted.values.items():
+                one = seen.values[name]
                 assert len(one) == len(other)
                 for p, q in pairs:
                     assert q not in other or apart(full(one[p]).float(), other[q].float()) < 64
-    return apart(torch.tensor(seen.mean_abs_step), torch.tensor(wanted.mean_abs_step))
+    pairs = [(seen.metrics()[name], mean) for name, mean in wanted.metrics().items()]
+    return max(apart(torch.tensor(one), torch.tensor(other)) for one, other in pairs)
 
 
 def begun_at_rate_zero(job: Job) -> float:

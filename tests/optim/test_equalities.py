@@ -202,7 +202,7 @@ def test_madams_beta_lies_in_its_interval(values, high):
         for t, value in enumerate(values, 1):
             theta.grad = torch.full_like(theta, value)
             optimizer.step()
-            beta = seen.beta[theta].item()
+            beta = seen.values["optim/beta"][theta].item()
             # Section 3, and clipped at 1: β_lo = 0.5 binds nobody.
             if t > 2 and len(set(values[: t - 1])) > 1:
                 assert (1 - 1e-9) / (1 + w) <= beta <= 1.0
@@ -216,7 +216,7 @@ def test_madams_second_beta():
         for g in drawn(2):
             theta.grad = g.clone()
             optimizer.step()
-    assert torch.allclose(seen.beta[theta], torch.full_like(theta, 1 / (2 - 0.8)))
+    assert torch.allclose(seen.values["optim/beta"][theta], torch.full_like(theta, 1 / (2 - 0.8)))
 
 
 @given(gradients)

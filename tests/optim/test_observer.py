@@ -1,11 +1,14 @@
 """What an observer sees, and that it changes nothing."""
 
+from typing import ClassVar
+
 import pytest
 import torch
-from suite import ALL, assert_same, fresh, parameters, take
+from suite import ALL, assert_same, fresh, leaves, parameters, take
 from torch.nn import Parameter
 
 import optim
+from optim.operands import real
 
 every_optimizer = pytest.mark.parametrize(
     "make", [*ALL, torch.optim.AdamW], ids=lambda make: make.__name__
@@ -62,7 +65,7 @@ def test_observer_tells_which_maxima_are_kept(make, settings):
         for g in ([1.0, 1.0], [0.0, 2.0], [0.0, 0.0], [2.0, 8.0]):
             p.grad = torch.tensor(g)
             optimizer.step()
-            kept.append(seen.kept[p].tolist())
+            kept.append(seen.values["optim/kept"][p].tolist())
     assert kept[0] == [False, False]
     assert kept[1] == [True, False]
     assert kept[2] == [True, True]
@@ -89,7 +92,7 @@ def test_observer_tells_which_powers_underflow(p, dtype, smallest, form):
     with optim.Observer(optimizer) as seen:
         optimizer.step()
     # A gradient of 0 has lost nothing.
-    assert seen.underflow[theta].tolist() == [False, True, True, False, True]
+    assert seen.values["optim/underflow"][theta].tolist() == [False, True, True, False, True]
 
 
 @pytest.mark.parametrize("make", [torch.optim.Adam, optim.LpAdaGrad, optim.LaProp])
@@ -97,7 +100,7 @@ def test_only_lp_adam_is_asked_for_underflow(make):
     optimizer = make(fresh())
     with optim.Observer(optimizer) as seen:
         take(optimizer, range(1))
-    assert seen.underflow == {}
+    assert "optim/underflow" not in {**seen.values, **seen.metrics()}
 
 
 def test_nothing_has_moved_where_nothing_stepped():
@@ -106,7 +109,68 @@ def test_nothing_has_moved_where_nothing_stepped():
     with optim.Observer(optimizer) as seen:
         assert seen.mean_abs_step == 0
         optimizer.step()
-        assert (seen.mean_abs_step, seen.underflow) == (0, {})
+        assert (seen.mean_abs_step, seen.values) == (0, {"optim/underflow": {}})
+        assert seen.metrics() == {"optim/mean_abs_step": 0}
         theta.grad = torch.ones(3)
         optimizer.step()
         assert seen.mean_abs_step > 0
+        assert seen.metrics() == {"optim/mean_abs_step": seen.mean_abs_step, "optim/underflow": 0}
+
+
+def test_means_are_over_all_elements_and_counts_are_kept():
+    parameters = [Parameter(torch.zeros(n)) for n in (1, 3)]
+    optimizer = Counting(parameters, lr=0.1)
+    with optim.Observer(optimizer) as seen:
+        for _ in range(2):
+            for p in parameters:
+                p.grad = torch.full_like(p, len(p))
+            optimizer.step()
+        metrics = seen.metrics()
+    assert metrics["mine/gradient"] == (1 + 3 * 3) / 4
+    assert metrics["mine/steps"].tolist() == [2, 2]
+    # What was counted before is told of also where nothing had a gradient, or the step is skipped.
+    optimizer.zero_grad()
+    with optim.Observer(optimizer) as seen:
+        assert seen.metrics().keys() == {"optim/mean_abs_step", "mine/steps"}
+        optimizer.step()
+        assert seen.metrics()["mine/steps"].tolist() == [3, 3]
+
+
+class Counting(torch.optim.SGD):
+    """Of somebody else: it declares what it tells."""
+
+    observations: ClassVar = {
+        "mine/gradient": optim.Observation("mean gradient", lambda _, p, __: p.grad, before=True),
+        "mine/steps": optim.Observation("steps", lambda self, p, _: self.steps, each=True),
+    }
+
+    steps = torch.zeros(1)
+
+    def step(self, closure=None):
+        super().step(closure)
+        self.steps = self.steps + 1
+
+
+@pytest.mark.parametrize("make", [torch.optim.AdamW, type("Mine", (torch.optim.Adam,), {})])
+def test_an_optimizer_that_declares_nothing_is_looked_at_as_torchs(make):
+    for amsgrad in (False, True):
+        optimizer = make(fresh(), amsgrad=amsgrad)
+        with optim.Observer(optimizer) as seen:
+            take(optimizer, range(1))
+        assert ("optim/kept" in seen.metrics()) is amsgrad
+        assert seen.observations["optim/kept"].label == "share of kept maxima"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64])
+@pytest.mark.parametrize(
+    "settings", [{}, {"maximize": True}, {"weight_decay": 0.1, "decoupled": False}], ids=str
+)
+def test_the_beta_that_is_seen_is_the_one_that_the_step_uses(settings, dtype):
+    optimizer = optim.MAdam(fresh(dtype), **settings)
+    take(optimizer, range(3))
+    before = [real(optimizer.state[p]["w"]).clone() for p in leaves(optimizer)]
+    with optim.Observer(optimizer) as seen:
+        take(optimizer, range(3, 4))
+    for p, w in zip(leaves(optimizer), before, strict=True):
+        beta = seen.values["optim/beta"][p]
+        torch.testing.assert_close(beta * w + (1 - beta), real(optimizer.state[p]["w"]))

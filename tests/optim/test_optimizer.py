@@ -270,9 +270,9 @@ def test_batches_hold_every_element_once_and_few_at_a_time(monkeypatch):
     counted.append(torch.zeros(8, 3, 5, 5).contiguous(memory_format=torch.channels_last))
     sizes = []
     for batch in optim.executors.batches([[t] for t in counted]):
-        sizes.append(sum(row[0].numel() for row in batch))
-        for (piece,) in batch:
-            piece += 1
+        sizes.append(sum(chunk.numel() for (chunk,) in batch))
+        for (chunk,) in batch:
+            chunk += 1
     assert all((t == 1).all() for t in counted)
     assert max(sizes) <= 100
     assert len(sizes) < 1.5 * sum(t.numel() for t in counted) / 100

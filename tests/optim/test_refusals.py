@@ -92,6 +92,12 @@ def test_bad_settings_are_refused(make, settings, message):
 
 
 @every_own
+def test_an_argument_that_there_is_not_is_refused(make):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'maximise'"):
+        make(fresh(), maximise=True)
+
+
+@every_own
 def test_bad_settings_of_a_group_are_refused(make):
     optimizer = make(fresh()[:1])
     with pytest.raises(ValueError, match="Invalid learning rate: -1"):

@@ -1,7 +1,7 @@
-"""From parameters to rows: plain tensors, which is all that an executor has to know.
+"""From parameters to operands: plain tensors, which is all that an executor has to know.
 
-A row shares its memory with the parameter and its state. Of a `DTensor` (FSDP2, tensor parallelism)
-it holds the shard of this process: rules work on each element by itself, so that every process
+They share their memory with the parameter and its state. Of a `DTensor` (FSDP2, tensor parallelism)
+they are the shards of this process: rules work on each element by itself, so that every process
 updates what it has without asking the others.
 """
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from optim.executors import Row
+from optim.executors import Operands
 
 # Only of exactly these types is it known that views share memory and that a pointer leads to it.
 PLAIN = {Tensor, Parameter}
@@ -27,7 +27,7 @@ class Misfit(RuntimeError):
     """What does not go together, in words that follow the optimizer's name."""
 
 
-def row_of(p: Tensor, state: dict[str, Any], names: Sequence[str]) -> Row:
+def operands_of(p: Tensor, state: dict[str, Any], names: Sequence[str]) -> Operands:
     """`[p, gradient, *state]`, in real numbers: pairs of them where p is complex.
 
     The gradient may be of another dtype than p. Where it has other placements than a DTensor p, it
@@ -37,16 +37,15 @@ def row_of(p: Tensor, state: dict[str, Any], names: Sequence[str]) -> Row:
         Misfit: of gradient or state with the parameter.
     """
     try:
-        row = [p, gradient_of(p), *[state[name] for name in names]]
+        operands = [p, gradient_of(p), *[state[name] for name in names]]
     except KeyError as name:
         raise Misfit(f"has no state {name}: options of the group were changed") from None
-    if not is_plain(row):
-        row = local_row(row)
-    if row[0].dtype.is_complex:
-        # Only a gradient can be one that is conjugated when it is read.
-        row = [torch.view_as_real(tensor) for tensor in (row[0], row[1].resolve_conj(), *row[2:])]
-    check_alike(row)
-    return row
+    if not is_plain(operands):
+        operands = local(operands)
+    if operands[0].dtype.is_complex:
+        operands = [real(tensor) for tensor in operands]
+    check_alike(operands)
+    return operands
 
 
 def gradient_of(p: Tensor) -> Tensor:
@@ -56,15 +55,18 @@ def gradient_of(p: Tensor) -> Tensor:
         raise Misfit(f"does not support {kind} gradients")
     if g.dtype.is_complex and not p.dtype.is_complex:
         raise Misfit("does not support a complex gradient of a real parameter")
-    return g.to(p.dtype) if p.dtype.is_complex and not g.dtype.is_complex else g
+    if not p.dtype.is_complex:
+        return g
+    # One that is only conjugated when it is read has no memory to see as real numbers.
+    return g.resolve_conj() if g.dtype.is_complex else g.to(p.dtype)
 
 
-def check_alike(row: Row) -> None:
+def check_alike(operands: Operands) -> None:
     """Raise Misfit where `p.data` was exchanged after the gradient or the state was made.
 
     A compiled kernel would not notice, and leave the memory of a tensor.
     """
-    p, g, *state = row
+    p, g, *state = operands
     shape, device, dtype = p.shape, p.device, wide(p.dtype)
     if g.shape != shape or g.device != device:
         raise Misfit("does not support a gradient of another shape or device than the parameter's")
@@ -84,20 +86,19 @@ def wide(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def is_plain(row: Row) -> bool:
-    """Whether a row can be cut into views, and a kernel can work on its memory."""
-    return PLAIN.issuperset(map(type, row))
+def is_plain(operands: Operands) -> bool:
+    """Whether they can be cut into views, and a kernel can work on their memory."""
+    return PLAIN.issuperset(map(type, operands))
 
 
 # -- tensors that are more than their memory -------------------------------------------------------
 
 
-def local_row(row: Row) -> Row:
+def local(operands: Operands) -> Operands:
     """What this process holds; tensors of a type that this module does not know, as they are."""
-    p, g, *state = row
-    if any(map(is_dtensor, row)):
-        row = [tensor.to_local() for tensor in sharded_alike(p, g, *state)]
-    return [memory_of(tensor) for tensor in row]
+    if any(map(is_dtensor, operands)):
+        operands = [tensor.to_local() for tensor in sharded_alike(*operands)]
+    return [memory_of(tensor) for tensor in operands]
 
 
 def sharded_alike(p: Any, g: Any, *state: Any) -> list[Any]:
@@ -124,6 +125,11 @@ def memory_of(tensor: Any) -> Tensor:
     # A class that only adds names or methods has a memory like any other.
     with torch._C.DisableTorchFunctionSubclass():
         return tensor.as_subclass(Tensor)
+
+
+def real(tensor: Tensor) -> Tensor:
+    """The same memory in real numbers: pairs of them where the tensor is complex."""
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
 def whole(tensor: Any) -> Tensor:

@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from engine import search_path
 from engine.checks import BadInput, check_values
+from engine.groups import check_groups
 from engine.make import check_classes
 from engine.overrides import is_added, is_hydras, parts_of, read_override
 from engine.texts import SHOWN, shorten, some_of, spell
@@ -122,6 +123,7 @@ def resolve_and_check(
         if name is None:
             raise BadInput(f"{group} is missing: {choose(group, '', names(group))}")
     check_values(config)
+    check_groups(config["optim"])
     return config
 
 

@@ -10,7 +10,7 @@ EXTRAS ?= $(RUN)
 
 # Each set begins with the one before it, so that installing a larger one serves the smaller ones too.
 RUN := vision,track
-TEST := $(RUN),text,atari,slurm,dev
+TEST := $(RUN),text,atari,slurm,modern,dev
 SLOW := $(TEST),ray
 BENCH := $(RUN),bench
 
@@ -23,7 +23,7 @@ export PYTHONDONTWRITEBYTECODE :=
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
-install: $(VENV)/.stamp-$(EXTRAS) ## install into .venv: EXTRAS=vision,track,text,atari,ray,slurm,bench,dev
+install: $(VENV)/.stamp-$(EXTRAS) ## install into .venv: EXTRAS=vision,track,text,atari,ray,slurm,modern,bench,dev
 
 quickstart: $(VENV)/.stamp-$(RUN) ## a small sweep on two CPU cores, ending in its table and page
 	$(VENV)/bin/python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample $(ARGS)

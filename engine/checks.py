@@ -42,6 +42,12 @@ def is_not_negative(value: Any) -> bool:
     return is_number(value) and value >= 0
 
 
+def are_not_negative(value: Any) -> bool:
+    """Numbers, or a list of such, some of them null: which of these, an optimizer's class says."""
+    inside = value if isinstance(value, list) and value else [value]
+    return all(item is None or is_not_negative(item) for item in inside)
+
+
 def is_flag(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -91,7 +97,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "group": or_null(is_name, "a name, in quotes where it is a number"),
     "optim.lr": POSITIVE,
     "optim.betas": (are_betas, "a list of two or more numbers in [0, 1)"),
-    "optim.eps": (is_not_negative, "a number, 0 or above"),
+    "optim.eps": (are_not_negative, "a number, 0 or above"),
     "optim.weight_decay": (is_not_negative, "a number, 0 or above"),
     "train.device": (is_device, "auto, cpu, cuda or cuda:N"),
     "train.compile": FLAG,
@@ -138,6 +144,15 @@ def check_value(key: str, value: Any) -> None:
     rule, allowed = RULES[key]
     if not rule(value):
         raise BadInput(f"{key}={spell(value)}: must be {allowed}")
+
+
+def check_optimizer_values(key: str, settings: dict[str, Any]) -> None:
+    """Hold what a part of an optimizer's config says against RULES of an optimizer."""
+    for name, value in settings.items():
+        if f"optim.{name}" in RULES:
+            rule, allowed = RULES[f"optim.{name}"]
+            if not rule(value):
+                raise BadInput(f"{key}.{name}={spell(value)}: must be {allowed}")
 
 
 def check_leaves(value: Any, key: str = "") -> None:

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from engine import search_path
 from engine.checks import BadInput, check_values
+from engine.groups import check_groups
 from engine.hydra_internals import (
     Hydra,
     OverrideType,
@@ -126,6 +127,7 @@ def resolve_and_check(
         if name is None:
             raise BadInput(f"{group} is missing: {choose(group, '', names(group))}")
     check_values(config)
+    check_groups(config["optim"])
     check_signatures(config)
     return config
 

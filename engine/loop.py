@@ -13,6 +13,7 @@ from torch import Tensor
 
 from engine import interrupt, parallel
 from engine.loggers import Loggers
+from engine.optimizers import members
 from engine.progress import Progress
 from engine.run import Run
 from engine.session import Session
@@ -27,8 +28,7 @@ TICK_SECONDS = 1.0
 def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> Outcome:
     """Train from wherever the session stands to the end of the budget; return how that went."""
     task, optimizer, schedule = session.task, session.optimizer, session.schedule
-    scaler, losses = session.scaler, session.losses
-    clip_norm = session.config["clip_norm"]
+    losses = session.losses
     checkpoint_seconds = session.config["train"]["checkpoint_seconds"]
     ticked = checkpointed = time.monotonic()
     ticked_step = session.step
@@ -36,13 +36,9 @@ def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> O
     while session.step < task.steps:
         evaluating = (session.step + 1) % task.eval_every == 0 or session.step + 1 == task.steps
 
-        loss = backward(session, task.batch(session.step))
-        if clip_norm is not None:
-            scaler.unscale_(optimizer)
-            torch.nn.utils.clip_grad_norm_(session.parameters, clip_norm)
-        with Observer(optimizer) if evaluating else nullcontext() as seen:
-            scaler.step(optimizer)
-        scaler.update()
+        batch = task.batch(session.step)
+        with Observer(*members(optimizer)) if evaluating else nullcontext() as seen:
+            loss = step(session, batch)
         optimizer.zero_grad()
         task.after_step(session.step)
         losses.add(loss)
@@ -88,6 +84,46 @@ def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> O
                 return "interrupted"
 
     return "finished" if session.all_finite and not losses.any_not_finite() else "diverged"
+
+
+def step(session: Session, batch: Any) -> Tensor:
+    """Take an optimizer step; return the batch's loss before it, still on the device."""
+    if session.needs_closure:
+        closure = Closure(session, batch)
+        session.optimizer.step(closure)
+        return closure.losses[0]
+    loss = gradient(session, batch)
+    session.scaler.step(session.optimizer)
+    session.scaler.update()
+    return loss
+
+
+class Closure:
+    """The loss of a batch and its gradient, made anew in each call; dropout draws anew, too.
+
+    Attributes:
+        losses: of the calls so far, of this process's share.
+    """
+
+    def __init__(self, session: Session, batch: Any):
+        self.session, self.batch = session, batch
+        self.losses: list[Tensor] = []
+
+    @torch.enable_grad()
+    def __call__(self) -> Tensor:
+        self.session.optimizer.zero_grad()
+        self.losses.append(gradient(self.session, self.batch))
+        # It decides whether an optimizer goes on: all processes' have to be told the same.
+        return parallel.mean(self.losses[-1])
+
+
+def gradient(session: Session, batch: Any) -> Tensor:
+    """As `backward`, the gradient clipped where the run says so."""
+    loss = backward(session, batch)
+    if (clip_norm := session.config["clip_norm"]) is not None:
+        session.scaler.unscale_(session.optimizer)
+        torch.nn.utils.clip_grad_norm_(session.parameters, clip_norm)
+    return loss
 
 
 def backward(session: Session, batch: Any) -> Tensor:

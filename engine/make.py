@@ -2,7 +2,6 @@
 
 import copy
 import json
-from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -59,13 +58,16 @@ def let_go_of_outlines() -> None:
     _outline.cache_clear()
 
 
-def make_optimizer(config: dict[str, Any], parameters: Iterable[Any]) -> Any:
+def make_optimizer(config: dict[str, Any], model: Any) -> Any:
     from hydra.utils import instantiate
 
-    from engine import process, startup
+    from engine import grouped, process, startup
 
     if process.is_own:
         startup.defer_compiler()
+    if "groups" in config["optim"]:
+        return grouped.make(config, model)
+    parameters = [p for p in model.parameters() if p.requires_grad]
     return instantiate(config["optim"], _convert_="all")(parameters)
 
 
@@ -84,9 +86,8 @@ def make_schedule(config: dict[str, Any], optimizer: Any, total_steps: int) -> A
 
 
 def check_classes(config: dict[str, Any]) -> None:
-    """Make all that a run is made of: the task without memory, the optimizer for one parameter."""
+    """Make all that a run is made of, without the memory that its parameters take."""
     import torch
-    from hydra.errors import InstantiationException
 
     from engine.loggers import Logger
     from engine.metrics import check_declared
@@ -100,8 +101,9 @@ def check_classes(config: dict[str, Any]) -> None:
         check_kind(task, Task, part)
         check_declared(config)
         part = f"optim={chosen['optim']}"
-        optimizer = make_optimizer(config, [torch.nn.Parameter(torch.zeros(1))])
+        optimizer = make_optimizer(config, weightless(task.model))
         check_kind(optimizer, torch.optim.Optimizer, part)
+        check_optimizer(optimizer, task, config)
         part = f"schedule={chosen['schedule']}"
         make_schedule(config, optimizer, task.steps)
         part = "logger"
@@ -110,9 +112,52 @@ def check_classes(config: dict[str, Any]) -> None:
     except (BadInput, DataError):
         raise
     except Exception as error:  # whatever a class says of what it cannot take
-        cause = error.__cause__ if isinstance(error, InstantiationException) else None
-        reason = str(cause or error).partition("\n")[0]
-        raise BadInput(f"{part}: {reason or type(cause or error).__name__}") from error
+        raise refusal(part, error) from error
+
+
+def refusal(part: str, error: Exception) -> BadInput:
+    """What a class has said of what it cannot take, as a sentence."""
+    from hydra.errors import InstantiationException
+
+    cause = error.__cause__ if isinstance(error, InstantiationException) else None
+    reason = str(cause or error).partition("\n")[0]
+    return BadInput(f"{part}: {reason or type(cause or error).__name__}")
+
+
+def weightless(model: Any) -> Any:
+    """A copy of a model on "meta" with its parameters on the CPU, all numbers of each one zero.
+
+    An optimizer may look at its parameters when it is made: for their shapes, their device (as
+    torch's fused ones do), or their numbers, to begin its state with.
+    """
+    import torch
+
+    model = copy.deepcopy(model)
+    made: dict[Any, Any] = {}
+    for module in model.modules():
+        for name, p in module.named_parameters(recurse=False, remove_duplicate=False):
+            if p not in made:
+                zeros = torch.zeros((), dtype=p.dtype).expand(p.shape)
+                made[p] = torch.nn.Parameter(zeros, requires_grad=p.requires_grad)
+            module.register_parameter(name, made[p])
+    return model
+
+
+def check_optimizer(optimizer: Any, task: Any, config: dict[str, Any]) -> None:
+    """Refuse what an optimizer asks for and a run cannot give."""
+    from engine.optimizers import needs_closure
+    from tasks.task import Task
+
+    names = config["names"]
+    if any("lr" not in group for group in optimizer.param_groups):
+        raise BadInput(f"optim={names['optim']}: it has no lr, which a schedule sets")
+    if not needs_closure(optimizer):
+        return
+    calls = f"optim={names['optim']} calls the loss several times in a step"
+    if config["precision"] == "fp16":
+        raise BadInput(f"precision=fp16: {calls}, which a gradient scaler cannot follow")
+    if type(task).state_dict is not Task.state_dict:
+        raise BadInput(f"task={names['task']}: {calls}, and this task goes on with each call")
 
 
 def check_kind(made: Any, kind: type, part: str) -> None:

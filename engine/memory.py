@@ -4,17 +4,18 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.devices import available
+from engine.groups import groups_of, without_groups
 from engine.make import make_optimizer
 from tasks import room
 from tasks.room import check_room
 from tasks.task import Task
 
-# Elements of a parameter that an optimizer's state is measured on: more than any other tensor has
-# that it may keep.
-MEASURED = 1009
+# Shape of a parameter that an optimizer's state is measured on: a matrix, since some take nothing
+# else, with as many elements as no other tensor has that it may keep.
+MEASURED = (31, 37)
 
 # Numbers that no optimizer keeps more of for a parameter.
 MOST_STATE = 16
@@ -57,14 +58,24 @@ def memory_of(device: torch.device) -> int:
 
 
 def state_size(config: dict[str, Any]) -> float:
-    """Bytes of the optimizer's state for a byte of parameters, as a step on a few of them shows."""
+    """Bytes of the optimizer's state for a byte of parameters, as a step on a few of them shows.
+
+    Of several optimizers it is what the thriftiest keeps, 0 where that is not known.
+    """
+    others = (group.settings for group in groups_of(config["optim"]).values())
+    every = [without_groups(config["optim"]), *(one for one in others if "_target_" in one)]
+    return min(map(measured, every))
+
+
+def measured(settings: dict[str, Any]) -> float:
     parameter = torch.nn.Parameter(torch.zeros(MEASURED))
     parameter.grad = torch.zeros(MEASURED)
-    settings = {**config["optim"], "compile": False} if config["optim"].get("compile") else None
-    optimizer = make_optimizer(config | ({"optim": settings} if settings else {}), [parameter])
+    uncompiled = {"compile": False} if settings.get("compile") else {}
+    optim = settings | uncompiled | {"_partial_": True}
     try:
+        optimizer = make_optimizer({"optim": optim}, nn.ParameterList([parameter]))
         optimizer.step()
     except Exception:  # it takes more than this to step: then its state is not known
         return 0.0
     kept = [value for value in optimizer.state[parameter].values() if isinstance(value, Tensor)]
-    return bytes_of(t for t in kept if t.numel() == MEASURED) / bytes_of([parameter])
+    return bytes_of(t for t in kept if t.numel() == parameter.numel()) / bytes_of([parameter])

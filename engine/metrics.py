@@ -3,15 +3,19 @@
 import itertools
 import logging
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from engine import search_path
 from engine.checks import BadInput
+from engine.groups import parts
 from engine.texts import spell
 from engine.yaml_files import YamlError, read_yaml
+from optim.observation import observations_of
 from tasks.metrics import Metric
 
 log = logging.getLogger("adamily")
@@ -47,8 +51,9 @@ LIVE = {
 
 def metrics_of(config: Mapping[str, Any]) -> dict[str, Metric]:
     """What a run may report: the common metrics, its task's and its optimizer's."""
-    parts = [declared(config[part]["_target_"]) for part in ("task", "optim")]
-    return {**COMMON, **parts[0], **parts[1]}
+    found = [declared("task", config["task"]["_target_"])]
+    found += [declared("optim", part["_target_"]) for _, part in parts(config["optim"])]
+    return {**COMMON, **{name: metric for each in found for name, metric in each.items()}}
 
 
 def headline_of(config: Mapping[str, Any]) -> str:
@@ -59,7 +64,7 @@ def headline_of(config: Mapping[str, Any]) -> str:
 def check_declared(config: Mapping[str, Any]) -> None:
     """Raise BadInput where a task or an optimizer declares metrics that cannot be shown."""
     for part in ("task", "optim"):
-        for name, metric in declared(config[part]["_target_"]).items():
+        for name, metric in declared(part, config[part]["_target_"]).items():
             check_metric(f"{part}={config['names'][part]}: metric {spell(name)}", name, metric)
     if (headline := headline_of(config)) not in metrics_of(config):
         task = config["names"]["task"]
@@ -84,7 +89,7 @@ def find_metric(name: str) -> Metric | None:
     """A common metric, or the first one of this name that a class on the search path declares."""
     if name in COMMON:
         return COMMON[name]
-    found = (declared(target).get(name) for target in targets(search_path.folders()))
+    found = (declared(*target).get(name) for target in targets(search_path.folders()))
     return next(filter(None, found), None)
 
 
@@ -95,7 +100,7 @@ def metric_named(name: str) -> Metric:
 
 def names_of_all() -> list[str]:
     """Of all, the common ones first."""
-    others = (declared(target) for target in targets(search_path.folders()))
+    others = (declared(*target) for target in targets(search_path.folders()))
     return list(dict.fromkeys([*COMMON, *itertools.chain(*others)]))
 
 
@@ -106,29 +111,32 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 @cache
-def targets(folders: tuple[Any, ...]) -> tuple[str, ...]:
-    """The classes that the YAML files of tasks and optimizers name."""
-    return tuple(dict.fromkeys(named_in(folders)))
+def targets(folders: tuple[Path, ...]) -> list[tuple[str, str]]:
+    """The classes that the YAML files of tasks and optimizers name, each with the word for it.
+
+    Those of packages that are imported stand before those that may take seconds to be.
+    """
+    named = dict.fromkeys(named_in(folders))
+    return sorted(named, key=lambda pair: pair[1].partition(".")[0] not in sys.modules)
 
 
-def named_in(folders: Iterable[Any]) -> Iterator[str]:
-    for group in ("task", "optim"):
-        for folder in folders:
-            for path in search_path.yaml_files(folder / group):
-                try:
-                    content = read_yaml(path)
-                except YamlError:  # whoever asks for the task hears of it
-                    continue
-                if isinstance(content, dict) and isinstance(content.get("_target_"), str):
-                    yield content["_target_"]
+def named_in(folders: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    for part, folder in itertools.product(("task", "optim"), folders):
+        for path in search_path.yaml_files(folder / part):
+            try:
+                content = read_yaml(path)
+            except YamlError:  # whoever asks for the task hears of it
+                continue
+            if isinstance(content, dict) and isinstance(content.get("_target_"), str):
+                yield part, content["_target_"]
 
 
 @cache
-def declared(target: str) -> dict[str, Metric]:
+def declared(part: str, target: str) -> Mapping[str, Any]:
     """The metrics that a class declares: a task's `metrics`, an optimizer's `observations`."""
     found = imported(target)
-    said = (getattr(found, attribute, None) for attribute in ("metrics", "observations"))
-    return next((dict(metrics) for metrics in said if isinstance(metrics, Mapping)), {})
+    metrics = getattr(found, "metrics", {}) if part == "task" else observations_of(found)
+    return metrics if isinstance(metrics, Mapping) else {}
 
 
 @cache

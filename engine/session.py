@@ -17,6 +17,7 @@ from engine.losses import Losses
 from engine.make import make_optimizer, make_schedule, make_task
 from engine.metrics import improves, metrics_of
 from engine.metrics_file import finite_or_none
+from engine.optimizers import Judged, needs_closure
 from engine.run import Run
 from optim import Observer
 from tasks.seeds import derive
@@ -32,6 +33,8 @@ class Session:
         all_finite: whether all metrics of the last evaluation are finite.
         parameters: the model's parameters, as a list.
         loss: of a batch, or of this process's share of it.
+        needs_closure: whether a step must be able to compute the loss.
+        judged: a context, within which the weights are those to evaluate.
     """
 
     def __init__(self, config: dict[str, Any], device: torch.device):
@@ -44,11 +47,14 @@ class Session:
         self.config = config
         self.device = device
         self.task = make_task(config, device)
+        # Before its modules may become others: groups are chosen by their types.
+        self.optimizer = make_optimizer(config, self.task.model)
+        self.needs_closure = needs_closure(self.optimizer)
+        self.judged = Judged(self.optimizer)
         self.task.model = parallel.share_batch_norm(self.task.model, device)
         self.task.model.train()
         self.parameters = [p for p in self.task.model.parameters() if p.requires_grad]
         self.loss = parallel.objective(self.task)
-        self.optimizer = make_optimizer(config, self.parameters)
         self.schedule = make_schedule(config, self.optimizer, self.task.steps)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config["precision"] == "fp16")
         self.losses = Losses()
@@ -111,7 +117,7 @@ class Session:
         }
         values = seen.metrics()
         self.task.model.eval()
-        with torch.no_grad(), self.autocast():
+        with torch.no_grad(), self.autocast(), self.judged():
             values |= self.task.evaluate()
         self.task.model.train()
         self.trials = {name: v.tolist() for name, v in values.items() if isinstance(v, Tensor)}
@@ -222,6 +228,8 @@ class Session:
     def summary(self, status: str) -> dict[str, Any]:
         """What summary.json says beside the status."""
         diverged_at = self.diverged_at() if status == "diverged" else None
+        with self.judged():
+            sha256 = fingerprint(self.task.model.state_dict()) if not diverged_at else None
         return {
             # When a divergence is noticed depends on the clock; where it happened does not.
             "step": diverged_at or self.step,
@@ -236,7 +244,7 @@ class Session:
             # evaluations, since the first one also loads the data.
             "step_seconds": median(self.step_seconds) if self.step_seconds else None,
             "parameters": sum(parameter.numel() for parameter in self.parameters),
-            "model_sha256": fingerprint(self.task.model.state_dict()) if not diverged_at else None,
+            "model_sha256": sha256,
         }
 
     def diverged_at(self) -> int:

@@ -5,6 +5,7 @@ import inspect
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, Unpack, get_args, get_origin
 
@@ -12,6 +13,7 @@ from hydra.errors import HydraException
 from torch import Tensor
 
 from engine.checks import BadInput, is_number
+from engine.groups import parts
 from engine.hydra_internals import locate
 from engine.texts import shorten, some_of, spell
 from tasks.bounds import Bound
@@ -22,6 +24,9 @@ GIVEN = {
     "optim": ("params",),
     "schedule": ("optimizer", "total_steps"),
 }
+
+# Packages that may be absent, and the extras that bring them.
+EXTRAS = {"pytorch_optimizer": "modern", "schedulefree": "modern"}
 
 WORDS: dict[Any, str] = {
     bool: "true or false",
@@ -34,8 +39,10 @@ WORDS: dict[Any, str] = {
 
 def check_signatures(config: Mapping[str, Any]) -> None:
     """Raise BadInput for a key that a class does not take, and for a value of another type."""
-    for part, given in GIVEN.items():
-        check_part(part, config[part], given)
+    check_part("task", config["task"], GIVEN["task"])
+    for key, settings in parts(config["optim"]):
+        check_part(key, settings, GIVEN["optim"])
+    check_part("schedule", config["schedule"], GIVEN["schedule"])
     for name, settings in (config.get("logger") or {}).items():
         check_part(f"logger.{name}", settings)
 
@@ -65,6 +72,12 @@ def find(key: str, name: str) -> Any:
     try:
         target = locate(name)
     except (HydraException, ImportError, ValueError) as error:
+        package = name.partition(".")[0]
+        if package in EXTRAS and find_spec(package) is None:
+            raise BadInput(
+                f"{key}._target_={shorten(name)}: {package} is not installed; "
+                f"pip install 'adamily[{EXTRAS[package]}]'"
+            ) from error
         raise BadInput(f"{key}._target_={shorten(name)}: cannot be imported") from error
     if not callable(target):
         raise BadInput(f"{key}._target_={shorten(name)}: is no class and no function")

@@ -20,12 +20,12 @@ def spell(value: Any) -> str:
 
 
 def some_of(allowed: Iterable[str], name: str = "") -> str:
-    """What a name may be: all of it, or what is most like it where all would be too much."""
+    """What a name may be: all of it, or what is most like it first where all would be too much."""
     every = sorted(allowed)
     if len(", ".join(every)) <= LISTED:
         return ", ".join(every)
     near = difflib.get_close_matches(name[:SHOWN], every, n=6, cutoff=0.3)
-    return f"{', '.join(near or every[:6])} and others"
+    return f"{', '.join([*dict.fromkeys([*near, *every])][:6])} and others"
 
 
 def shorten(text: str, most: int = SHOWN) -> str:

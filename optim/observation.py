@@ -1,6 +1,6 @@
 """What an optimizer tells of its steps: declared on its class, looked at by `optim.Observer`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -60,5 +60,10 @@ def kept_maximum(maximum: str, *present: str) -> Observation:
     return Observation(KEPT, of)
 
 
-# What torch's own optimizers tell, which declare nothing.
+# What those tell that declare nothing, as torch's own.
 OF_TORCH = {"optim/kept": kept_maximum("max_exp_avg_sq", "exp_avg_sq")}
+
+
+def observations_of(optimizer: Any) -> Mapping[str, Observation]:
+    """What an optimizer, or its class, declares; torch's own cannot."""
+    return getattr(optimizer, "observations", OF_TORCH)

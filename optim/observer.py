@@ -1,7 +1,7 @@
 """What happens inside a step, for figures: its size, and what the optimizer declares."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from optim.base import ElementwiseOptimizer
-from optim.observation import OF_TORCH, Observation
+from optim.observation import Observation, observations_of
 from optim.operands import whole
 from optim.state import Group
 
@@ -17,7 +17,7 @@ Pairs = list[tuple[Group, Tensor]]
 
 
 class Observer:
-    """Watches every step of an optimizer, torch's own included, until it is closed.
+    """Watches every step of an optimizer, or of several, torch's own included, until it is closed.
 
         with Observer(optimizer) as seen:
             optimizer.step()
@@ -29,23 +29,23 @@ class Observer:
     process has to watch for them.
 
     Attributes:
-        observations: what the optimizer's class declares (see `Observation`), or for one that
-            declares nothing, as torch's own, which elements of AMSGrad's maximum are kept.
         values: name of an observation → parameter → its numbers in the last step.
     """
 
-    def __init__(self, optimizer: Optimizer):
-        self.observations: Mapping[str, Observation] = getattr(optimizer, "observations", OF_TORCH)
-        self.values: dict[str, dict[Tensor, Tensor]] = {name: {} for name in self.observations}
-        self._before: list[tuple[Group, Tensor, Tensor]] = []
-        self._moved: list[Tensor] = []
-        self._elements = 0
-        self._hooks = [
-            optimizer.register_step_pre_hook(self._look_before),
-            optimizer.register_step_post_hook(self._look_after),
-        ]
-        # A gradient scaler may skip the step; what was counted over those before it still holds.
-        self._look(optimizer, pairs_of(optimizer), lambda it: it.each)
+    def __init__(self, *optimizers: Optimizer):
+        self.values: dict[str, dict[Tensor, Tensor]] = {}
+        self._each: set[str] = set()
+        self._before: dict[Tensor, Tensor] = {}
+        self._moved: dict[Tensor, Tensor] = {}
+        self._hooks: list[Any] = []
+        for optimizer in optimizers:
+            self._hooks.append(optimizer.register_step_pre_hook(self._look_before))
+            self._hooks.append(optimizer.register_step_post_hook(self._look_after))
+            observations = observations_of(optimizer)
+            self.values |= {name: {} for name in observations}
+            self._each |= {name for name, it in observations.items() if it.each}
+            # A gradient scaler may skip the step; what was counted over those before still holds.
+            self._look(optimizer, pairs_of(optimizer), lambda it: it.each)
 
     @property
     def mean_abs_step(self) -> float:
@@ -54,14 +54,15 @@ class Observer:
         Decoupled weight decay is not counted, as in figures 3 to 5 of the MAdam paper. 0 before the
         first step, and where nothing had a gradient.
         """
-        return math.fsum(total.item() for total in self._moved) / max(self._elements, 1)
+        elements = sum(p.numel() for p in self._moved)
+        return math.fsum(total.item() for total in self._moved.values()) / max(elements, 1)
 
     def metrics(self) -> dict[str, float | Tensor]:
         """All that is seen, by the names of metrics: means over all elements, or each number."""
         metrics: dict[str, float | Tensor] = {"optim/mean_abs_step": self.mean_abs_step}
-        for name, observation in self.observations.items():
-            values = list(self.values[name].values())
-            if values and observation.each:
+        for name, of_parameters in self.values.items():
+            values = list(of_parameters.values())
+            if values and name in self._each:
                 metrics[name] = torch.cat([each.reshape(-1) for each in values])
             elif values:
                 metrics[name] = mean(values)
@@ -81,32 +82,40 @@ class Observer:
     @torch.no_grad()
     def _look_before(self, optimizer: Optimizer, *_: Any) -> None:
         pairs = pairs_of(optimizer)
-        self._before = [(group, p, p.detach().clone()) for group, p in pairs]
+        self._before |= {p: p.detach().clone() for _, p in pairs}
         pairs = [(group, p) for group, p in pairs if p.grad is not None]
         self._look(optimizer, pairs, lambda it: it.before and not it.each)
 
     @torch.no_grad()
     def _look_after(self, optimizer: Optimizer, *_: Any) -> None:
-        stepped = [entry for entry in self._before if entry[1].grad is not None]
-        self._before = []
-        self._moved = [whole(step_of(optimizer, *entry).abs().sum()) for entry in stepped]
-        self._elements = sum(p.numel() for _, p, _ in stepped)
-        pairs = [(group, p) for group, p, _ in stepped]
+        every = pairs_of(optimizer)
+        before = {p: self._before.pop(p) for _, p in every}
+        pairs = [(group, p) for group, p in every if p.grad is not None]
+        moved = {p: step_of(optimizer, group, p, before[p]) for group, p in pairs}
+        self._moved = without(self._moved, every)
+        self._moved |= {p: whole(step.abs().sum()) for p, step in moved.items()}
         self._look(optimizer, pairs, lambda it: not it.before and not it.each)
-        self._look(optimizer, pairs_of(optimizer), lambda it: it.each)
+        self._look(optimizer, every, lambda it: it.each)
 
     @torch.no_grad()
     def _look(
         self, optimizer: Optimizer, pairs: Pairs, which: Callable[[Observation], bool]
     ) -> None:
-        for name, observation in self.observations.items():
+        for name, observation in observations_of(optimizer).items():
             if which(observation):
-                values = {p: observation.of(optimizer, p, group) for group, p in pairs}
-                self.values[name] = {p: v for p, v in values.items() if v is not None}
+                found = {p: observation.of(optimizer, p, group) for group, p in pairs}
+                self.values[name] = without(self.values[name], pairs_of(optimizer))
+                self.values[name] |= {p: value for p, value in found.items() if value is not None}
 
 
 def pairs_of(optimizer: Optimizer) -> Pairs:
     return [(group, p) for group in optimizer.param_groups for p in group["params"]]
+
+
+def without(values: dict[Tensor, Tensor], pairs: Pairs) -> dict[Tensor, Tensor]:
+    """Those of other optimizers' parameters."""
+    own = {p for _, p in pairs}
+    return {p: value for p, value in values.items() if p not in own}
 
 
 def mean(values: list[Tensor]) -> float:

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from engine.checks import SOURCES
 from engine.config import compose, names
 from engine.make import make_optimizer, make_schedule, outline
+from engine.optimizers import Judged
 from engine.run import Run
 from engine.yaml_files import read_yaml
 from results.plan import find, plan
@@ -293,22 +294,29 @@ def test_every_task_is_built_without_its_data(name, data, tmp_path):
 
 @pytest.mark.parametrize("name", names("optim"))
 def test_every_optimizer_takes_steps_downhill(name):
-    parameter = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
-    optimizer = make_optimizer(compose([f"optim={name}", "optim.lr=0.01"]), [parameter])
+    # In float64, since Prodigy's first steps are small, and with a hidden matrix, which Muon wants.
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)).double()
+    for parameter in model.parameters():
+        torch.nn.init.ones_(parameter)
+    parameter = model.get_parameter("0.bias")
+    parameter.data = parameter.data.new_tensor([3.0, -2.0])
+    optimizer = make_optimizer(compose([f"optim={name}", "optim.lr=0.01"]), model)
     assert isinstance(optimizer, torch.optim.Optimizer)
-    before = parameter.detach().clone()
+    Judged(optimizer)
+    before = [p.detach().clone() for p in model.parameters()]
     for _ in range(20):
         optimizer.zero_grad()
-        parameter.square().sum().backward()
+        sum(p.square().sum() for p in model.parameters()).backward()
         optimizer.step()
-    assert parameter.isfinite().all()
-    assert (parameter.abs() < before.abs()).all()
+    for p, start in zip(model.parameters(), before, strict=True):
+        assert p.isfinite().all() and p.norm() < start.norm()
+    assert (parameter.abs() < before[1].abs()).all()
 
 
 @pytest.mark.parametrize("name", names("schedule"))
 def test_every_schedule_runs_its_course(name):
     config = compose([f"schedule={name}", "optim=sgd", "optim.lr=0.1"])
-    optimizer = make_optimizer(config, [torch.nn.Parameter(torch.zeros(1))])
+    optimizer = make_optimizer(config, torch.nn.Linear(1, 1))
     schedule = make_schedule(config, optimizer, 40)
     rates = []
     for _ in range(40):

@@ -51,8 +51,8 @@ def test_what_is_ones_own_runs_as_printed(empty):
         path = empty / re.match(r"# (\S+)\n", content)[1]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
-    train, task, sweep = (shlex.split(command) for command in commands)
-    for words in (train, task, [*sweep, "task.steps=2"]):
+    train, grouped, task, sweep = (shlex.split(command) for command in commands)
+    for words in (train, grouped, task, [*sweep, "task.steps=2"]):
         assert words[0] == "python"
         assert "finished" in python(empty, *words[1:], "logger=none")
     table = next((empty / "reports" / "mine").glob("first.smoke-custom-*.sample.md")).read_text()

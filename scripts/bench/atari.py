@@ -102,7 +102,7 @@ def plain_steps(session: Session) -> Iterator[None]:
     task, device = session.task, session.device
     model = copy.deepcopy(task.model).to(memory_format=torch.contiguous_format)
     target = copy.deepcopy(model)
-    optimizer = make_optimizer(session.config, list(model.parameters()))
+    optimizer = make_optimizer(session.config, model)
 
     def values(network: DQN, states: torch.Tensor) -> torch.Tensor:
         return torch.nn.Sequential.forward(network, states / 255)

@@ -18,10 +18,18 @@ from tasks.sources import DataError
         ("laprop optim.compile=true", 2),
         ("madam", 4),
         ("sign_sgdm", 1),
+        ("lion", 1),
+        ("adafactor", 0),  # of a matrix, its rows and columns
+        ("muon", 1),  # AdamW keeps two of the others
     ],
 )
 def test_an_optimizers_state_is_measured(optim, states):
     assert state_size(compose([*f"optim={optim}".split(), "data=sample"])) == states
+
+
+def test_the_state_of_an_optimizer_that_needs_more_to_step_is_not_known():
+    config = compose(["data=sample"])
+    assert state_size(config | {"optim": {"_target_": "torch.optim.LBFGS", "lr": 1.0}}) == 0
 
 
 def test_weights_gradients_and_state_are_counted(monkeypatch):

@@ -76,9 +76,9 @@ def line(monkeypatch):
         monkeypatch.setattr(Line, "metrics", metrics, raising=False)
         monkeypatch.setattr(Line, "headline", headline)
         declared.cache_clear()
-        names = {"task": "line", "optim": "sgd"}
+        names = {"task": "line", "optim": "adamal"}
         part = {"_target_": f"{__name__}.Line"}
-        return {"names": names, "task": part, "optim": {"_target_": "torch.optim.SGD"}}
+        return {"names": names, "task": part, "optim": {"_target_": "optim.AdamAL"}}
 
     yield config
     declared.cache_clear()
@@ -115,8 +115,13 @@ def test_every_metric_has_one_meaning():
     """Of two that declare one name, a table would show the one that happens to come first."""
     known = {}
     for target in targets(search_path.folders()):
-        for name, metric in declared(target).items():
-            assert known.setdefault(name, metric) == metric, name
+        for name, metric in declared(*target).items():
+            label = known.setdefault(name, metric).label
+            assert (label, known[name].better, known[name].log) == (
+                metric.label,
+                metric.better,
+                metric.log,
+            )
 
 
 def test_a_metric_of_another_machine_is_shown_by_its_name():

@@ -98,6 +98,24 @@ def test_the_number_of_processes_changes_no_loss(train_by, train, tiny, runs, tm
     assert environment(many)["devices"] == ["cpu"] * count
 
 
+def test_an_optimizer_with_a_closure_goes_as_far_in_all_processes(
+    train_by, train, tiny, runs, tmp_path
+):
+    """Each knows its own share's loss: where one went on and another did not, both would wait."""
+    (tmp_path / "mine" / "optim").mkdir(parents=True)
+    text = "_target_: torch.optim.LBFGS\n_partial_: true\nlr: 0.1\nmax_iter: 4\n"
+    (tmp_path / "mine" / "optim" / "lbfgs.yaml").write_text(text)
+    own = [f"--config-dir={tmp_path}/mine", "optim=lbfgs", "accumulate=2"]
+    typed = [*tiny(task__steps=4, task__eval_every=1), *own]
+    assert train(*typed, f"paths.runs={tmp_path}/alone").code == 0
+    assert "finished in" in train_by(2, *typed)
+    one, many = (
+        [line["train/loss"] for line in lines(folder(where))]
+        for where in (tmp_path / "alone", runs)
+    )
+    assert many == pytest.approx(one, rel=1e-3)
+
+
 @pytest.mark.parametrize("name", ["glue", "roberta_pretrain"])
 def test_the_number_of_processes_changes_no_loss_of_language(
     train_by, name, request, tiny_sizes, tmp_path

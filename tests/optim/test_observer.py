@@ -8,6 +8,7 @@ from suite import ALL, assert_same, fresh, leaves, parameters, take
 from torch.nn import Parameter
 
 import optim
+from optim.observation import observations_of
 from optim.operands import real
 
 every_optimizer = pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_an_optimizer_that_declares_nothing_is_looked_at_as_torchs(make):
         with optim.Observer(optimizer) as seen:
             take(optimizer, range(1))
         assert ("optim/kept" in seen.metrics()) is amsgrad
-        assert seen.observations["optim/kept"].label == "share of kept maxima"
+        assert observations_of(optimizer)["optim/kept"].label == "share of kept maxima"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64])
@@ -174,3 +175,25 @@ def test_the_beta_that_is_seen_is_the_one_that_the_step_uses(settings, dtype):
     for p, w in zip(leaves(optimizer), before, strict=True):
         beta = seen.values["optim/beta"][p]
         torch.testing.assert_close(beta * w + (1 - beta), real(optimizer.state[p]["w"]))
+
+
+def test_several_optimizers_are_seen_as_one():
+    """What each tells is of its own parameters, and the step is a mean over those of all."""
+    first, second = fresh(), fresh()
+    both = [optim.MAdam(first, weight_decay=0.1), torch.optim.AdamW(second, amsgrad=True)]
+    with optim.Observer(*both) as seen:
+        for optimizer in both:
+            take(optimizer, range(2))
+        together = seen.metrics()
+    apart = []
+    for optimizer in (
+        optim.MAdam(fresh(), weight_decay=0.1),
+        torch.optim.AdamW(fresh(), amsgrad=True),
+    ):
+        with optim.Observer(optimizer) as alone:
+            take(optimizer, range(2))
+        apart.append(alone.metrics())
+    step = "optim/mean_abs_step"
+    assert together[step] == pytest.approx((apart[0][step] + apart[1][step]) / 2)
+    assert together["optim/beta"] == apart[0]["optim/beta"]
+    assert together["optim/kept"] == apart[1]["optim/kept"]

@@ -46,7 +46,7 @@ def run(config):
 def plain_loop(config, each_step=lambda step, model, loss, lr: None):
     """What the loop must come to, in the fewest lines: no clipping, no evaluation, no records."""
     task = make_task(config, CPU)
-    model, optimizer = task.model, make_optimizer(config, task.model.parameters())
+    model, optimizer = task.model, make_optimizer(config, task.model)
     schedule = make_schedule(config, optimizer, task.steps)
     losses = []
     for step in range(task.steps):

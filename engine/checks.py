@@ -165,3 +165,17 @@ def check_leaves(value: Any, key: str = "") -> None:
         raise BadInput(f"{shorten(key)}: a whole number must be less than 2^63")
     elif isinstance(value, str) and not value.isprintable():
         raise BadInput(f"{shorten(key)}={spell(value)}: holds a character that cannot be printed")
+
+
+def refusal(part: str, error: Exception) -> BadInput:
+    """What a class has said of what it cannot take, as a sentence."""
+    from hydra.errors import InstantiationException
+
+    cause = error.__cause__ if isinstance(error, InstantiationException) else None
+    reason = str(cause or error).partition("\n")[0]
+    return BadInput(f"{part}: {reason or type(cause or error).__name__}")
+
+
+def check_kind(made: Any, kind: type, part: str) -> None:
+    if not isinstance(made, kind):
+        raise BadInput(f"{part}: its _target_ makes {shorten(repr(made))}, and no {kind.__name__}")

@@ -8,9 +8,8 @@ from torch import nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from engine.checks import BadInput
+from engine.checks import BadInput, check_kind, refusal
 from engine.groups import Group, groups_of, without_groups
-from engine.make import check_kind, refusal
 from engine.optimizers import OptimizerGroup, needs_closure
 from engine.texts import shorten, some_of
 

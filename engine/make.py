@@ -6,8 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from engine.checks import BadInput
-from engine.texts import shorten
+from engine.checks import BadInput, check_kind, refusal
 
 
 def make_task(config: dict[str, Any], device: Any) -> Any:
@@ -115,15 +114,6 @@ def check_classes(config: dict[str, Any]) -> None:
         raise refusal(part, error) from error
 
 
-def refusal(part: str, error: Exception) -> BadInput:
-    """What a class has said of what it cannot take, as a sentence."""
-    from hydra.errors import InstantiationException
-
-    cause = error.__cause__ if isinstance(error, InstantiationException) else None
-    reason = str(cause or error).partition("\n")[0]
-    return BadInput(f"{part}: {reason or type(cause or error).__name__}")
-
-
 def weightless(model: Any) -> Any:
     """A copy of a model on "meta" with its parameters on the CPU, all numbers of each one zero.
 
@@ -158,8 +148,3 @@ def check_optimizer(optimizer: Any, task: Any, config: dict[str, Any]) -> None:
         raise BadInput(f"precision=fp16: {calls}, which a gradient scaler cannot follow")
     if type(task).state_dict is not Task.state_dict:
         raise BadInput(f"task={names['task']}: {calls}, and this task goes on with each call")
-
-
-def check_kind(made: Any, kind: type, part: str) -> None:
-    if not isinstance(made, kind):
-        raise BadInput(f"{part}: its _target_ makes {shorten(repr(made))}, and no {kind.__name__}")

@@ -1,77 +1,150 @@
-"""The optimizers of `optim` in fairseq: `fairseq-train … --user-dir fairseq_plugin`.
+"""The optimizers of `conf/optim/` in fairseq: `fairseq-train … --user-dir fairseq_plugin`.
 
-Each file of `conf/optim/` that is about a class of `optim` becomes an `--optimizer` of that name.
-Its values are the defaults of the options, so that an optimizer is the same here and there. betas
-and eps are called `--adam-betas` and `--adam-eps`, as in recipes for fairseq's Adam; lr is
-fairseq's own `--lr`. All else is called as in the file, or `--no-…` where it switches off what the
-file switches on.
+Each file becomes an `--optimizer` of its name, or of its package and name where fairseq has one of
+that name itself: `torch_adam`. Its values are the defaults of the options, so that an optimizer is
+the same here and there. betas and eps are called `--adam-betas` and `--adam-eps`, as in recipes for
+fairseq's Adam; lr is fairseq's own `--lr`. All else is called as in the file, or `--no-…` where it
+switches off what the file switches on.
+
+Not all can be an option of fairseq's, which takes numbers, words, flags and lists of numbers. What
+refers to another value (`${.lr}`) follows that one and has no option. A file with KEY: VALUE pairs
+(`groups:`, for some of the parameters) is refused when it is chosen, since fairseq hands all
+parameters over as one group. So is an optimizer that fails to take steps with a matrix and a vector
+(it is not installed, takes matrices only, or needs a closure), and one that is to be told when the
+weights are evaluated. Each is refused in a sentence that says why.
 """
 
 import ast
 from collections.abc import Sequence
 from dataclasses import make_dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Optional
 
 from fairseq.dataclass import FairseqDataclass
-from fairseq.optim import FairseqOptimizer, register_optimizer
+from fairseq.optim import OPTIMIZER_REGISTRY, FairseqOptimizer, register_optimizer
 from omegaconf import II, OmegaConf
 
-import optim
+from fairseq_plugin.trial import Trial, try_out
+from optim.base import ElementwiseOptimizer
 
 CONF = Path(__file__).parents[1] / "conf" / "optim"
+
+# They update every element by itself, and half precision in float32.
+OURS = Trial(flat=True, half=True)
 
 
 class PluggedOptimizer(FairseqOptimizer):
     """What fairseq asks of an optimizer; each name that is registered is a subclass.
 
     Attributes:
-        rule: the class of `optim`.
-        defaults: its keyword arguments, without lr.
+        settings: what its file says.
 
     Raises:
-        ValueError: an option's value that the rule does not allow.
+        ValueError: an option's value that the class does not allow, or an optimizer that cannot
+            train here.
     """
 
-    rule: ClassVar[type]
-    defaults: ClassVar[dict[str, Any]]
-
-    # Every element is updated by itself, and half precision in float32.
-    supports_flat_params = True
-    supports_memory_efficient_fp16 = True
+    settings: ClassVar[dict[str, Any]]
 
     def __init__(self, cfg: Any, params: Any):
         super().__init__(cfg)
-        self._optimizer = self.rule(params, **self.optimizer_config)
-        # It keeps its state in float32 when it loads, and on the device of the parameters.
-        self._optimizer.disable_mem_eff_fp16_loading_hack = True
+        config = self.optimizer_config
+        try:
+            rule = locate(self.settings)
+            self.trial = OURS if is_ours(rule) else try_out(partial(rule, **config))
+        except ValueError as error:
+            raise ValueError(f"--optimizer {type(self).__name__} cannot train: {error}") from error
+        self._optimizer = rule(params, **config)
+        # Ours keep their state in float32 when they load, and on the device of the parameters.
+        self._optimizer.disable_mem_eff_fp16_loading_hack = is_ours(rule)
+
+    @property
+    def supports_flat_params(self) -> bool:
+        return self.trial.flat
+
+    @property
+    def supports_memory_efficient_fp16(self) -> bool:
+        return self.trial.half
 
     @property
     def optimizer_config(self) -> dict[str, Any]:
-        """The keyword arguments of the rule."""
+        """The keyword arguments of the class."""
         lr = self.cfg.lr
-        config = {"lr": lr[0] if isinstance(lr, Sequence) else lr}
-        for key, default in self.defaults.items():
+        chosen: dict[str, Any] = {"lr": lr[0] if isinstance(lr, Sequence) else lr}
+        for key, default in options_of(self.settings).items():
             value = getattr(self.cfg, option_name(key, default))
-            if key == "betas":
-                value = read_betas(value, default)
-            config[key] = not value if default is True else value
-        return config
+            if isinstance(default, list):
+                value = read_list(key, value, default)
+            chosen[key] = not value if default is True else value
+        whole: Any = OmegaConf.to_container(OmegaConf.create(self.settings | chosen), resolve=True)
+        return {key: tuples(value) for key, value in whole.items() if key[0] != "_"}
 
 
-def read_betas(given: Any, default: list[Any]) -> tuple[Any, Any]:
-    """Two numbers; for MAdam's (α, (β_lo, β_hi)), Adam's two are α and β_hi, β_lo the default's."""
+def locate(settings: dict[str, Any]) -> Any:
+    """The class that a file names.
+
+    Raises:
+        ValueError: it is not installed, or the file says more than one group of parameters needs.
+    """
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            raise ValueError(f"{key}: fairseq hands all parameters over as one group")
+    room, _, name = settings["_target_"].rpartition(".")
     try:
-        alpha, beta = ast.literal_eval(given) if isinstance(given, str) else given
-        if not isinstance(default[1], list):
-            return float(alpha), float(beta)
-        low, high = beta if isinstance(beta, Sequence) else (default[1][0], beta)
-        return float(alpha), (float(low), float(high))
+        return getattr(import_module(room), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(str(error)) from error
+
+
+def is_ours(rule: Any) -> bool:
+    return isinstance(rule, type) and issubclass(rule, ElementwiseOptimizer)
+
+
+def read_list(key: str, given: Any, default: list[Any]) -> tuple[Any, ...]:
+    """As many numbers as the default has; for MAdam's (α, (β_lo, β_hi)), Adam's two are α and β_hi.
+
+    β_lo is the default's then.
+    """
+    bounds = isinstance(default[-1], list)
+    try:
+        values = ast.literal_eval(given) if isinstance(given, str) else given
+        if bounds:
+            alpha, beta = values
+            low, high = beta if isinstance(beta, Sequence) else (default[1][0], beta)
+            return float(alpha), (float(low), float(high))
+        if len(values) != len(default):
+            raise ValueError
+        return tuple(None if value is None else float(value) for value in values)
     except (SyntaxError, TypeError, ValueError):
-        allowed = "two numbers, as in '(0.9, 0.98)'"
-        if isinstance(default[1], list):
+        pair = key == "betas" and len(default) == 2
+        count = {2: "two", 3: "three"}.get(len(default), len(default))
+        allowed = f"{count} numbers, as in '{(0.9, 0.98) if pair else tuple(default)}'"
+        if bounds:
             allowed += ", or bounds of the second, as in '(0.9, (0.5, 0.98))'"
-        raise ValueError(f"Invalid --adam-betas: {given}, must be {allowed}") from None
+        flag = option_name(key, default).replace("_", "-")
+        raise ValueError(f"Invalid --{flag}: {given}, must be {allowed}") from None
+
+
+def tuples(value: Any) -> Any:
+    return tuple(map(tuples, value)) if isinstance(value, list) else value
+
+
+# -- options ---------------------------------------------------------------------------------------
+
+
+def options_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """What can be an option, and its default."""
+    return {k: v for k, v in settings.items() if k[0] != "_" and k != "lr" and is_option(k, v)}
+
+
+def is_option(key: str, value: Any) -> bool:
+    if isinstance(value, str):
+        return "${" not in value
+    if isinstance(value, list):
+        return key == "betas" or all(v is None or isinstance(v, int | float) for v in value)
+    return not isinstance(value, dict)
 
 
 def option_name(key: str, default: Any) -> str:
@@ -83,7 +156,7 @@ def option_name(key: str, default: Any) -> str:
 
 def option(key: str, default: Any) -> tuple[str, Any, Any]:
     """A field of a dataclass, of which fairseq makes an option."""
-    if key == "betas":
+    if isinstance(default, list):
         return option_name(key, default), Any, str(default)
     if default is True:
         return option_name(key, default), bool, False
@@ -92,22 +165,23 @@ def option(key: str, default: Any) -> tuple[str, Any, Any]:
     return option_name(key, default), type(default), default
 
 
-def register(name: str, rule: type, defaults: dict[str, Any]) -> None:
-    options = [option(key, default) for key, default in defaults.items()]
+def register(stem: str, settings: dict[str, Any]) -> None:
+    """Make an `--optimizer` of what a file says."""
+    package = settings["_target_"].partition(".")[0]
+    name = f"{package}_{stem}" if stem in OPTIMIZER_REGISTRY else stem
+    options = [option(key, default) for key, default in options_of(settings).items()]
     lr = ("lr", list[float], II("optimization.lr"))
     dataclass = make_dataclass(f"{name}_config", [*options, lr], bases=(FairseqDataclass,))
     # fairseq loads a checkpoint into an optimizer whose class has the same name.
-    plugged = type(name, (PluggedOptimizer,), {"rule": rule, "defaults": defaults})
-    register_optimizer(name, dataclass=dataclass)(plugged)
+    register_optimizer(name, dataclass=dataclass)(
+        type(name, (PluggedOptimizer,), {"settings": settings})
+    )
 
 
 def register_all() -> None:
     for path in sorted(CONF.glob("*.yaml")):
         settings: Any = OmegaConf.to_container(OmegaConf.load(path))
-        room, _, rule = settings["_target_"].rpartition(".")
-        if room == "optim":
-            defaults = {k: v for k, v in settings.items() if k[0] != "_" and k != "lr"}
-            register(path.stem, getattr(optim, rule), defaults)
+        register(path.stem, settings)
 
 
 register_all()

@@ -24,6 +24,11 @@ OWN = {
 }
 both = pytest.mark.parametrize("name", OWN)
 
+# torch's Adam under the name that fairseq leaves.
+ADAM = "torch_adam"
+MADE = OWN | {ADAM: lambda params: torch.optim.Adam(params, betas=(0.9, 0.98), weight_decay=1e-4)}
+each = pytest.mark.parametrize("name", MADE)
+
 
 @pytest.fixture
 def setting(data):
@@ -49,7 +54,7 @@ def updates(log):
     return [json.loads(line) for line in lines if line]
 
 
-@both
+@each
 def test_losses_are_those_of_the_optimizer_stepping_the_same_gradients(setting, name):
     theirs = setting("--optimizer", name)
     losses = []
@@ -59,7 +64,7 @@ def test_losses_are_those_of_the_optimizer_stepping_the_same_gradients(setting, 
 
     ours = setting("--optimizer", name)
     ours.model.train()
-    optimizer = OWN[name](ours.model.parameters())
+    optimizer = MADE[name](ours.model.parameters())
     own_losses = []
     for update, batches in enumerate(islice(ours.batches, 8)):
         # inverse_sqrt, warm-up from 0 to 5e-4 in 4 updates
@@ -79,7 +84,7 @@ def test_losses_are_those_of_the_optimizer_stepping_the_same_gradients(setting, 
     assert len(set(losses)) == 16
 
 
-@both
+@each
 def test_resuming_and_generating(data, tmp_path, name):
     recipe = [data, *RECIPE, *SMALL, "--user-dir", "fairseq_plugin", "--optimizer", name]
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
@@ -124,3 +129,14 @@ def test_half_precision(setting, name, way):
     theirs.trainer.optimizer.load_state_dict(theirs.trainer.optimizer.state_dict())
     for state in theirs.trainer.optimizer.optimizer.state.values():
         assert state["m"].dtype == torch.float32
+
+
+def test_half_precision_of_torchs_own(setting):
+    """It keeps its state in the precision of the weights, which must then be float32."""
+    half = ["--optimizer", ADAM, "--fp16-init-scale", "4"]
+    theirs = setting(*half, "--fp16", "--fp16-no-flatten-grads")
+    for batches in islice(theirs.batches, 3):
+        theirs.trainer.train_step(batches)
+    assert all(p.isfinite().all() and p.dtype == torch.half for p in theirs.model.parameters())
+    with pytest.raises(ValueError, match=f"Unsupported optimizer: {ADAM}"):
+        setting(*half, "--memory-efficient-fp16").trainer.optimizer  # noqa: B018

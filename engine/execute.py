@@ -117,9 +117,9 @@ def train_on(device: torch.device, run: Run) -> str:
         loggers.finish(
             {
                 "status": status,
-                "final": session.final,
-                "best": session.best,
-                "wall_seconds": session.elapsed(),
+                "final": session.evaluations.final,
+                "best": session.evaluations.best,
+                "wall_seconds": session.clock.elapsed(),
                 **headline(session),
             }
         )
@@ -128,8 +128,8 @@ def train_on(device: torch.device, run: Run) -> str:
 
 def headline(session: Session) -> dict[str, Any]:
     """What dashboards show of a run's end in columns that are the same for all tasks."""
-    [(name, value)] = session.headline().items() or [(session.task.headline, None)]
-    return {"headline": value, "headline_metric": name}
+    name = session.task.headline
+    return {"headline": session.evaluations.final.get(name), "headline_metric": name}
 
 
 def close(run: Run, session: Session, outcome: Outcome) -> None:

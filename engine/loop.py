@@ -53,7 +53,7 @@ def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> O
                 loggers.log(metrics, session.step)
                 for name, content in session.artifacts():
                     loggers.show(run.keep_artifact(session.step, name, content), session.step)
-            if any(parallel.all_reduce_max(not session.all_finite or task.done)):
+            if any(parallel.all_reduce_max(not session.evaluations.all_finite or task.done)):
                 break
         schedule.step()
 
@@ -72,7 +72,7 @@ def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> O
                 live["perf/frames_per_second"] = rate * task.frames_per_step
             with session.not_training():
                 loggers.log(live, session.step)
-                progress.update(session.step, live | session.headline())
+                progress.update(session.step, live | session.evaluations.headline(task))
             ticked, ticked_step = now, session.step
             interrupt.check_sweep_stopped()
         if saving or signum:
@@ -83,7 +83,8 @@ def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> O
                 interrupt.stop(signum)
                 return "interrupted"
 
-    return "finished" if session.all_finite and not losses.any_not_finite() else "diverged"
+    fine = session.evaluations.all_finite and not losses.any_not_finite()
+    return "finished" if fine else "diverged"
 
 
 def step(session: Session, batch: Any) -> Tensor:

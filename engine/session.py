@@ -2,21 +2,16 @@
 
 import contextlib
 import hashlib
-import math
 import os
-import time
-from collections.abc import Iterator
-from statistics import fmean, median
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from engine import parallel
-from engine.losses import Losses
+from engine.evaluation import Evaluations
 from engine.make import make_optimizer, make_schedule, make_task
-from engine.metrics import improves, metrics_of
-from engine.metrics_file import finite_or_none
+from engine.meters import Clock, Losses
 from engine.optimizers import Judged, needs_closure
 from engine.run import Run
 from optim import Observer
@@ -30,7 +25,6 @@ class Session:
 
     Attributes:
         step: optimizer steps done.
-        all_finite: whether all metrics of the last evaluation are finite.
         parameters: the model's parameters, as a list.
         loss: of a batch, or of this process's share of it.
         needs_closure: whether a step must be able to compute the loss.
@@ -57,17 +51,8 @@ class Session:
         self.loss = parallel.objective(self.task)
         self.schedule = make_schedule(config, self.optimizer, self.task.steps)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config["precision"] == "fp16")
-        self.losses = Losses()
-        self.all_finite = True
         self.step = 0
-        self.metrics = metrics_of(config)
-        self.final: dict[str, float | None] = {}
-        self.trials: dict[str, list[float]] = {}
-        self.best: dict[str, dict[str, Any]] = {}
-        self.wall_seconds = 0.0
-        self.step_seconds: list[float] = []
-        self._began = time.monotonic()
-        self.start_interval()
+        self.losses, self.clock, self.evaluations = Losses(), Clock(), Evaluations(config)
         # Dropout draws from the global generator; each process's share of a batch by itself.
         rank = parallel.rank()
         torch.manual_seed(derive(config["seed"], "dropout", *([rank] if rank else [])))
@@ -80,68 +65,25 @@ class Session:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype)
 
-    # -- time --------------------------------------------------------------------------------------
-
-    def elapsed(self) -> float:
-        """Seconds spent on this run so far, in all sessions."""
-        return self.wall_seconds + time.monotonic() - self._began
-
-    @contextlib.contextmanager
-    def not_training(self) -> Iterator[None]:
+    def not_training(self) -> contextlib.AbstractContextManager[None]:
         """Count the time that the block takes as no part of the steps'."""
         self.losses.values()  # what the device still has to do is training
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            # An evaluation begins a new interval, of which only the rest of the block is a part.
-            self._paused += time.monotonic() - max(began, self._interval_began)
-
-    def start_interval(self) -> None:
-        self._interval_began, self._interval_step, self._paused = time.monotonic(), self.step, 0.0
-
-    def end_interval(self) -> None:
-        """Note the mean time of the steps since the evaluation before."""
-        self.losses.values()
-        seconds = time.monotonic() - self._interval_began - self._paused
-        self.step_seconds.append(seconds / (self.step - self._interval_step))
-
-    # -- evaluation --------------------------------------------------------------------------------
+        return self.clock.paused()
 
     def evaluate(self, seen: Observer) -> dict[str, float]:
         """All metrics after the step that was observed."""
-        self.end_interval()
-        metrics = {
-            "lr": float(self.optimizer.param_groups[0]["lr"]),
-            "train/loss": self.losses.mean(),
-        }
-        values = seen.metrics()
+        loss = self.losses.mean()
+        self.clock.end_interval(self.step)
+        values = {"lr": float(self.optimizer.param_groups[0]["lr"]), "train/loss": loss}
+        values |= seen.metrics()
         self.task.model.eval()
         with torch.no_grad(), self.autocast(), self.judged():
             values |= self.task.evaluate()
         self.task.model.train()
-        self.trials = {name: v.tolist() for name, v in values.items() if isinstance(v, Tensor)}
-        metrics |= {name: fmean(self.trials.get(name, [value])) for name, value in values.items()}
+        metrics = self.evaluations.take(values, self.step)
         self.losses.clear()
-        self.all_finite = all(map(math.isfinite, metrics.values()))
-        self._keep(metrics)
-        self.start_interval()
+        self.clock.start_interval(self.step)
         return metrics
-
-    def _keep(self, metrics: dict[str, float]) -> None:
-        unknown = metrics.keys() - self.metrics.keys()
-        if unknown:
-            kind = type(self.task).__name__
-            raise KeyError(f"{', '.join(sorted(unknown))}: {kind}.metrics does not declare it")
-        self.final = finite_or_none(metrics)
-        for name, value in self.final.items():
-            if improves(self.metrics[name], value, self.best.get(name, {}).get("value")):
-                self.best[name] = {"value": value, "step": self.step}
-
-    def headline(self) -> dict[str, float]:
-        """The metric that says best how the run goes, where the last evaluation has it."""
-        value = self.final.get(self.task.headline)
-        return {} if value is None else {self.task.headline: value}
 
     def artifacts(self) -> list[tuple[str, bytes]]:
         """What the last evaluation left to be looked at, once."""
@@ -167,11 +109,8 @@ class Session:
                 }
             ),
             "losses": self.losses.values(),
-            "final": self.final,
-            "best": self.best,
-            "trials": self.trials,
-            "wall_seconds": self.elapsed(),
-            "step_seconds": self.step_seconds,
+            **self.evaluations.state_dict(),
+            **self.clock.state_dict(),
             # Sums over another number of threads round otherwise.
             "threads": torch.get_num_threads(),
         }
@@ -193,10 +132,10 @@ class Session:
         self.scaler.load_state_dict(state["scaler"])
         self._load_own(state["processes"])
         self.losses = Losses(state["losses"])
-        self.final, self.best, self.trials = state["final"], state["best"], state["trials"]
-        self.wall_seconds, self.step_seconds = state["wall_seconds"], state["step_seconds"]
+        self.evaluations.load_state_dict(state)
+        self.clock.load_state_dict(state)
         torch.set_num_threads(state["threads"])
-        self.start_interval()
+        self.clock.start_interval(self.step)
 
     def _load_own(self, saved: list[dict[str, Any]]) -> None:
         """Take over what each process has of its own, of which there may have been others."""
@@ -228,6 +167,7 @@ class Session:
     def summary(self, status: str) -> dict[str, Any]:
         """What summary.json says beside the status."""
         diverged_at = self.diverged_at() if status == "diverged" else None
+        found = self.evaluations
         with self.judged():
             sha256 = fingerprint(self.task.model.state_dict()) if not diverged_at else None
         return {
@@ -235,21 +175,18 @@ class Session:
             "step": diverged_at or self.step,
             "steps": self.task.steps,
             "diverged_at": diverged_at,
-            "final": self.final,
-            "best": self.best,
-            # Of the last evaluation: the values that its means are of.
-            "trials": self.trials if self.all_finite else {},
-            "wall_seconds": self.elapsed(),
-            # Of one training step, evaluation apart: the median over the intervals between
-            # evaluations, since the first one also loads the data.
-            "step_seconds": median(self.step_seconds) if self.step_seconds else None,
+            "final": found.final,
+            "best": found.best,
+            "trials": found.trials if found.all_finite else {},
+            "wall_seconds": self.clock.elapsed(),
+            "step_seconds": self.clock.step_seconds(),
             "parameters": sum(parameter.numel() for parameter in self.parameters),
             "model_sha256": sha256,
         }
 
     def diverged_at(self) -> int:
         """The first step whose loss, or evaluation, is not finite."""
-        if not self.all_finite:
+        if not self.evaluations.all_finite:
             return self.step
         losses = self.losses.values()
         return self.step - len(losses) + self.losses.first_not_finite() + 1

@@ -1,0 +1,59 @@
+"""The metrics of a run: of its last evaluation, and the best of all."""
+
+import math
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any
+
+from torch import Tensor
+
+from engine.metrics import improves, metrics_of
+from engine.metrics_file import finite_or_none
+from tasks.task import Task
+
+
+class Evaluations:
+    """What evaluations have come to so far.
+
+    Attributes:
+        final: the metrics of the last one; None stands for what is not finite.
+        best: of each metric that has a direction, the best value and its step.
+        trials: of the last one the values that some of its metrics are means of.
+        all_finite: whether all metrics of the last one are finite.
+    """
+
+    def __init__(self, config: Mapping[str, Any]):
+        self._metrics = metrics_of(config)
+        self.final: dict[str, float | None] = {}
+        self.best: dict[str, dict[str, Any]] = {}
+        self.trials: dict[str, list[float]] = {}
+        self.all_finite = True
+
+    def take(self, values: Mapping[str, float | Tensor], step: int) -> dict[str, float]:
+        """Take the values of an evaluation over; return them as metrics, tensors as their means.
+
+        Raises:
+            KeyError: a metric that is neither a common one nor declared.
+        """
+        if unknown := values.keys() - self._metrics.keys():
+            names = ", ".join(sorted(unknown))
+            raise KeyError(f"{names}: the task's class does not declare it in `metrics`")
+        self.trials = {name: v.tolist() for name, v in values.items() if isinstance(v, Tensor)}
+        metrics = {name: fmean(self.trials.get(name, [value])) for name, value in values.items()}
+        self.all_finite = all(map(math.isfinite, metrics.values()))
+        self.final = finite_or_none(metrics)
+        for name, value in self.final.items():
+            if improves(self._metrics[name], value, self.best.get(name, {}).get("value")):
+                self.best[name] = {"value": value, "step": step}
+        return metrics
+
+    def headline(self, task: Task) -> dict[str, float]:
+        """The metric that says best how the run goes, where the last evaluation has it."""
+        value = self.final.get(task.headline)
+        return {} if value is None else {task.headline: value}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"final": self.final, "best": self.best, "trials": self.trials}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.final, self.best, self.trials = state["final"], state["best"], state["trials"]

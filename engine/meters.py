@@ -1,0 +1,96 @@
+"""What is measured while a run trains: its losses and its times."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine import parallel
+
+
+class Losses:
+    """The losses of the steps since the last evaluation, on the device until somebody asks."""
+
+    def __init__(self, values: list[float] | None = None):
+        self._values = values or []
+        self._waiting: list[Tensor] = []
+        self._recent: list[float] = []
+
+    def add(self, loss: Tensor) -> None:
+        self._waiting.append(loss)
+
+    def values(self) -> list[float]:
+        """All of them; the device is then through with their steps."""
+        if self._waiting:
+            self._recent = parallel.mean(torch.stack(self._waiting)).tolist()
+            self._values += self._recent
+            self._waiting = []
+        return self._values
+
+    def any_not_finite(self) -> bool:
+        return not math.isfinite(sum(self.values()))
+
+    def first_not_finite(self) -> int:
+        """The index of the first loss that is not finite."""
+        return next(i for i, loss in enumerate(self.values()) if not math.isfinite(loss))
+
+    def mean(self) -> float:
+        return math.fsum(self.values()) / len(self._values)
+
+    def recent(self) -> float:
+        """The mean of those that were read from the device last."""
+        self.values()
+        return math.fsum(self._recent) / len(self._recent) if self._recent else math.nan
+
+    def clear(self) -> None:
+        self._values = []
+
+
+class Clock:
+    """The time that a run takes, and of that the time of its steps.
+
+    Steps are timed in intervals from one evaluation to the next.
+    """
+
+    def __init__(self) -> None:
+        self._before = 0.0  # of earlier sessions
+        self._began = time.monotonic()
+        self._step_seconds: list[float] = []
+        self.start_interval(0)
+
+    def elapsed(self) -> float:
+        """Seconds spent on this run so far, in all sessions."""
+        return self._before + time.monotonic() - self._began
+
+    def step_seconds(self) -> float | None:
+        """Of one step, evaluation apart: the median over intervals, since the first loads data."""
+        return median(self._step_seconds) if self._step_seconds else None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Count the time that the block takes as no part of the steps'."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            # An evaluation begins a new interval, of which only the rest of the block is a part.
+            self._paused += time.monotonic() - max(began, self._interval_began)
+
+    def start_interval(self, step: int) -> None:
+        self._interval_began, self._interval_step, self._paused = time.monotonic(), step, 0.0
+
+    def end_interval(self, step: int) -> None:
+        """Note the mean time of the steps since the interval began."""
+        seconds = time.monotonic() - self._interval_began - self._paused
+        self._step_seconds.append(seconds / (step - self._interval_step))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"wall_seconds": self.elapsed(), "step_seconds": self._step_seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._before, self._step_seconds = state["wall_seconds"], state["step_seconds"]

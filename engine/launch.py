@@ -30,7 +30,7 @@ from engine.texts import PATH_SHOWN, shorten
 EXTRAS = {"ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
 
 # Those whose workers are on this machine, with its devices.
-HERE = ("basic", "joblib")
+LOCAL_LAUNCHERS = ("basic", "joblib")
 
 
 def launch(
@@ -96,7 +96,7 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any], runs: in
     device = config["train"]["device"]
     jobs, share = config["sweep"]["jobs_per_device"], config["sweep"]["devices_per_run"]
     settings = []
-    if name in HERE:
+    if name in LOCAL_LAUNCHERS:
         most = slots(device, jobs, share)
     if name == "joblib":
         settings.append(f"hydra.launcher.n_jobs={min(most, runs)}")
@@ -160,7 +160,7 @@ def on_gpu(device: str) -> bool:
 
 def trains_here(overrides: Sequence[str]) -> bool:
     """Whether the launcher's workers are on this machine, with its devices."""
-    return launcher_name(overrides) in HERE
+    return launcher_name(overrides) in LOCAL_LAUNCHERS
 
 
 def installed(launcher: str) -> bool:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from html import escape
 from typing import Protocol
 
-from engine.console import say, speaks
+from engine.console import is_rank_zero, say
 
 LINE_SECONDS = 15.0
 
@@ -21,7 +21,7 @@ class Progress(Protocol):
 
 def progress(title: str, step: int, steps: int) -> Progress:
     """A bar where a notebook or a terminal shows what no other worker writes to, else lines."""
-    alone = multiprocessing.current_process().name == "MainProcess" and speaks()
+    alone = multiprocessing.current_process().name == "MainProcess" and is_rank_zero()
     if alone and in_notebook():
         return Cell(title, step, steps)
     return Bar(title, step, steps) if alone and sys.stdout.isatty() else Lines(title, steps)

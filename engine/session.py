@@ -80,7 +80,7 @@ class Session:
         with torch.no_grad(), self.autocast(), self.judged():
             values |= self.task.evaluate()
         self.task.model.train()
-        metrics = self.evaluations.take(values, self.step)
+        metrics = self.evaluations.add(values, self.step)
         self.losses.clear()
         self.clock.start_interval(self.step)
         return metrics

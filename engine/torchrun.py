@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from engine import interrupt
-from engine.devices import POLL_SECONDS, Jobs, available, reserved, threads
+from engine.devices import POLL_SECONDS, JobsPerDevice, available, reserved, threads
 from engine.run import Run
 from engine.titles import run_title
 
@@ -59,7 +59,7 @@ def devices_of(config: dict[str, Any], share_devices: bool) -> Iterator[list[tor
 
 
 def start(
-    devices: Sequence[torch.device], arguments: Sequence[str], jobs_per_device: Jobs
+    devices: Sequence[torch.device], arguments: Sequence[str], jobs_per_device: JobsPerDevice
 ) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "engine.torchrun", "--standalone"]
     command += [f"--nproc-per-node={len(devices)}", "-m", "scripts.train", *arguments]

@@ -113,7 +113,9 @@ def test_who_died_is_not_named(as_sweep, capsys, monkeypatch):
     with reserved("cpu", 2), reserved("cpu", 2):
         pass
     # It left its name behind, and another, who could not write theirs, has the first place.
-    monkeypatch.setattr("engine.devices.DeviceSlot.sign", lambda slot: slot._holder.unlink())
+    monkeypatch.setattr(
+        "engine.devices.DeviceSlot.write_holder", lambda slot: slot._holder_file.unlink()
+    )
     as_sweep(8)
     with reserved("cpu", 1):
         as_sweep(9)

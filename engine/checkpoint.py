@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from engine.files import naming, open_file, replacing, sync_folder
+from engine.files import open_file, path_in_errors, replacing, sync_folder
 
 log = logging.getLogger("adamily")
 
@@ -173,5 +173,5 @@ def remove(folder: Path) -> None:
     for name in (PENDING, CURRENT, PREVIOUS):
         (folder / name).unlink(missing_ok=True)
     if (folder / FILES).exists():
-        with naming(folder / FILES):
+        with path_in_errors(folder / FILES):
             shutil.rmtree(folder / FILES)

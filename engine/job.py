@@ -1,4 +1,4 @@
-"""What Hydra runs for one run, in this process or in a launcher's worker."""
+"""The function that Hydra calls for each run, in this process or in a launcher's worker."""
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -15,8 +15,8 @@ from engine.torchrun import by_torchrun
 
 
 def job(cfg: DictConfig) -> str:
-    """What Hydra runs, here or in a launcher's worker, for one run."""
-    if not interrupt.in_sweeps_process():
+    """Carry out a run; return its status as `execute` does."""
+    if not interrupt.in_sweep_process():
         begin()
     with interrupt.in_run():
         return carry_out(cfg)

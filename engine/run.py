@@ -27,7 +27,7 @@ from typing import Any, Literal
 from filelock import Timeout
 
 from engine import checkpoint
-from engine.files import json_text, left_over, replacing, sweep_up, write_json, write_text
+from engine.files import json_text, replacing, sweep_up, temporary_files, write_json, write_text
 from engine.identity import run_path
 from engine.metrics_file import MetricsFile
 from engine.record_files import (
@@ -231,7 +231,8 @@ class Run:
         """
         try:
             self._metrics.sync()
-            written = {"metrics_bytes": self._metrics.size, "metrics_sha256": self._metrics.sha256}
+            metrics = self._metrics
+            written = {"metrics_bytes": metrics.byte_count, "metrics_sha256": metrics.sha256}
             checkpoint.save(self.folder, self.id, state | written)
         except OSError as error:
             if not self._checkpoint_failed:
@@ -270,7 +271,7 @@ class Run:
 
     def tidy(self) -> None:
         """Remove what is left over in the folder of a run that has ended, if nobody holds it."""
-        if left_over(self.folder) or checkpoint.exists(self.folder):
+        if temporary_files(self.folder) or checkpoint.exists(self.folder):
             with suppress(Busy, OSError), self.locked(patience=0):
                 self._clear_away()
 

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from torch import Tensor
 
 from engine.checks import BadInput, is_number
-from engine.groups import parts
+from engine.groups import optimizer_parts
 from engine.hydra_internals import locate
 from engine.texts import shorten, some_of, spell
 from tasks.bounds import Bound
@@ -40,7 +40,7 @@ WORDS: dict[Any, str] = {
 def check_signatures(config: Mapping[str, Any]) -> None:
     """Raise BadInput for a key that a class does not take, and for a value of another type."""
     check_part("task", config["task"], GIVEN["task"])
-    for key, settings in parts(config["optim"]):
+    for key, settings in optimizer_parts(config["optim"]):
         check_part(key, settings, GIVEN["optim"])
     check_part("schedule", config["schedule"], GIVEN["schedule"])
     for name, settings in (config.get("logger") or {}).items():

@@ -153,7 +153,7 @@ def test_a_checkpoint_of_another_version_is_refused_and_stays(two, found):
     assert said.endswith("or remove the run's checkpoints to begin afresh")
 
 
-@pytest.mark.parametrize("key", checkpoint.OWN)
+@pytest.mark.parametrize("key", checkpoint.REQUIRED_KEYS)
 def test_a_checkpoint_that_lacks_a_key_is_passed_over(two, heard, key):
     lacking = state(3)
     del lacking[key]

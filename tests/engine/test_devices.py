@@ -128,8 +128,8 @@ def test_a_process_is_named_by_its_command(monkeypatch):
     command = ["/some/where/python", "-m", "scripts.sweep", "study=lp_adam/fc2", "paths.runs=a b"]
     monkeypatch.setattr(sys, "orig_argv", command)
     named = f"process {os.getpid()} (python -m scripts.sweep study=lp_adam/fc2 'paths.runs=a b')"
-    assert interrupt.own_name() == named
+    assert interrupt.process_name() == named
     with interrupt.told_to_workers():
         assert interrupt.sweep_name() == named
     monkeypatch.setattr(sys, "orig_argv", [*command, *(f"key{n}=value" for n in range(99))])
-    assert len(interrupt.own_name()) < 230 and interrupt.own_name().endswith(" ...)")
+    assert len(interrupt.process_name()) < 230 and interrupt.process_name().endswith(" ...)")

@@ -4,7 +4,7 @@ import pytest
 
 from engine.config import compose
 from engine.make import outline
-from engine.memory import bytes_of, check_memory, state_size
+from engine.memory import check_memory, state_size, total_bytes
 from tasks.sources import DataError
 
 
@@ -35,7 +35,7 @@ def test_the_state_of_an_optimizer_that_needs_more_to_step_is_not_known():
 def test_weights_gradients_and_state_are_counted(monkeypatch):
     config = compose(["optim=adam", "data=sample", "train.device=cpu"])
     task = outline(config)
-    needed = 4 * bytes_of(task.model.parameters())  # a gradient and two tensors for each weight
+    needed = 4 * total_bytes(task.model.parameters())  # a gradient and two tensors for each weight
     monkeypatch.setattr("tasks.room.available_memory", lambda: needed)
     check_memory(task, config)
     monkeypatch.setattr("tasks.room.available_memory", lambda: needed - 1)

@@ -15,7 +15,7 @@ from engine.loggers import Loggers, RunInfo
 from engine.loop import Outcome, train
 from engine.make import make_loggers
 from engine.metrics import headline_of
-from engine.parallel import RunOfHigherRank, from_first
+from engine.parallel import RunOfHigherRank, call_on_rank_zero
 from engine.progress import progress
 from engine.record_files import Damaged
 from engine.resume import resume
@@ -38,7 +38,7 @@ def execute(run: Run, share_devices: bool = False) -> str:
         "finished", "diverged" or "failed" as in the run's summary; "interrupted" when told to
         stop; "died" when another process of the run did; "busy" when another process trains it.
     """
-    if any(parallel.all_reduce_max(interrupt.start_listening() or 0)):
+    if any(parallel.all_reduce_max(interrupt.watch_signals() or 0)):
         return "interrupted"
     if parallel.rank() > 0:
         run = RunOfHigherRank(run.root, run.config)
@@ -46,10 +46,10 @@ def execute(run: Run, share_devices: bool = False) -> str:
     try:
         with ExitStack() as lock_stack:
             # First without the lock: the disk of a run that has ended may be read-only.
-            earlier_status = from_first(lambda: ended_before(run))
+            earlier_status = call_on_rank_zero(lambda: ended_before(run))
             if earlier_status is None:
-                from_first(lambda: lock_stack.enter_context(run.locked()))
-                earlier_status = from_first(lambda: ended_before(run))
+                call_on_rank_zero(lambda: lock_stack.enter_context(run.locked()))
+                earlier_status = call_on_rank_zero(lambda: ended_before(run))
             if earlier_status is not None:
                 say(f"{title}: {earlier_status} before")
                 return earlier_status
@@ -86,7 +86,7 @@ def attempt(run: Run, share_devices: bool) -> str:
     with run.logged():
         try:
             if not share_devices:
-                return train_on(parallel.own_device(requested), run)
+                return train_on(parallel.local_device(requested), run)
             with devices.reserved(requested, jobs_per_device) as (device,):
                 return train_on(device, run)
         except (interrupt.Interrupted, Damaged, OtherFormat):
@@ -96,7 +96,7 @@ def attempt(run: Run, share_devices: bool) -> str:
             if parallel.peer_died(error):
                 log.error(
                     "one of the %d processes died; give the same command again to go on",
-                    parallel.size(),
+                    parallel.world_size(),
                 )
                 return "died"
             message = f"{type(error).__name__}: {error}"
@@ -113,7 +113,7 @@ def train_on(device: torch.device, run: Run) -> str:
     try:
         status = outcome = train(session, run, loggers, bar)
         # Also after an interruption: no other process leaves before the first one is done.
-        from_first(lambda: close(run, session, outcome))
+        call_on_rank_zero(lambda: close(run, session, outcome))
     finally:
         bar.close()
         loggers.finish(

@@ -50,7 +50,7 @@ def received() -> int | None:
     return _received
 
 
-def start_listening() -> int | None:
+def watch_signals() -> int | None:
     """Note signals for the next run; return the one that asked to stop before it, or None."""
     install_handlers()
     reset_worker()

@@ -58,7 +58,7 @@ def launch(
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=task_function, config=config
         )
-        with packages.found_by_children():
+        with packages.project_found_by_children():
             returns = launcher.launch(jobs, initial_job_idx=0)
     return [return_value_of(job_return) for job_return in returns]
 

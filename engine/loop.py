@@ -115,7 +115,7 @@ class Closure:
         self.session.optimizer.zero_grad()
         self.losses.append(gradient(self.session, self.batch))
         # An optimizer decides by it whether to go on: it must be the same in all processes.
-        return parallel.mean(self.losses[-1])
+        return parallel.all_reduce_mean(self.losses[-1])
 
 
 def gradient(session: Session, batch: Any) -> Tensor:

@@ -62,7 +62,7 @@ def make_optimizer(config: dict[str, Any], model: Any) -> Any:
 
     from engine import grouped, process, startup
 
-    if process.is_own:
+    if process.for_runs_only:
         startup.defer_compiler()
     if "groups" in config["optim"]:
         return grouped.make(config, model)

@@ -27,7 +27,7 @@ class Losses:
     def values(self) -> list[float]:
         """All of them; reading them waits until the device has finished their steps."""
         if self._unread:
-            self._recent = parallel.mean(torch.stack(self._unread)).tolist()
+            self._recent = parallel.all_reduce_mean(torch.stack(self._unread)).tolist()
             self._values += self._recent
             self._unread = []
         return self._values

@@ -35,26 +35,26 @@ def make_task(config: dict[str, Any], device: Any) -> Any:
         raise
 
 
-def outline(config: dict[str, Any]) -> Any:
+def meta_task(config: dict[str, Any]) -> Any:
     """The task of a run on the "meta" device, without memory; runs of the same task share it.
 
     Raises:
         tasks.sources.DataError: as `make_task`.
     """
     parts = ("task", "seed", "paths")
-    return _outline(json.dumps({part: config[part] for part in parts}))
+    return _meta_task(json.dumps({part: config[part] for part in parts}))
 
 
 @lru_cache(maxsize=8)
-def _outline(text: str) -> Any:
+def _meta_task(text: str) -> Any:
     import torch
 
     return make_task(json.loads(text), torch.device("meta"))
 
 
-def let_go_of_outlines() -> None:
-    """Free the tasks that `outline` keeps."""
-    _outline.cache_clear()
+def clear_meta_tasks() -> None:
+    """Free the tasks that `meta_task` keeps."""
+    _meta_task.cache_clear()
 
 
 def make_optimizer(config: dict[str, Any], model: Any) -> Any:
@@ -96,7 +96,7 @@ def check_classes(config: dict[str, Any]) -> None:
     chosen = config["names"]
     part = f"task={chosen['task']}"
     try:
-        task = outline(config)
+        task = meta_task(config)
         check_kind(task, Task, part)
         check_declared(config)
         part = f"optim={chosen['optim']}"

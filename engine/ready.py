@@ -7,7 +7,7 @@ from engine import interrupt
 from engine.checks import BadInput
 from engine.console import say
 from engine.launch import check_writable
-from engine.make import let_go_of_outlines, outline
+from engine.make import clear_meta_tasks, meta_task
 from engine.memory import check_memory
 from engine.parallel import check_batch, local_device
 from engine.record_files import Damaged
@@ -33,7 +33,7 @@ def check_ready(runs: Sequence[Run], here: bool = True) -> None:
         local_device(device)
     parts = ("task", "optim", "accumulate", "train", "sweep")
     for run in distinct(unfinished(runs), parts):
-        task = outline(run.config)
+        task = meta_task(run.config)
         check_batch(task, run.config)
         if here:
             check_memory(task, run.config)
@@ -48,10 +48,10 @@ def prepare(runs: Sequence[Run]) -> None:
     for run in runs:
         run.restore_config()
     for run in distinct(unfinished(runs), ("task",)):
-        task = outline(run.config)
+        task = meta_task(run.config)
         task.bind(Context(run.files(0)))
         task.prepare()
-    let_go_of_outlines()
+    clear_meta_tasks()
 
 
 def check_records(runs: Iterable[Run]) -> None:

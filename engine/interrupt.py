@@ -102,7 +102,7 @@ def install_handlers() -> None:
 
 
 @contextmanager
-def told_to_workers() -> Iterator[None]:
+def forwarding_to_workers() -> Iterator[None]:
     """Note signals, and pass them on to workers that are started inside the block.
 
     One block must enclose all launches: a launcher may reuse its workers.

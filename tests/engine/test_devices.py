@@ -85,7 +85,7 @@ def test_a_waiting_sweep_names_the_others(as_sweep, capsys):
             as_sweep(number)
             held.enter_context(reserved("auto", 1))
         for _ in range(2):
-            with pytest.raises(EnoughError), interrupt.told_to_workers(), reserved("auto", 1):
+            with pytest.raises(EnoughError), interrupt.forwarding_to_workers(), reserved("auto", 1):
                 pass
             # A sweep does not wait for itself, which has a worker too many.
             as_sweep(9)
@@ -99,7 +99,7 @@ def test_a_waiting_sweep_names_the_others(as_sweep, capsys):
 @pytest.mark.usefixtures("impatient")
 def test_workers_of_a_sweep_say_once_that_they_wait(as_sweep, capsys):
     as_sweep(7)
-    with reserved("cpu", 1), interrupt.told_to_workers():
+    with reserved("cpu", 1), interrupt.forwarding_to_workers():
         for _ in range(3):
             with pytest.raises(EnoughError), reserved("cpu", 1):
                 pass
@@ -129,7 +129,7 @@ def test_a_process_is_named_by_its_command(monkeypatch):
     monkeypatch.setattr(sys, "orig_argv", command)
     named = f"process {os.getpid()} (python -m scripts.sweep study=lp_adam/fc2 'paths.runs=a b')"
     assert interrupt.process_name() == named
-    with interrupt.told_to_workers():
+    with interrupt.forwarding_to_workers():
         assert interrupt.sweep_name() == named
     monkeypatch.setattr(sys, "orig_argv", [*command, *(f"key{n}=value" for n in range(99))])
     assert len(interrupt.process_name()) < 230 and interrupt.process_name().endswith(" ...)")

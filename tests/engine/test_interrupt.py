@@ -11,7 +11,7 @@ from engine import interrupt
 
 
 def test_a_sweep_tells_its_workers(monkeypatch):
-    with interrupt.told_to_workers():
+    with interrupt.forwarding_to_workers():
         interrupt.check_sweep_stopped()
         assert interrupt.received() is None
         os.kill(os.getpid(), signal.SIGTERM)
@@ -23,7 +23,7 @@ def test_a_sweep_tells_its_workers(monkeypatch):
 
 
 def test_a_sweep_knows_which_signal_it_got_itself():
-    with interrupt.told_to_workers():
+    with interrupt.forwarding_to_workers():
         os.kill(os.getpid(), signal.SIGINT)
         interrupt.check_sweep_stopped()
         assert interrupt.received() == signal.SIGINT

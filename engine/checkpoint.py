@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from engine.files import open_file, path_in_errors, replacing, sync_folder
+from engine.files import atomic_write, open_file, path_in_errors, sync_folder
 
 log = logging.getLogger("adamily")
 
@@ -63,7 +63,7 @@ def save(folder: Path, run_id: str, state: dict[str, Any]) -> None:
         OSError: it could not be written. The checkpoints there are as they were.
     """
     pending = folder / PENDING
-    with replacing(pending) as file:
+    with atomic_write(pending) as file:
         write(file, {"format": FORMAT, "run": run_id, **state})
     if (folder / CURRENT).exists():
         os.replace(folder / CURRENT, folder / PREVIOUS)

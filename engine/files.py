@@ -34,7 +34,7 @@ def path_in_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that takes `path`'s place once the block has ended without an error.
 
     Raises:
@@ -54,7 +54,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def sweep_up(folder: Path) -> None:
-    """Remove temporary files of processes that were killed inside `replacing`.
+    """Remove temporary files of processes that were killed inside `atomic_write`.
 
     To be called when no process writes into the folder.
 
@@ -82,7 +82,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(text.encode())
 
 

@@ -27,7 +27,7 @@ from typing import Any, Literal
 from filelock import Timeout
 
 from engine import checkpoint
-from engine.files import json_text, replacing, sweep_up, temporary_files, write_json, write_text
+from engine.files import atomic_write, json_text, sweep_up, temporary_files, write_json, write_text
 from engine.identity import run_path
 from engine.metrics_file import MetricsFile
 from engine.record_files import (
@@ -219,7 +219,7 @@ class Run:
         """
         path = self.folder / ARTIFACTS / f"{step:09}.{name}"
         make_folder(path.parent)
-        with replacing(path) as file:
+        with atomic_write(path) as file:
             file.write(content)
         return path
 

@@ -55,13 +55,13 @@ def needs_closure(optimizer: Optimizer) -> bool:
     return closure is not None and closure.default is closure.empty
 
 
-class Judged:
-    """Evaluation weights of optimizers that train others than they are judged by: Schedule-Free.
+class EvaluationWeights:
+    """The weights to evaluate, where an optimizer trains others, as Schedule-Free does.
 
     Such optimizers have `train()` and `eval()`, which convert the weights from one to the other.
-    They are in evaluation mode only within `with judged():`. Afterwards the trained weights are
-    restored exactly, without the rounding of the conversion, so that training does not depend on
-    when it is evaluated. Checkpoints hold the trained weights.
+    They are in evaluation mode only inside the context that a call makes. After it the trained
+    weights are restored exactly, without the rounding of the conversion, so that training does not
+    depend on when it is evaluated. Checkpoints hold the trained weights.
     """
 
     def __init__(self, optimizer: Optimizer):

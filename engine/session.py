@@ -12,7 +12,7 @@ from engine import parallel
 from engine.evaluation import Evaluations
 from engine.make import make_optimizer, make_schedule, make_task
 from engine.meters import Clock, Losses
-from engine.optimizers import Judged, needs_closure
+from engine.optimizers import EvaluationWeights, needs_closure
 from engine.run import Run
 from optim import Observer
 from tasks.seeds import derive
@@ -28,7 +28,7 @@ class Session:
         parameters: the model's parameters, as a list.
         loss: computes the loss of a batch, or of this process's shard of it.
         needs_closure: whether the optimizer computes the loss itself, several times in a step.
-        judged: makes a context in which the model has the weights to evaluate.
+        evaluation_weights: makes a context in which the model has the weights to evaluate.
     """
 
     def __init__(self, config: dict[str, Any], device: torch.device):
@@ -44,7 +44,7 @@ class Session:
         # Before modules may be replaced: groups choose parameters by their types.
         self.optimizer = make_optimizer(config, self.task.model)
         self.needs_closure = needs_closure(self.optimizer)
-        self.judged = Judged(self.optimizer)
+        self.evaluation_weights = EvaluationWeights(self.optimizer)
         self.task.model = parallel.sync_batch_norm(self.task.model, device)
         self.task.model.train()
         self.parameters = [p for p in self.task.model.parameters() if p.requires_grad]
@@ -77,7 +77,7 @@ class Session:
         values = {"lr": float(self.optimizer.param_groups[0]["lr"]), "train/loss": loss}
         values |= observer.metrics()
         self.task.model.eval()
-        with torch.no_grad(), self.autocast(), self.judged():
+        with torch.no_grad(), self.autocast(), self.evaluation_weights():
             values |= self.task.evaluate()
         self.task.model.train()
         metrics = self.evaluations.add(values, self.step)
@@ -168,7 +168,7 @@ class Session:
         """The content of summary.json without the status."""
         diverged_at = self.diverged_at() if status == "diverged" else None
         evaluations = self.evaluations
-        with self.judged():
+        with self.evaluation_weights():
             sha256 = fingerprint(self.task.model.state_dict()) if not diverged_at else None
         return {
             # Where the run diverged does not depend on the clock; when that is noticed does.

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from engine.checks import SOURCES
 from engine.config import compose, names
 from engine.make import make_optimizer, make_schedule, meta_task
-from engine.optimizers import Judged
+from engine.optimizers import EvaluationWeights
 from engine.run import Run
 from engine.yaml_files import read_yaml
 from results.plan import find, plan
@@ -302,7 +302,7 @@ def test_every_optimizer_takes_steps_downhill(name):
     parameter.data = parameter.data.new_tensor([3.0, -2.0])
     optimizer = make_optimizer(compose([f"optim={name}", "optim.lr=0.01"]), model)
     assert isinstance(optimizer, torch.optim.Optimizer)
-    Judged(optimizer)
+    EvaluationWeights(optimizer)
     before = [p.detach().clone() for p in model.parameters()]
     for _ in range(20):
         optimizer.zero_grad()

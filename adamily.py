@@ -74,7 +74,7 @@ def run(
         check_records([run])
         check_ready([run])
         prepare([run])
-        with interrupt.told_to_workers(), interrupt.in_run():
+        with interrupt.forwarding_to_workers(), interrupt.in_run():
             execute(run)
         if interrupt.received():
             raise interrupt.Interrupted

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from engine.devices import available, slots, threads
-from engine.make import outline
+from engine.make import meta_task
 from engine.record_files import ENDED
 from engine.records import Record, read_all
 from engine.texts import hydra_text
@@ -73,4 +73,4 @@ def step_seconds(config: dict[str, Any], records: Iterable[Record]) -> float | N
 
 
 def steps_of(config: dict[str, Any]) -> int:
-    return outline(config).steps
+    return meta_task(config).steps

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.environment import version
-from engine.files import Unreadable, read_bytes, read_json, replacing, write_json
+from engine.files import Unreadable, atomic_write, read_bytes, read_json, write_json
 from engine.record_files import RECORD
 from engine.shared import make_folder
 
@@ -93,7 +93,7 @@ def write(reports: Path, name: str, source: str, files: Mapping[str, bytes]) -> 
         path = reports / file
         if hash_file(path) != hashes[file]:
             make_folder(path.parent)
-            with replacing(path) as opened:
+            with atomic_write(path) as opened:
                 opened.write(content)
     before = read_made(reports)
     for file in before[name].files if name in before else ():

@@ -49,7 +49,7 @@ class Sweep:
         print(f"{self.plan.study.name}: {len(runs)} runs, {ended} ended before", flush=True)
         if ended < len(runs):
             say_how(self.overrides, runs[0].config, len(runs) - ended)
-        with interrupt.told_to_workers():
+        with interrupt.forwarding_to_workers():
             jobs = [(planned.run, planned.overrides) for planned in runs]
             run_all(job, self.for_launcher, jobs)
         release_workers(self.overrides)

@@ -6,7 +6,7 @@ from pathlib import Path
 from engine.checks import BadInput
 from engine.config import compose
 from engine.console import log_to_console, refuse
-from engine.make import outline
+from engine.make import meta_task
 from engine.texts import shorten
 from scripts.flags import quote_paths, take_config_dirs
 from tasks.sources import DataError
@@ -36,7 +36,7 @@ def main() -> None:
             said = shorten(" ".join(arguments[:1]))
             raise BadInput(f"{said}: must be prepare; see python -m scripts.data --help")
         config = compose(arguments[1:])
-        outline(config).prepare()
+        meta_task(config).prepare()
     except (BadInput, DataError) as error:
         refuse(error)
     where = Path(config["paths"]["data"]).resolve()

@@ -11,7 +11,7 @@ from engine import search_path
 from engine.checks import SOURCES, BadInput
 from engine.config import compose, names
 from engine.console import log_to_console, refuse
-from engine.make import outline
+from engine.make import meta_task
 from engine.yaml_files import YamlError, read_yaml
 from results.plan import all_studies
 from scripts.flags import sentenced, take_config_dirs
@@ -77,7 +77,7 @@ def task_entry(name: str) -> dict[str, Any]:
 
 
 def task_of(name: str, data: str) -> Any:
-    return outline(compose([f"task={name}", f"data={data}"]))
+    return meta_task(compose([f"task={name}", f"data={data}"]))
 
 
 def optims() -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ def main() -> None:
         show()
         return
     parallel.join()
-    with interrupt.told_to_workers():
+    with interrupt.forwarding_to_workers():
         if typed.multirun:
             run_all(job, settings, list(zip(runs, expanded, strict=True)))
         else:

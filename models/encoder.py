@@ -62,8 +62,20 @@ class SentenceClassifier(nn.Module):
         inside = torch.arange(tokens.size(1), device=tokens.device) < lengths[:, None]
         # RoBERTa counts positions by the tokens that are no padding.
         tokens = tokens.where(inside, self.encoder.config.pad_token_id)
-        found = self.encoder(tokens, attention_mask=inside.long(), token_type_ids=types)
-        return self.head(found.last_hidden_state[:, 0])
+        mask = attention_mask(inside)
+        states = self.encoder(tokens, attention_mask=mask, token_type_ids=types).last_hidden_state
+        return self.head(states[:, 0])
+
+
+def attention_mask(inside: Tensor) -> Tensor:
+    """What an encoder of transformers takes for "these tokens are no padding", (batch, steps).
+
+    If all are none, the library computes attention without a mask, which a CPU does faster. To know
+    it, a step on a GPU would have to wait; there it gets the mask that the library would make.
+    """
+    if inside.device.type == "cpu":
+        return inside.long()
+    return inside[:, None, None].expand(-1, -1, inside.size(1), -1)
 
 
 def positions(config: Any) -> int:

@@ -24,7 +24,7 @@ VALID_EVERY = 20  # one document of so many is to validate on
 
 @dataclass(frozen=True)
 class Blocks(Ragged):
-    """Blocks of tokens, on the device.
+    """Blocks of tokens, on the CPU, where their masks are drawn.
 
     Attributes:
         tokens: of all blocks, (tokens,).
@@ -40,9 +40,7 @@ class Blocks(Ragged):
         return tokens.long(), begins, lengths
 
 
-def make_blocks(
-    documents: Iterable[str], tokenizer: Any, size: int, most: int, device: torch.device
-) -> Blocks:
+def make_blocks(documents: Iterable[str], tokenizer: Any, size: int, most: int) -> Blocks:
     """Pack lines into blocks; as in fairseq's "complete", a line that does not fit begins another.
 
     A block is <s> and its lines, each with </s>. A line longer than a block is cut. Documents run
@@ -52,8 +50,7 @@ def make_blocks(
         documents: texts of one or more lines; empty lines are passed over.
         tokenizer: RoBERTa's kind: byte-level, with its special tokens.
         size: the most tokens of a block.
-        most: blocks to make; fewer where the documents are.
-        device: where they are to be.
+        most: blocks to make; fewer where the documents give fewer.
     """
     start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
     # Byte-level tokens with a space before them begin a word; so does the first one of a line.
@@ -85,7 +82,7 @@ def make_blocks(
     # Through NumPy, which takes an array as it is: torch makes a list of a billion numbers first.
     return Blocks.laid_out(
         torch.tensor(lengths[:most], dtype=torch.long),
-        device,
+        torch.device("cpu"),
         torch.from_numpy(np.asarray(tokens)),
         torch.from_numpy(np.asarray(begins)).bool(),
     )

@@ -12,6 +12,7 @@ from tasks.atari.dqn import AtariDqn
 from tasks.atari.prioritised import PrioritisedReplay
 from tasks.bounds import Count, Fraction, Positive, PositiveOrZero
 from tasks.seeds import derive
+from tasks.transfer import to_device
 
 # Added to each divergence, so that no step is never drawn again (Schaul et al. 2016).
 LEAST_PRIORITY = 1e-6
@@ -100,7 +101,7 @@ class AtariRainbow(AtariDqn):
         start = self.importance_exponent
         weights = self.replay.weights(slots, beta=start + (1 - start) * step / self.steps)
         drawn = (*self.replay.transitions(slots), torch.from_numpy(weights).float())
-        return *(tensor.to(self.device) for tensor in drawn), torch.from_numpy(slots)
+        return *(to_device(tensor, self.device) for tensor in drawn), torch.from_numpy(slots)
 
     def loss(self, batch: Batch) -> Tensor:
         states, actions, returns, next_states, discounts, weights, slots = batch
@@ -117,8 +118,11 @@ class AtariRainbow(AtariDqn):
     def after_step(self, step: int) -> None:
         super().after_step(step)
         slots, divergences = map(torch.cat, zip(*self._divergences, strict=True))
+        # This waits for a GPU. Nothing is lost by it: what comes next is to act with the new
+        # weights, which waits as well, and what is drawn then depends on these priorities.
+        divergences = divergences.cpu().double()
         # Where they are not finite, the run is about to end as diverged.
         if divergences.isfinite().all():
             # Rounding may leave a divergence below 0.
-            found = divergences.double().clamp(min=0).cpu().numpy() + LEAST_PRIORITY
-            self.replay.prioritise(slots.numpy(), found**self.priority_exponent)
+            priorities = divergences.clamp(min=0).numpy() + LEAST_PRIORITY
+            self.replay.prioritise(slots.numpy(), priorities**self.priority_exponent)

@@ -14,7 +14,7 @@ def make_encoder(family: str, sizes: Mapping[str, Any]) -> nn.Module:
 
     Args:
         family: as transformers names its types of models: "roberta" or "bert".
-        sizes: what its config is to say.
+        sizes: the values of its config.
     """
     library = transformers()
     config = library.AutoConfig.for_model(family, **sizes)
@@ -55,7 +55,7 @@ class SentenceClassifier(nn.Module):
         """Logits (batch, outputs).
 
         Args:
-            tokens: (batch, steps); what is behind a text's end does not matter.
+            tokens: (batch, steps); those behind a text's end do not matter.
             types: which text of a pair each token belongs to, (batch, steps).
             lengths: tokens of each text, (batch,).
         """

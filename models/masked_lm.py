@@ -33,7 +33,7 @@ class MaskedLM(nn.Module):
         """Logits (targets, words).
 
         Args:
-            tokens: (batch, steps); what is behind a text's end does not matter.
+            tokens: (batch, steps); those behind a text's end do not matter.
             lengths: tokens of each text, (batch,).
             targets: the positions to predict, in the flattened tokens, (targets,). Not a mask: its
                 number of logits would be known to the GPU alone, and the CPU would wait for it.

@@ -1,4 +1,4 @@
-"""RoBERTa's pre-training: find the words of a text that are masked."""
+"""RoBERTa's pre-training: predict the words of a text that are masked."""
 
 import functools
 import math
@@ -20,7 +20,7 @@ from tasks.corpus import (
     Blocks,
     learn_tokenizer,
     make_blocks,
-    parted,
+    of_part,
     read_dataset,
     read_files,
     read_news,
@@ -64,14 +64,14 @@ class Batch(NamedTuple):
 
 
 class RobertaPretrain(Task):
-    """Mask whole words of blocks of text, and learn to find them.
+    """Mask whole words of blocks of text, and learn to predict them.
 
     Liu et al. (2019) with fairseq's `--mask-whole-words`, as Ziyin, Wang & Ueda (LaProp, appendix
     C.5) had it: a share of all words is chosen; of these, 80% become <mask>, 10% other tokens, and
     10% stay. Departures from fairseq: each word is chosen by itself, so that a block's number of
     chosen words varies; special tokens are not chosen, where fairseq counts each as a word, and
     what a line begins with as a part of it; losses are in nats. Masks are fixed by (seed, step),
-    and those of the evaluation by nothing.
+    and those of the evaluation are always the same.
 
     `valid/loss` is the mean over chosen tokens, and `valid/perplexity` its exponential: of tokens
     that are masked, with both sides known, so that it does not compare with a language model's.
@@ -166,12 +166,12 @@ class RobertaPretrain(Task):
     def tokenizer(self) -> Any:
         if self.data == "full":
             return read_tokenizer(fetch(self.source, self.folder), self.words)
-        learned = learn_tokenizer(parted(self.documents(), valid=False), self.words)
-        found = learned.get_vocab_size()
-        if found != self.words:
+        learned = learn_tokenizer(of_part(self.documents(), valid=False), self.words)
+        size = learned.get_vocab_size()
+        if size != self.words:
             raise DataError(
                 f"task.sources.{self.data}.words={self.words}: the tokenizer learned on the text "
-                f"has {found} tokens; it can have at least one for each byte and special token, "
+                f"has {size} tokens; it can have at least one for each byte and special token, "
                 "and at most one for each piece of the text"
             )
         return learned
@@ -180,16 +180,16 @@ class RobertaPretrain(Task):
     def blocks(self) -> dict[str, Blocks]:
         """The blocks to train and to validate on."""
         most = {"train": self.steps * self.batch_size, "valid": self.valid_blocks}
-        found = {}
-        for part, number in most.items():
-            some = parted(self.documents(), valid=part == "valid")
-            found[part] = make_blocks(some, self.tokenizer, self.max_tokens, number)
-        if (number := len(found["train"].lengths)) < self.batch_size:
+        blocks = {}
+        for part, count in most.items():
+            documents = of_part(self.documents(), valid=part == "valid")
+            blocks[part] = make_blocks(documents, self.tokenizer, self.max_tokens, count)
+        if (count := len(blocks["train"].lengths)) < self.batch_size:
             raise DataError(
-                f"task.batch_size={self.batch_size}: must be at most {number}, the blocks of up to "
+                f"task.batch_size={self.batch_size}: must be at most {count}, the blocks of up to "
                 f"{self.max_tokens} tokens that the text has to train on"
             )
-        return found
+        return blocks
 
     def batch(self, step: int) -> Batch:
         blocks = self.blocks["train"]

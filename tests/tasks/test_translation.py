@@ -355,21 +355,21 @@ def test_a_batch_follows_from_its_step_alone(make):
 
 
 def test_what_stands_in_a_batch(make):
-    [piece] = make().batch(0)
-    targets, before = piece.targets, piece.before
+    [sentences] = make().batch(0)
+    targets, before = sentences.targets, sentences.decoder_inputs
     there = targets != PAD
-    assert there.sum(1).equal(piece.lengths)
+    assert there.sum(1).equal(sentences.lengths)
     assert (before != PAD).equal(there) and (before[:, 0] == END).all()
-    for row, length in enumerate(piece.lengths.tolist()):
+    for row, length in enumerate(sentences.lengths.tolist()):
         assert before[row, 1:length].equal(targets[row, : length - 1])
         assert targets[row, length - 1] == END
 
 
 def test_the_loss_is_torchs(make):
     task = make()
-    [piece] = batch = task.batch(0)
-    logits = task.model(piece.sources, piece.before).flatten(0, 1)
-    targets = piece.targets.flatten()
+    [sentences] = batch = task.batch(0)
+    logits = task.model(sentences.sources, sentences.decoder_inputs).flatten(0, 1)
+    targets = sentences.targets.flatten()
     expected = F.cross_entropy(logits, targets, ignore_index=PAD, label_smoothing=0.1)
     torch.testing.assert_close(task.loss(batch), expected)
     # By its formula: every word of the vocabulary has an equal part of the tenth.
@@ -435,7 +435,7 @@ def test_losses_are_means_over_words(make):
         smoothed += F.cross_entropy(logits, targets[0], reduction="sum", label_smoothing=0.1).item()
         plain += F.cross_entropy(logits, targets[0], reduction="sum").item()
         count += targets.shape[1]
-    found = task.judge(pairs)
+    found = task.measure(pairs)
     assert found["valid/loss"] == pytest.approx(smoothed / count, rel=1e-5)
     assert found["valid/perplexity"] == pytest.approx(math.exp(plain / count), rel=1e-4)
 

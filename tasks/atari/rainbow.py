@@ -14,7 +14,7 @@ from tasks.bounds import Count, Fraction, Positive, PositiveOrZero
 from tasks.seeds import derive
 from tasks.transfer import to_device
 
-# Added to each divergence, so that no step is never drawn again (Schaul et al. 2016).
+# Added to each divergence, so that every step can be drawn again (Schaul et al. 2016).
 LEAST_PRIORITY = 1e-6
 
 # States, actions, returns, next states, discounts, importance weights, slots in the memory.
@@ -61,7 +61,7 @@ class AtariRainbow(AtariDqn):
         self.same_noise = same_noise
         self.random_after = random_after
         self.support = torch.linspace(-v_max, v_max, self.model.atoms, device=self.device)
-        # Of the pieces of the last batch: slots and divergences.
+        # Slots and divergences of the micro-batches of the last batch.
         self._divergences: list[tuple[Tensor, Tensor]] = []
 
     @functools.cached_property
@@ -82,7 +82,7 @@ class AtariRainbow(AtariDqn):
         if self.random_after is None:
             return actions
         stuck = [game.episode_steps >= self.random_after for game in self.games]
-        return np.where(stuck, random.integers(self.actions, size=len(actions)), actions)
+        return np.where(stuck, random.integers(self.action_count, size=len(actions)), actions)
 
     # -- learning ----------------------------------------------------------------------------------
 
@@ -98,20 +98,21 @@ class AtariRainbow(AtariDqn):
         self._divergences = []
         random = np.random.default_rng(derive(self.seed, "replay", step))
         slots = self.replay.draw(random, self.batch_size)
-        start = self.importance_exponent
-        weights = self.replay.weights(slots, beta=start + (1 - start) * step / self.steps)
+        beta = self.importance_exponent
+        beta += (1 - beta) * step / self.steps
+        weights = self.replay.weights(slots, beta)
         drawn = (*self.replay.transitions(slots), torch.from_numpy(weights).float())
         return *(to_device(tensor, self.device) for tensor in drawn), torch.from_numpy(slots)
 
     def loss(self, batch: Batch) -> Tensor:
         states, actions, returns, next_states, discounts, weights, slots = batch
         with torch.no_grad():
-            following = categorical.double_q_target(
+            next_returns = categorical.double_q_target(
                 self.model(next_states), self.target(next_states), self.support
             )
-            targets = categorical.project(following, returns, discounts, self.support)
-        taken = self.model(states)[torch.arange(len(actions), device=self.device), actions]
-        divergences = categorical.divergence(targets, taken)
+            targets = categorical.project(next_returns, returns, discounts, self.support)
+        predictions = self.model(states)[torch.arange(len(actions), device=self.device), actions]
+        divergences = categorical.divergence(targets, predictions)
         self._divergences.append((slots, divergences.detach()))
         return (weights * divergences).mean()
 

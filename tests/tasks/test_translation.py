@@ -147,8 +147,8 @@ def test_words_come_back_from_numbers(tmp_path):
     valid = text.parts["valid"]
     numbers = valid.target.padded(torch.tensor([2]))[0]
     assert len(text.target_words) <= 80 and END in numbers
-    pieces = [text.target_words[n] for n in numbers[: numbers.tolist().index(END)]]
-    assert whole(" ".join(pieces)) == valid.references[2]
+    subwords = [text.target_words[n] for n in numbers[: numbers.tolist().index(END)]]
+    assert whole(" ".join(subwords)) == valid.references[2]
     # Letters that the training sentences lack are unknown, and whole in what BLEU compares with.
     test = text.parts["test"]
     assert UNKNOWN in test.target.padded(torch.tensor([2]))
@@ -280,7 +280,7 @@ def test_the_sample_fits_its_vocabularies(root):
         assert (words == UNKNOWN).sum() < 1e-3 * len(words)
 
 
-# -- pieces of words, and what is kept ------------------------------------------------------------
+# -- subwords, and what is kept -------------------------------------------------------------------
 
 
 def test_merges_are_counted():
@@ -495,7 +495,7 @@ def test_bleu_is_sacrebleus():
 def test_numbers_that_stand_for_no_word_are_unknown(make):
     task = make()
     task.text.target_words[:] = task.text.target_words[:5]
-    assert task.spell([4, 111, END, PAD]) == f"{task.text.target_words[4]} <unk>"
+    assert task.decode([4, 111, END, PAD]) == f"{task.text.target_words[4]} <unk>"
 
 
 def test_it_learns(make):

@@ -40,7 +40,9 @@ class Blocks(Ragged):
         return tokens.long(), begins, lengths
 
 
-def make_blocks(documents: Iterable[str], tokenizer: Any, size: int, most: int) -> Blocks:
+def make_blocks(
+    documents: Iterable[str], tokenizer: Any, max_tokens: int, max_blocks: int
+) -> Blocks:
     """Pack lines into blocks; as in fairseq's "complete", a line that does not fit begins another.
 
     A block is <s> and its lines, each with </s>. A line longer than a block is cut. Documents run
@@ -49,8 +51,8 @@ def make_blocks(documents: Iterable[str], tokenizer: Any, size: int, most: int) 
     Args:
         documents: texts of one or more lines; empty lines are left out.
         tokenizer: RoBERTa's kind: byte-level, with its special tokens.
-        size: the most tokens of a block.
-        most: blocks to make; fewer where the documents give fewer.
+        max_tokens: of a block.
+        max_blocks: to make; fewer where the documents give fewer.
     """
     start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
     # Byte-level tokens with a space before them begin a word; so does the first one of a line.
@@ -70,18 +72,18 @@ def make_blocks(documents: Iterable[str], tokenizer: Any, size: int, most: int) 
         block.clear()
 
     for line in encoded_lines(documents, tokenizer):
-        for first in range(0, len(line), size - 2):
-            part = [*line[first : first + size - 2], end]
-            if block and len(block) + len(part) + 1 > size:
+        for first in range(0, len(line), max_tokens - 2):
+            part = [*line[first : first + max_tokens - 2], end]
+            if block and len(block) + len(part) + 1 > max_tokens:
                 close()
             block += part
-        if len(lengths) >= most:
+        if len(lengths) >= max_blocks:
             break
-    if block and len(lengths) < most:
+    if block and len(lengths) < max_blocks:
         close()
     # Through NumPy, which takes an array as it is: torch makes a list of a billion numbers first.
     return Blocks.laid_out(
-        torch.tensor(lengths[:most], dtype=torch.long),
+        torch.tensor(lengths[:max_blocks], dtype=torch.long),
         torch.device("cpu"),
         torch.from_numpy(np.asarray(tokens)),
         torch.from_numpy(np.asarray(begins)).bool(),

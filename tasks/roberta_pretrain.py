@@ -179,9 +179,9 @@ class RobertaPretrain(Task):
     @functools.cached_property
     def blocks(self) -> dict[str, Blocks]:
         """The blocks to train and to validate on."""
-        most = {"train": self.steps * self.batch_size, "valid": self.valid_blocks}
+        counts = {"train": self.steps * self.batch_size, "valid": self.valid_blocks}
         blocks = {}
-        for part, count in most.items():
+        for part, count in counts.items():
             documents = of_part(self.documents(), valid=part == "valid")
             blocks[part] = make_blocks(documents, self.tokenizer, self.max_tokens, count)
         if (count := len(blocks["train"].lengths)) < self.batch_size:

@@ -166,7 +166,7 @@ def test_the_state_after_a_lost_life_shows_what_flickers():
             single.clear()
             step = game.step(number * 7 % game.action_count)
             if step.end == ENDED and step.game is None:
-                # Both of the last screens, each kept once: after the third frame and the fourth, or at one.
+                # Both screens, each kept once: after the third frame and the fourth, or at one.
                 assert sorted(single) == [0, 1]
                 lost += 1
     assert lost > 10

@@ -159,7 +159,8 @@ def test_draws_are_uniform():
         replay.add(frame(number, 2), np.zeros(2), np.zeros(2), np.full(2, GOES_ON))
     drawn = replay.draw(np.random.default_rng(0), 36_000)
     counts = np.bincount(drawn)
-    # 19 time steps of which the last one has no state behind it, less the 3 before the first whole stack.
+    # 19 time steps of which the last one has no state behind it, less the 3 before the first
+    # whole stack.
     assert np.flatnonzero(counts).tolist() == list(range(6, 38))
     assert abs(counts[6:] - 36_000 / 32).max() < 5 * (36_000 / 32) ** 0.5
 
@@ -172,7 +173,7 @@ def numbers(folder):
 
 
 def files_of_five(monkeypatch):
-    """Let a memory of 20 time steps, and one more for each of two checkpoints, lie in files of 5."""
+    """Keep 20 time steps, and one more for each of two checkpoints, in files of 5."""
     monkeypatch.setattr("tasks.atari.replay.SPARE_STEPS", 0)
     monkeypatch.setattr("tasks.atari.replay.FILES", 5)
 

@@ -258,10 +258,8 @@ def load(
     """
     parts = {"full": sentences.read_full, "sample": sentences.read_sample}[data](name, files)
     for part, size in sizes:
-        if len(parts[part]) != size:
-            raise DataError(
-                f"{files[0]}: {len(parts[part])} examples to {part} on, expected {size}"
-            )
+        if (count := len(parts[part])) != size:
+            raise DataError(f"{files[0]}: {count} examples to {part} on, expected {size}")
     tokenizer = read_tokenizer(encoder, vocabulary)
     return {part: encode(parts[part], tokenizer, max_tokens, device) for part in parts}
 

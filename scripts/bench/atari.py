@@ -114,7 +114,7 @@ def plain_steps(session: Session) -> Iterator[None]:
     observation, _ = env.reset(seed=0)
     for step in range(2**31):
         if step < STARTS or random.random() < EPSILON:
-            action = int(random.integers(task.actions))
+            action = int(random.integers(task.action_count))
         else:
             with torch.no_grad():
                 state = torch.as_tensor(np.array(observation)[None], device=device)

@@ -44,7 +44,7 @@ def time_estimate(missing: Sequence[Planned], records: Mapping[str, Record]) -> 
         if seconds_per_step is None:
             task = planned.config["names"]["task"]
             return f"no estimate: no run of {task} has finished here on such a device"
-        seconds += seconds_per_step * outline(planned.config).steps
+        seconds += seconds_per_step * meta_task(planned.config).steps
     train, sweep = missing[0].config["train"], missing[0].config["sweep"]
     slot_count = slots(train["device"], sweep["jobs_per_device"], sweep["devices_per_run"])
     at_a_time = min(slot_count, len(missing))

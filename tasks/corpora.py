@@ -78,8 +78,8 @@ def read_wmt16(source: Mapping[str, Any], folder: Path) -> dict[str, Text]:
     names = {part: [f"{name}.{lang}" for lang in languages] for part, name in subwords.items()}
     files = members(archive, [*names["train"], *names["valid"], *names["test"], *plain.values()])
     return {
-        part: Text(*(files[name] for name in both), files[plain[part]] if part in plain else [])
-        for part, both in names.items()
+        part: Text(files[of_source], files[of_target], files[plain[part]] if part in plain else [])
+        for part, (of_source, of_target) in names.items()
     }
 
 

@@ -216,8 +216,13 @@ class RobertaPretrain(Task):
         masked = tokens.where(~is_target | (fate >= 0.8), self.tokenizer.token_to_id(MASK))
         masked = masked.where(~is_target | (fate < 0.8) | (fate >= 0.9), others)
         positions = is_target.flatten().nonzero().squeeze(1)
-        parts = (masked, lengths, positions, tokens.flatten()[positions])
-        return Batch(*(to_device(part, self.device) for part in parts), is_target.sum(1))
+        return Batch(
+            to_device(masked, self.device),
+            to_device(lengths, self.device),
+            to_device(positions, self.device),
+            to_device(tokens.flatten()[positions], self.device),
+            is_target.sum(1),
+        )
 
     def split(self, batch: Batch, parts: int) -> list[tuple[Batch, float]]:
         """Cut between blocks; micro-batches weigh as many tokens as are to be predicted in them."""

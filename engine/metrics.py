@@ -15,7 +15,6 @@ from engine.checks import BadInput
 from engine.groups import optimizer_parts
 from engine.texts import spell
 from engine.yaml_files import YamlError, read_yaml
-from optim.observation import observations_of
 from tasks.metrics import Metric
 
 log = logging.getLogger("adamily")
@@ -136,6 +135,8 @@ def targets_in(folders: Iterable[Path]) -> Iterator[tuple[str, str]]:
 @cache
 def declared(part: str, target: str) -> Mapping[str, Any]:
     """The metrics that a class declares: a task's `metrics`, an optimizer's `observations`."""
+    from optim.observation import observations_of  # imports torch
+
     cls = import_target(target)
     metrics = getattr(cls, "metrics", {}) if part == "task" else observations_of(cls)
     return metrics if isinstance(metrics, Mapping) else {}

@@ -62,7 +62,7 @@ def render_page(
         "version": version("adamily"),
         "generated": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "metrics": {
-            name: asdict(metric_named(name))
+            name: metric_payload(name)
             for name in in_order([*reported(records), *shown_by(studies)])
         },
         "studies": [
@@ -77,6 +77,11 @@ def render_page(
 def reported(records: Iterable[Record]) -> list[str]:
     """The metrics that some runs have, in the order in which the page offers them."""
     return in_order(name for record in records for name in record.curves)
+
+
+def metric_payload(name: str) -> dict[str, Any]:
+    metric = metric_named(name)
+    return {"label": metric.label, "better": metric.better, "log": metric.log}
 
 
 def shown_by(studies: Iterable[Study]) -> Iterator[str]:

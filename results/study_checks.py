@@ -186,7 +186,7 @@ def check_figure(where: str, figure: Figure, spec: Settings) -> None:
         check_count(f"{where}: across", figure.across)
     else:
         if figure.x != "step":
-            check_metric(f"{where}: x", figure.x)
+            check_metric(f"{where}: x", figure.x, "step")
     if figure.colour is not None:
         check_metric(f"{where}: colour", figure.colour)
         if figure.across is None:
@@ -237,9 +237,9 @@ def check_count(where: str, count: Any) -> None:
         raise StudyError(f"{where}: {count}: must be a whole number above 0")
 
 
-def check_metric(where: str, name: Any) -> None:
+def check_metric(where: str, name: Any, *others: str) -> None:
     if not isinstance(name, str) or find_metric(name) is None:
-        raise StudyError(f"{where}: {name}: must be one of {', '.join(names_of_all())}")
+        raise StudyError(f"{where}: {name}: must be one of {', '.join([*others, *names_of_all()])}")
 
 
 def check_one_of(where: str, value: Any, allowed: Iterable[Any]) -> None:

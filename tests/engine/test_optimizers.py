@@ -54,7 +54,8 @@ def mine(tmp_path):
 
 def run(config):
     """Train without the command around it; how that went, and the run's folder."""
-    return execute(config), Run(config["paths"]["runs"], config).folder
+    run = Run(config["paths"]["runs"], config)
+    return execute(run), run.folder
 
 
 @pytest.fixture

@@ -69,6 +69,7 @@ def run(
         from engine.run import Run
 
         parallel.check_one_run("adamily.run")
+        _check_overrides(overrides)
         config = compose([quoted(override) for override in overrides])
         run = Run(config["paths"]["runs"], config)
         check_records([run])
@@ -116,6 +117,7 @@ def sweep(
         from results.sweep import make_sweep
 
         parallel.check_one_run("adamily.sweep")
+        _check_overrides(overrides)
         study_sweep = make_sweep(study, profile, data, [quoted(override) for override in overrides])
         study_sweep.prepare()
         study_sweep.run()
@@ -146,6 +148,11 @@ def curves(folder: str | Path = "runs") -> pd.DataFrame:
     from results import frames
 
     return frames.curves(folder)
+
+
+def _check_overrides(overrides: Sequence[str]) -> None:
+    if isinstance(overrides, str):
+        raise BadInput(f"overrides={overrides}: must be a list, as in ['task=mnist_fc2']")
 
 
 @contextmanager

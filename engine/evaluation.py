@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from engine.metrics import improves, metrics_of
+from engine.metrics import improves
 from engine.metrics_file import finite_or_none
 from tasks.task import Task
 
@@ -22,8 +22,8 @@ class Evaluations:
         all_finite: whether all metrics of the last one are finite.
     """
 
-    def __init__(self, config: Mapping[str, Any]):
-        self._metrics = metrics_of(config)
+    def __init__(self, metrics: Mapping[str, Any]):
+        self._metrics = metrics
         self.final: dict[str, float | None] = {}
         self.best: dict[str, dict[str, Any]] = {}
         self.trials: dict[str, list[float]] = {}
@@ -33,15 +33,20 @@ class Evaluations:
         """Add the values of an evaluation; return them as metrics, tensors as their means.
 
         Raises:
-            KeyError: a metric that is neither a common one nor declared.
+            ValueError: a metric that is neither a common one nor declared.
         """
         if undeclared := values.keys() - self._metrics.keys():
             names = ", ".join(sorted(undeclared))
-            raise KeyError(f"{names}: the task's class does not declare it in `metrics`")
+            raise ValueError(f"{names}: no common metric, and the task's `metrics` lack it")
         self.trials = {
-            name: value.tolist() for name, value in values.items() if isinstance(value, Tensor)
+            name: value.flatten().tolist()
+            for name, value in values.items()
+            if isinstance(value, Tensor) and value.dim()
         }
-        metrics = {name: fmean(self.trials.get(name, [value])) for name, value in values.items()}
+        metrics = {
+            name: fmean(self.trials[name]) if name in self.trials else float(value)
+            for name, value in values.items()
+        }
         self.all_finite = all(map(math.isfinite, metrics.values()))
         self.final = finite_or_none(metrics)
         for name, value in self.final.items():

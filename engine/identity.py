@@ -30,7 +30,10 @@ def identity(config: dict[str, Any]) -> dict[str, Any]:
     if "sources" in task:
         source = task.pop("sources")[task["data"]]
         task["source"] = without_locations(source)
-    return {key: config[key] for key in DECIDES_OUTCOME} | {"task": task}
+    optim = dict(config["optim"])
+    if "groups" in optim:
+        optim["groups"] = list(optim["groups"].items())  # of which the first takes a parameter
+    return {key: config[key] for key in DECIDES_OUTCOME} | {"task": task, "optim": optim}
 
 
 def without_locations(source: dict[str, Any]) -> dict[str, Any]:

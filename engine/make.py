@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from engine.checks import BadInput, check_kind, refusal
+from engine.checks import BadInput, check_kind, is_count, refusal
 
 
 def make_task(config: dict[str, Any], device: Any) -> Any:
@@ -89,7 +89,8 @@ def check_classes(config: dict[str, Any]) -> None:
     import torch
 
     from engine.loggers import Logger
-    from engine.metrics import check_declared
+    from engine.metrics import check_observations
+    from engine.optimizers import members
     from tasks.sources import DataError
     from tasks.task import Task
 
@@ -98,10 +99,12 @@ def check_classes(config: dict[str, Any]) -> None:
     try:
         task = meta_task(config)
         check_kind(task, Task, part)
-        check_declared(config)
+        check_task(part, task)
         part = f"optim={chosen['optim']}"
         optimizer = make_optimizer(config, with_zero_parameters(task.model))
         check_kind(optimizer, torch.optim.Optimizer, part)
+        for member in members(optimizer):
+            check_observations(part, member)
         check_optimizer(optimizer, task, config)
         part = f"schedule={chosen['schedule']}"
         make_schedule(config, optimizer, task.steps)
@@ -112,6 +115,20 @@ def check_classes(config: dict[str, Any]) -> None:
         raise
     except Exception as error:  # whatever a class raises for arguments that it cannot take
         raise refusal(part, error) from error
+
+
+def check_task(where: str, task: Any) -> None:
+    """Refuse a task that lacks what the loop asks of it."""
+    import torch
+
+    from engine.metrics import check_task_metrics
+
+    if not isinstance(getattr(task, "model", None), torch.nn.Module):
+        raise BadInput(f"{where}: it sets no model, which must be a torch.nn.Module")
+    for name in ("steps", "eval_every"):
+        if not is_count(getattr(task, name, None)):
+            raise BadInput(f"{where}: it sets no {name}, which must be a whole number above 0")
+    check_task_metrics(where, task)
 
 
 def with_zero_parameters(model: Any) -> Any:

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine import search_path
 from engine.checks import BadInput
-from engine.groups import optimizer_parts
 from engine.texts import spell
 from engine.yaml_files import YamlError, read_yaml
 from tasks.metrics import Metric
+
+if TYPE_CHECKING:
+    from tasks.task import Task
 
 log = logging.getLogger("adamily")
 
@@ -48,11 +50,13 @@ LIVE = {
 # -- of a run --------------------------------------------------------------------------------------
 
 
-def metrics_of(config: Mapping[str, Any]) -> dict[str, Metric]:
-    """What a run may report: the common metrics, its task's and its optimizer's."""
-    metrics = {**COMMON, **declared("task", config["task"]["_target_"])}
-    for _, settings in optimizer_parts(config["optim"]):
-        metrics |= declared("optim", settings["_target_"])
+def metrics_of(task: "Task", optimizers: Iterable[Any]) -> dict[str, Any]:
+    """All metrics that a run may report: the common ones, its task's and its optimizers'."""
+    from optim.observation import observations_of  # imports torch
+
+    metrics: dict[str, Any] = {**COMMON, **task.metrics}
+    for optimizer in optimizers:
+        metrics |= observations_of(optimizer)
     return metrics
 
 
@@ -61,14 +65,32 @@ def headline_of(config: Mapping[str, Any]) -> str:
     return getattr(import_target(config["task"]["_target_"]), "headline", "train/loss")
 
 
-def check_declared(config: Mapping[str, Any]) -> None:
-    """Raise BadInput where a task or an optimizer declares metrics that cannot be shown."""
-    for part in ("task", "optim"):
-        for name, metric in declared(part, config[part]["_target_"]).items():
-            check_metric(f"{part}={config['names'][part]}: metric {spell(name)}", name, metric)
-    if (headline := headline_of(config)) not in metrics_of(config):
-        task = config["names"]["task"]
-        raise BadInput(f"task={task}: headline {spell(headline)}: no metric of this name")
+def check_task_metrics(where: str, task: "Task") -> None:
+    """Raise BadInput where a task declares metrics that cannot be shown."""
+    check_mapping(f"{where}: metrics", task.metrics, "Metric of tasks.metrics")
+    for name, metric in task.metrics.items():
+        check_metric(f"{where}: metric {spell(name)}", name, metric)
+        if not isinstance(metric, Metric):
+            raise BadInput(f"{where}: metric {spell(name)}: must be a Metric of tasks.metrics")
+    if task.headline not in {**COMMON, **task.metrics}:
+        raise BadInput(f"{where}: headline {spell(task.headline)}: no metric of this name")
+
+
+def check_observations(where: str, optimizer: Any) -> None:
+    """Raise BadInput where an optimizer declares observations that cannot be made or shown."""
+    from optim.observation import Observation, observations_of  # imports torch
+
+    observations = observations_of(optimizer)
+    check_mapping(f"{where}: observations", observations, "optim.Observation")
+    for name, observation in observations.items():
+        check_metric(f"{where}: observation {spell(name)}", name, observation)
+        if not isinstance(observation, Observation):
+            raise BadInput(f"{where}: observation {spell(name)}: must be an optim.Observation")
+
+
+def check_mapping(where: str, declared: Any, kind: str) -> None:
+    if not isinstance(declared, Mapping):
+        raise BadInput(f"{where}: must be a mapping of names, each to a {kind}")
 
 
 def check_metric(where: str, name: Any, metric: Any) -> None:
@@ -76,9 +98,7 @@ def check_metric(where: str, name: Any, metric: Any) -> None:
         raise BadInput(f"{where}: a name must be letters, digits, _, - and /, as in test/accuracy")
     if name in COMMON and metric != COMMON[name]:
         raise BadInput(f"{where}: is a common metric with another meaning; choose another name")
-    if not isinstance(getattr(metric, "label", None), str):
-        raise BadInput(f"{where}: must be a Metric of tasks.metrics")
-    if metric.better not in ("min", "max", None):
+    if getattr(metric, "better", None) not in ("min", "max", None):
         raise BadInput(f"{where}: better={spell(metric.better)}: must be min, max or None")
 
 

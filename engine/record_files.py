@@ -54,6 +54,7 @@ def read_config(folder: Path) -> dict[str, Any] | None:
         raise unreadable(path, error, REMEDY) from error
     if fault := schema.config_fault(config):
         raise Damaged(folder, path.name, fault)
+    migrate(config)
     try:
         described_id = run_id(config)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
@@ -61,6 +62,15 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     if described_id != folder.name:
         raise Damaged(folder, path.name, f"was changed: it describes {described_id}")
     return config
+
+
+def migrate(config: dict[str, Any]) -> None:
+    """Bring an older config into today's form, in place.
+
+    Until version 0.1, agents had an option `task.video` that was no part of a run's identity.
+    """
+    if isinstance(video := config["task"].pop("video", None), bool) and "train" in config:
+        config["train"].setdefault("artifacts", video)
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:

@@ -215,8 +215,11 @@ class Run:
         """Write an artifact of the evaluation after `step`; return its path.
 
         Raises:
+            ValueError: its name is not that of a file.
             OSError: it could not be written, and does not exist.
         """
+        if not name or name.startswith(".") or set(name) & {"/", "\\", "\0"}:
+            raise ValueError(f"artifact {name!r}: must be the name of a file, as in game.gif")
         path = self.folder / ARTIFACTS / f"{step:09}.{name}"
         make_folder(path.parent)
         with atomic_write(path) as file:

@@ -12,7 +12,8 @@ from engine import parallel
 from engine.evaluation import Evaluations
 from engine.make import make_optimizer, make_schedule, make_task
 from engine.meters import Clock, Losses
-from engine.optimizers import EvaluationWeights, needs_closure
+from engine.metrics import metrics_of
+from engine.optimizers import EvaluationWeights, members, needs_closure
 from engine.run import Run
 from optim import Observer
 from tasks.seeds import derive
@@ -52,7 +53,8 @@ class Session:
         self.schedule = make_schedule(config, self.optimizer, self.task.steps)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config["precision"] == "fp16")
         self.step = 0
-        self.losses, self.clock, self.evaluations = Losses(), Clock(), Evaluations(config)
+        metrics = metrics_of(self.task, members(self.optimizer))
+        self.losses, self.clock, self.evaluations = Losses(), Clock(), Evaluations(metrics)
         # Dropout uses the global generator, with another seed in each process.
         rank = parallel.rank()
         torch.manual_seed(derive(config["seed"], "dropout", *([rank] if rank else [])))
@@ -87,9 +89,9 @@ class Session:
 
     def artifacts(self) -> list[tuple[str, bytes]]:
         """The artifacts of the last evaluation, by name; a second call returns none."""
-        artifacts = self.task.context.artifacts
-        self.task.context.artifacts = {}
-        return list(artifacts.items())
+        context = self.task.context
+        artifacts, context.artifacts = context.artifacts, {}
+        return list(artifacts.items()) if context.keeps_artifacts else []
 
     # -- saving and loading ------------------------------------------------------------------------
 

@@ -137,7 +137,7 @@ def fits(value: Any, hint: Any) -> bool:
         return True
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return fits(value, arguments[0]) and all(bound.holds(value) for bound in bounds_of(hint))
+        return fits(value, arguments[0]) and all(holds(bound, value) for bound in bounds_of(hint))
     if origin in (Union, types.UnionType):
         return any(fits(value, inner) for inner in arguments)
     if origin is Literal:
@@ -164,6 +164,13 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, list) and all(fits(item, item_hint) for item in value)
     # A function or an object, which can only be given by a part with a _target_.
     return False
+
+
+def holds(bound: Bound, value: Any) -> bool:
+    try:
+        return bool(bound.holds(value))
+    except Exception:  # a bound of somebody's own, for which the value is no number it can take
+        return False
 
 
 def bounds_of(hint: Any) -> list[Bound]:

@@ -126,8 +126,8 @@ def names_of_all() -> list[str]:
 
 def in_order(names: Iterable[str]) -> list[str]:
     """The common ones first, in the order of their list, then the others by their names."""
-    common = list(COMMON)
-    return [*filter(set(names).__contains__, common), *sorted(set(names) - set(common))]
+    present = set(names)
+    return [*filter(present.__contains__, COMMON), *sorted(present - COMMON.keys())]
 
 
 @cache

@@ -198,3 +198,19 @@ def test_heat_maps_and_paths_are_on_the_page_and_curves_among_the_others(make_st
     assert (path["label"], path["log"], path["normalised"]) == ("test accuracy", False, False)
     assert line["x"] == pytest.approx([0.8, 0.1, 0.2])
     assert line["mean"] == pytest.approx([3.6, 0.45, 0.9])
+
+
+def test_the_page_knows_a_metric_that_only_a_task_declares(
+    make_study, make_result, tmp_path, monkeypatch
+):
+    given = []
+    monkeypatch.setattr(results.report, "page", lambda payload: given.append(payload) or "page")
+    study = make_study()
+    result = make_result(study, lambda cell: {"train/loss": 0.5, "test/perplexity": 8.0})
+    render_page([study], [result], read_all(tmp_path / "runs").values())
+    [payload] = given
+    expected = {"label": "test perplexity", "better": "min", "log": True}
+    assert payload["metrics"]["test/perplexity"] == expected
+    variant = payload["studies"][0]["variants"][0]
+    assert all("test/perplexity" in curve["metrics"] for curve in variant["curves"])
+    assert any("test/perplexity" in shown["metrics"] for shown in variant["sensitivity"])

@@ -60,9 +60,9 @@ def ours(rule: str) -> dict[str, Begin]:
     return {f"optim, {name}": begin(way) for name, way in EXECUTORS.items()}
 
 
-def peers(rule: str, tensors: int) -> dict[str, Begin]:
-    """The same rule in other packages, as far as they are installed."""
-    compiles = rule == "LaProp" and tensors <= MOST_COMPILED
+def peers(rule: str, compiled: bool) -> dict[str, Begin]:
+    """The same rule in other packages, as far as they are installed; compiled, too, if asked."""
+    compiles = rule == "LaProp" and compiled
     found: dict[str, Begin] = {}
     if installed("pytorch_optimizer"):
         package = import_module("pytorch_optimizer")

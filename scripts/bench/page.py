@@ -14,7 +14,7 @@ from scripts.bench.race import Spread
 
 
 def header(
-    title: str, what: str, about: Mapping[str, Any], rounds: int, more: Mapping[str, str]
+    title: str, what: str, about: Mapping[str, Any], rounds: int | None, more: Mapping[str, str]
 ) -> str:
     """A page's title and under what conditions its numbers were measured.
 
@@ -22,12 +22,13 @@ def header(
         title: of the page.
         what: the command's first word.
         about: the environment in which it was measured.
-        rounds: as many as were measured.
+        rounds: as many as were measured; None where each part has its own number.
         more: further facts by name.
     """
     changed = " with local changes" if about["git_dirty"] else ""
+    command = f"python -m scripts.bench {what} device={about['device']}"
     facts = {
-        "command": f"python -m scripts.bench {what} device={about['device']} rounds={rounds}",
+        "command": command if rounds is None else f"{command} rounds={rounds}",
         "device": f"{about['gpu'] or about['cpu']}, {about['threads']} thread(s) on the host",
         "PyTorch": about["packages"]["torch"],
         "commit": f"{about['git_commit']}{changed}",
@@ -42,7 +43,7 @@ def publish(
     title: str,
     what: str,
     device: torch.device,
-    rounds: int,
+    rounds: int | None,
     packages: Sequence[str],
     sections: Sequence[Callable[[], str]],
     out: str | None,
@@ -53,7 +54,7 @@ def publish(
         title: of the page.
         what: the command's first word.
         device: that is measured.
-        rounds: as many as are measured.
+        rounds: as many as are measured; None where each section has its own number.
         packages: whose versions the page names.
         sections: each measures, and returns its part of the page.
         out: the folder of the page; None for none.

@@ -15,6 +15,9 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
 ]
 
+DROPOUTS = ("word", "input", "between", "output", "weight")
+NO_DROPOUT = ("sizes.hidden_dropout_prob=0", "sizes.attention_probs_dropout_prob=0")
+
 # Of each family of tasks one, without dropout, whose masks a device draws for itself.
 TASKS = {
     "mnist_fc2": [],
@@ -22,6 +25,16 @@ TASKS = {
     "cifar10_resnet20": [],
     "cifar10_vgg16": [],
     "ptb_lstm": ["task.layers=2"],
+    "ptb_awd_lstm": [f"task.model.{name}_dropout=0" for name in DROPOUTS],
+    "imdb_lstm": ["task.batch_size=16"],
+    "glue": ["task.batch_size=8", *(f"task.sources.sample.encoder.{name}" for name in NO_DROPOUT)],
+    "roberta_pretrain": [
+        "task.batch_size=4",
+        "task.max_tokens=64",
+        "task.valid_blocks=8",
+        *(f"task.sources.sample.{name}" for name in NO_DROPOUT),
+    ],
+    "imagenet_resnet18": ["task.batch_size=8"],
     "iwslt14": ["task.model.dropout=0", "task.model.layers=2", "task.max_tokens=400"],
     "rosenbrock": ["task.trials=20"],
     "noisy_quadratic": [],

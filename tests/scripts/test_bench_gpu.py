@@ -227,7 +227,8 @@ def test_how_busy_a_gpu_was_between_two_times():
     assert sweeping.busy_share([], began, began + 2) is None
 
 
-def test_runs_of_a_sweep_that_have_not_ended_are_a_failure(small, monkeypatch):
+@pytest.mark.usefixtures("small")
+def test_runs_of_a_sweep_that_have_not_ended_are_a_failure(monkeypatch):
     monkeypatch.setattr("results.sweep.Sweep.run", lambda sweep: None)
     with pytest.raises(RuntimeError, match=r"1 of 1 runs of the sweep have not ended"):
         sweeping.report(CPU)

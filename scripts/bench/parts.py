@@ -74,6 +74,8 @@ class Parts:
             yield f"- {kind}: {len(titles)} of {len(self.outcomes)} parts"
             if kind != "measured":
                 yield from (f"  - {title}: {reason(self.outcomes[title])}" for title in titles)
+        if not self.targets:  # as on a CPU, for which there are none
+            return
         met = sum(target.met for target in self.targets)
         yield f"- targets met: {met} of {len(self.targets)}"
         for target in self.targets:

@@ -29,8 +29,12 @@ TASKS = {
     "cifar10_resnet20": [],
     "cifar10_vgg16": [],
     "ptb_lstm": ["task.layers=2"],
-    "ptb_awd_lstm": [f"task.model.{name}_dropout=0" for name in DROPOUTS],
-    "imdb_lstm": ["task.batch_size=16"],
+    "ptb_awd_lstm": [
+        "task.model.embedding=40",
+        "task.model.units=50",
+        *(f"task.model.{name}_dropout=0" for name in DROPOUTS),
+    ],
+    "imdb_lstm": ["task.batch_size=16", "task.max_words=40"],
     "glue": ["task.batch_size=8", *(f"task.sources.sample.encoder.{name}" for name in NO_DROPOUT)],
     "roberta_pretrain": [
         "task.batch_size=4",

@@ -7,9 +7,9 @@
     result = adamily.sweep("lp_adam/fc2", profile="smoke", data="sample")
     frame = adamily.load("runs")
 
-Optimizers need torch alone. What a function changes in its process, signal handlers and random
-generators say, is as before when it returns. Ctrl-C lets the run leave with a checkpoint, and then
-raises KeyboardInterrupt; the same call again goes on from there.
+Optimizers need torch alone. A function leaves its process as it was, signal handlers and random
+generators included. Ctrl-C makes the run write a checkpoint and stop, and then raises
+KeyboardInterrupt; the same call again goes on from there.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ def run(
         none.
 
     Raises:
-        BadInput: something of what was asked for is wrong.
+        BadInput: an argument or a config is wrong.
         tasks.sources.DataError: data cannot be had.
         RunFailed: the run stopped before its end.
-        KeyboardInterrupt: told to stop by Ctrl-C.
+        KeyboardInterrupt: stopped by Ctrl-C.
     """
     with _called(config_dir):
         from engine import interrupt, parallel
@@ -69,12 +69,13 @@ def run(
         from engine.run import Run
 
         parallel.check_one_run("adamily.run")
-        config = compose([quoted(typed) for typed in overrides])
+        _check_overrides(overrides)
+        config = compose([quoted(override) for override in overrides])
         run = Run(config["paths"]["runs"], config)
         check_records([run])
         check_ready([run])
         prepare([run])
-        with interrupt.told_to_workers(), interrupt.in_run():
+        with interrupt.forwarding_to_workers(), interrupt.in_run():
             execute(run)
         if interrupt.received():
             raise interrupt.Interrupted
@@ -105,24 +106,25 @@ def sweep(
         in it, and warned of.
 
     Raises:
-        BadInput: something of what was asked for is wrong.
+        BadInput: an argument or a config is wrong.
         tasks.sources.DataError: data cannot be had.
         OSError: a file of the report cannot be written.
-        KeyboardInterrupt: told to stop by Ctrl-C.
+        KeyboardInterrupt: stopped by Ctrl-C.
     """
     with _called(config_dir):
         from engine import interrupt, parallel
         from engine.overrides import quoted
-        from results.sweep import ask
+        from results.sweep import make_sweep
 
         parallel.check_one_run("adamily.sweep")
-        asked = ask(study, profile, data, [quoted(typed) for typed in overrides])
-        asked.prepare()
-        asked.run()
+        _check_overrides(overrides)
+        study_sweep = make_sweep(study, profile, data, [quoted(override) for override in overrides])
+        study_sweep.prepare()
+        study_sweep.run()
         if interrupt.received():
             raise interrupt.Interrupted
-        result, source = asked.read()
-        asked.write(result, source)
+        result, source = study_sweep.read()
+        study_sweep.write(result, source)
         return result
 
 
@@ -148,14 +150,19 @@ def curves(folder: str | Path = "runs") -> pd.DataFrame:
     return frames.curves(folder)
 
 
+def _check_overrides(overrides: Sequence[str]) -> None:
+    if isinstance(overrides, str):
+        raise BadInput(f"overrides={overrides}: must be a list, as in ['task=mnist_fc2']")
+
+
 @contextmanager
 def _called(config_dir: str | Path | Iterable[str | Path]) -> Iterator[None]:
-    """Carry out a call with these folders of YAML files, and leave the process as it was."""
+    """Use these folders of YAML files for a call, and leave the process as it was before."""
     from engine import search_path
     from engine.console import log_to_console
     from engine.guest import as_guest
 
-    named = [config_dir] if isinstance(config_dir, str | Path) else config_dir
-    with as_guest(), search_path.added(named):
+    folders = [config_dir] if isinstance(config_dir, str | Path) else config_dir
+    with as_guest(), search_path.added(folders):
         log_to_console()
         yield

@@ -9,37 +9,37 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from engine.files import naming, open_file, replacing, sync_folder
+from engine.files import atomic_write, open_file, path_in_errors, sync_folder
 
 log = logging.getLogger("adamily")
 
-# What every checkpoint has: how far the run is, and what metrics.jsonl begins with.
-OWN = ("step", "metrics_bytes", "metrics_sha256")
+# What every checkpoint has: the run's step, and how metrics.jsonl began when it was saved.
+REQUIRED_KEYS = ("step", "metrics_bytes", "metrics_sha256")
 
-# Raised whenever what a checkpoint holds, or means, becomes other than it was.
+# To be incremented whenever the content of a checkpoint, or its meaning, changes.
 FORMAT = 1
 
 CURRENT = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
-# Whole and newer than the others, in the moment before it is renamed.
+# Complete and newer than the others, just before it is renamed.
 PENDING = "checkpoint.pending.pt"
 
-# A folder for what is too large to be written anew each time, which the state refers to.
+# A folder for files too large to be written anew each time, to which the state refers.
 FILES = "files"
 
 CHUNK_BYTES = 1 << 20
 
 
 class Damaged(Exception):
-    """A checkpoint file that does not hold what was written to it, or not for this run."""
+    """A checkpoint file does not hold what was written to it, or belongs to another run."""
 
 
 class OtherFormat(Exception):
-    """A checkpoint that another version of this project wrote, which can go on from it."""
+    """Another version of this project wrote the checkpoint, and could go on from it."""
 
 
-class Hashing:
-    """Passes on what is written to a file, and knows the SHA-256 of it."""
+class HashingFile:
+    """Writes to a file, and computes the SHA-256 of what was written."""
 
     def __init__(self, file: BinaryIO):
         self._file = file
@@ -63,7 +63,7 @@ def save(folder: Path, run_id: str, state: dict[str, Any]) -> None:
         OSError: it could not be written. The checkpoints there are as they were.
     """
     pending = folder / PENDING
-    with replacing(pending) as file:
+    with atomic_write(pending) as file:
         write(file, {"format": FORMAT, "run": run_id, **state})
     if (folder / CURRENT).exists():
         os.replace(folder / CURRENT, folder / PREVIOUS)
@@ -74,22 +74,22 @@ def save(folder: Path, run_id: str, state: dict[str, Any]) -> None:
 def write(file: BinaryIO, state: dict[str, Any]) -> None:
     import torch
 
-    hashing = Hashing(file)
+    hashing_file = HashingFile(file)
     try:
-        torch.save(state, cast(BinaryIO, hashing))
+        torch.save(state, cast(BinaryIO, hashing_file))
     except RuntimeError as error:  # torch's zip writer hides the OSError beneath it
-        beneath = error.__context__
-        raise beneath if isinstance(beneath, OSError) else OSError(str(error)) from None
-    file.write(hashing.digest())
+        cause = error.__context__
+        raise cause if isinstance(cause, OSError) else OSError(str(error)) from None
+    file.write(hashing_file.digest())
 
 
 def usable(folder: Path, run_id: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The run's checkpoints that are whole, on the CPU, the newest first.
+    """The run's complete checkpoints, loaded onto the CPU, the newest first.
 
-    Others are passed over with a warning.
+    Damaged ones are skipped with a warning.
 
     Raises:
-        OtherFormat: one would do for another version of this project.
+        OtherFormat: one was written by another version of this project.
     """
     for name in (PENDING, CURRENT, PREVIOUS):
         path = folder / name
@@ -97,14 +97,14 @@ def usable(folder: Path, run_id: str) -> Iterator[tuple[Path, dict[str, Any]]]:
             continue
         try:
             state = read(path)
-            check_owner(state, path, run_id)
+            check_format_and_run(state, path, run_id)
         except Damaged as damage:
             log.warning("%s is passed over: %s.", path, damage)
             continue
         yield path, state
 
 
-def check_owner(state: dict[str, Any], path: Path, run_id: str) -> None:
+def check_format_and_run(state: dict[str, Any], path: Path, run_id: str) -> None:
     """Refuse what was saved by another version, or by another run."""
     if state.get("format") != FORMAT:
         raise OtherFormat(
@@ -114,8 +114,8 @@ def check_owner(state: dict[str, Any], path: Path, run_id: str) -> None:
         )
     if state.get("run") != run_id:
         raise Damaged(f"it is a checkpoint of run {state.get('run')}, and this is run {run_id}")
-    if lacking := [key for key in OWN if key not in state]:
-        raise Damaged(f"it is damaged (it lacks {', '.join(lacking)})")
+    if missing := [key for key in REQUIRED_KEYS if key not in state]:
+        raise Damaged(f"it is damaged (it lacks {', '.join(missing)})")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def read(path: Path) -> dict[str, Any]:
         raise
     except OSError as error:
         raise Damaged(f"it cannot be read ({error.strerror or error})") from error
-    # What torch says beyond that is advice to trust the file.
+    # The rest of torch's message advises to trust the file.
     except pickle.UnpicklingError as error:
         raise Damaged("it is damaged (it holds other things than data)") from error
     except Exception as error:
@@ -151,16 +151,16 @@ def is_whole(file: BinaryIO) -> bool:
 
     The checksums inside torch's format do not cover its directory, and torch.load ignores them.
     """
-    found = hashlib.sha256()
-    left = os.fstat(file.fileno()).st_size - found.digest_size
-    while left > 0 and (chunk := file.read(min(left, CHUNK_BYTES))):
-        found.update(chunk)
-        left -= len(chunk)
-    return file.read() == found.digest()
+    sha256 = hashlib.sha256()
+    remaining = os.fstat(file.fileno()).st_size - sha256.digest_size
+    while remaining > 0 and (chunk := file.read(min(remaining, CHUNK_BYTES))):
+        sha256.update(chunk)
+        remaining -= len(chunk)
+    return file.read() == sha256.digest()
 
 
 def exists(folder: Path) -> bool:
-    """Whether there is a checkpoint, of whatever worth, or anything that belongs to one."""
+    """Whether there is a checkpoint, usable or not, or anything that belongs to one."""
     return any((folder / name).exists() for name in (PENDING, CURRENT, PREVIOUS, FILES))
 
 
@@ -173,5 +173,5 @@ def remove(folder: Path) -> None:
     for name in (PENDING, CURRENT, PREVIOUS):
         (folder / name).unlink(missing_ok=True)
     if (folder / FILES).exists():
-        with naming(folder / FILES):
+        with path_in_errors(folder / FILES):
             shutil.rmtree(folder / FILES)

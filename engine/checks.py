@@ -9,7 +9,7 @@ from engine.texts import shorten, spell
 
 PROFILES = ("paper", "short", "smoke", "custom")
 SOURCES = ("full", "sample")
-# Of one study or command line: composing each of them takes a moment, and nobody means so many.
+# In one study or command line: composing each config takes time, and more are likely a mistake.
 MOST_RUNS = 10_000
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -43,9 +43,9 @@ def is_not_negative(value: Any) -> bool:
 
 
 def are_not_negative(value: Any) -> bool:
-    """Numbers, or a list of such, some of them null: which of these, an optimizer's class says."""
-    inside = value if isinstance(value, list) and value else [value]
-    return all(item is None or is_not_negative(item) for item in inside)
+    """A number, or a list of numbers and nulls; the optimizer's class says which it takes."""
+    items = value if isinstance(value, list) and value else [value]
+    return all(item is None or is_not_negative(item) for item in items)
 
 
 def is_flag(value: Any) -> bool:
@@ -53,7 +53,7 @@ def is_flag(value: Any) -> bool:
 
 
 def are_betas(value: Any) -> bool:
-    """Flat lists lie in [0, 1). What is nested in one (MAdam's) is for the optimizer to check."""
+    """Numbers in [0, 1). The optimizer itself checks a list nested in them, as MAdam has."""
     if not isinstance(value, list | tuple) or len(value) < 2:
         return False
     return all(is_number(beta) and 0 <= beta < 1 for beta in value if not isinstance(beta, list))
@@ -64,7 +64,7 @@ def is_device(value: Any) -> bool:
 
 
 def is_path(value: Any) -> bool:
-    """Not longer than systems take: 255 bytes for a name, and some hundred names."""
+    """Not longer than file systems allow: 255 bytes for a name, and some hundred names."""
     if not is_name(value) or len(value) > 1000:
         return False
     return all(len(name.encode()) <= 255 for name in value.split("/"))
@@ -114,25 +114,25 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 TOO_LARGE = 2**63
 
-# Its keys depend on which optimizer it is; all others are always there.
+# The part of a config whose keys depend on what is chosen; the keys of all others are fixed.
 VARYING = "optim"
 
 
 def check_values(config: dict[str, Any]) -> None:
-    """Hold a run's config against RULES.
+    """Check a run's config against RULES.
 
     Raises:
         BadInput: names the key, the value and what is allowed.
     """
     check_leaves(config)
     for key, (_, allowed) in RULES.items():
-        room, _, leaf = key.rpartition(".")
-        values = config.get(room) if room else config
+        part, _, name = key.rpartition(".")
+        values = config.get(part) if part else config
         if not isinstance(values, dict):
-            raise BadInput(f"{room}={spell(values)}: must hold keys, as in {key}=VALUE")
-        if leaf in values:
-            check_value(key, values[leaf])
-        elif room != VARYING:
+            raise BadInput(f"{part}={spell(values)}: must hold keys, as in {key}=VALUE")
+        if name in values:
+            check_value(key, values[name])
+        elif part != VARYING:
             raise BadInput(f"{key} is missing: must be {allowed}")
     task_data = config["task"].get("data", config["data"])
     if task_data != config["data"]:
@@ -147,7 +147,7 @@ def check_value(key: str, value: Any) -> None:
 
 
 def check_optimizer_values(key: str, settings: dict[str, Any]) -> None:
-    """Hold what a part of an optimizer's config says against RULES of an optimizer."""
+    """Check a part of an optimizer's config against the RULES for optimizers."""
     for name, value in settings.items():
         if f"optim.{name}" in RULES:
             rule, allowed = RULES[f"optim.{name}"]
@@ -156,10 +156,10 @@ def check_optimizer_values(key: str, settings: dict[str, Any]) -> None:
 
 
 def check_leaves(value: Any, key: str = "") -> None:
-    """Raise BadInput for what no config can hold, wherever it stands and wherever it comes from."""
+    """Raise BadInput for a value that no config can hold, under whatever key."""
     if isinstance(value, dict | list):
-        inside = value.items() if isinstance(value, dict) else enumerate(value)
-        for name, item in inside:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, item in items:
             check_leaves(item, f"{key}.{name}" if key else str(name))
     elif isinstance(value, int) and abs(value) >= TOO_LARGE:
         raise BadInput(f"{shorten(key)}: a whole number must be less than 2^63")
@@ -168,7 +168,7 @@ def check_leaves(value: Any, key: str = "") -> None:
 
 
 def refusal(part: str, error: Exception) -> BadInput:
-    """What a class has said of what it cannot take, as a sentence."""
+    """The error that a class raised for its arguments, as a sentence about a part of the config."""
     from hydra.errors import InstantiationException
 
     cause = error.__cause__ if isinstance(error, InstantiationException) else None
@@ -176,6 +176,7 @@ def refusal(part: str, error: Exception) -> BadInput:
     return BadInput(f"{part}: {reason or type(cause or error).__name__}")
 
 
-def check_kind(made: Any, kind: type, part: str) -> None:
-    if not isinstance(made, kind):
-        raise BadInput(f"{part}: its _target_ makes {shorten(repr(made))}, and no {kind.__name__}")
+def check_kind(instance: Any, expected: type, part: str) -> None:
+    if not isinstance(instance, expected):
+        shown = shorten(repr(instance))
+        raise BadInput(f"{part}: its _target_ makes {shown}, and no {expected.__name__}")

@@ -1,4 +1,4 @@
-"""From what was typed to a checked config, with one clear sentence where something is wrong."""
+"""From typed overrides to a checked config, with one clear sentence where something is wrong."""
 
 import functools
 import pickle
@@ -37,12 +37,13 @@ from engine.yaml_files import YamlError, read_yaml
 # Parts of a config that may hold more than its YAML does.
 OPEN_PARTS = ("task", "optim", "schedule", "logger", "hydra")
 
-# Of these a run has one each, and its record is named by them; of those it may have several.
-ONE_EACH = ("task", "optim", "schedule")
-SEVERAL = ("logger",)
+# A run has exactly one choice from each of these groups, by which its record is named.
+SINGLE_GROUPS = ("task", "optim", "schedule")
+# From these it may have several.
+LIST_GROUPS = ("logger",)
 
-# What Hydra calls the folders beside conf/.
-NAMED = "adamily"
+# The name under which Hydra knows the folders that are searched besides conf/.
+CONFIG_DIR_PROVIDER = "adamily"
 
 HELP = "see python -m scripts.train --help"
 
@@ -70,7 +71,7 @@ def hydra_of() -> Iterator[Hydra]:
     setbase("1.3")
     paths = create_config_search_path(str(search_path.CONF))
     for folder in search_path.others():
-        paths.append(NAMED, f"file://{folder}", SearchPathQuery(provider="main"))
+        paths.append(CONFIG_DIR_PROVIDER, f"file://{folder}", SearchPathQuery(provider="main"))
     try:
         yield Hydra.create_main_hydra2("train", paths)
     finally:
@@ -125,7 +126,7 @@ def resolve_and_check(
         raise BadInput(explain(error, overrides)) from error
     for group, name in config["names"].items():
         if name is None:
-            raise BadInput(f"{group} is missing: {choose(group, '', names(group))}")
+            raise BadInput(f"{group} is missing: {choices_hint(group, '', names(group))}")
     check_values(config)
     check_groups(config["optim"])
     check_signatures(config)
@@ -133,7 +134,7 @@ def resolve_and_check(
 
 
 def check_closed(run: DictConfig) -> None:
-    """Refuse keys that came into a part by KEY={…} and that nothing reads."""
+    """Refuse keys that nothing reads, which KEY={…} has added to a part."""
     for part, values in run.items_ex(resolve=False):
         closed = any(key.startswith(f"{part}.") for key in known_keys())
         if not closed or not isinstance(values, DictConfig):
@@ -144,40 +145,40 @@ def check_closed(run: DictConfig) -> None:
 
 
 def check_override(typed: str, loader: ConfigLoader) -> None:
-    """Refuse what Hydra would take, and would not be what it looks like.
+    """Refuse what Hydra would accept without doing what it looks like.
 
     Raises:
-        BadInput: a file's choice that is no plain name, a key that nothing reads, or what a run
-            must not be told.
+        BadInput: the choice of a file is no plain name, nothing reads the key, or it is not for a
+            run to set.
     """
     override = read_override(typed)
-    key, said = override.key_or_group, shorten(typed)
+    key, shown = override.key_or_group, shorten(typed)
     if is_hydras(typed):
         check_hydras(typed)
     if re.fullmatch(r"_(?!target_)\w+_", key.rpartition(".")[2]):
-        raise BadInput(f"{said}: {key} is not for a command line")
+        raise BadInput(f"{shown}: {key} is not for a command line")
     if override.type == OverrideType.ADD and key in known_keys():
-        raise BadInput(f"{said}: {key} is there already; write {key}=VALUE")
-    # What is added must lie in a part that is handed to a class, which will check it.
+        raise BadInput(f"{shown}: {key} is there already; write {key}=VALUE")
+    # A key may only be added to a part that is passed to a class, which checks it.
     if is_added(override) and key not in known_keys() and not parts_of(override) <= {*OPEN_PARTS}:
-        raise BadInput(f"{said}: there is no key {shorten(key)}; {HELP}")
+        raise BadInput(f"{shown}: there is no key {shorten(key)}; {HELP}")
     options = [name for name in loader.get_group_options(key) if not search_path.is_stray(name)]
-    if options and is_added(override) and override.package is None and key not in SEVERAL:
-        raise BadInput(f"{said}: write {key}=NAME; {choose(key, '', options)}")
+    if options and is_added(override) and override.package is None and key not in LIST_GROUPS:
+        raise BadInput(f"{shown}: write {key}=NAME; {choices_hint(key, '', options)}")
     if options and override.is_delete():
-        if key in ONE_EACH:
-            raise BadInput(f"{said}: a run has one {key}; {choose(key, '', options)}")
+        if key in SINGLE_GROUPS:
+            raise BadInput(f"{shown}: a run has one {key}; {choices_hint(key, '', options)}")
     elif options and not override.is_sweep_override():
         value = override.value()
-        if isinstance(value, list) and key not in SEVERAL:
-            raise BadInput(f"{said}: must be one name; {choose(key, '', options)}")
+        if isinstance(value, list) and key not in LIST_GROUPS:
+            raise BadInput(f"{shown}: must be one name; {choices_hint(key, '', options)}")
         for name in value if isinstance(value, list) else [value]:
             if not isinstance(name, str) or name not in options:
                 raise BadInput(unknown(key, spell(name), options))
 
 
 def check_hydras(typed: str) -> None:
-    """Raise BadInput unless what Hydra is told is about its launchers."""
+    """Raise BadInput unless an override of Hydra itself is about its launchers."""
     override = read_override(typed)
     key = override.key_or_group
     if override.is_delete() or not (key == "hydra/launcher" or key.startswith("hydra.launcher.")):
@@ -191,48 +192,48 @@ def check_hydras(typed: str) -> None:
 
 @functools.cache
 def known_keys() -> frozenset[str]:
-    """The keys of `conf/train.yaml`, those inside others with dots."""
-    found: set[str] = set()
+    """The keys of `conf/train.yaml`, nested ones with dots."""
+    keys: set[str] = set()
 
-    def add(values: Mapping[str, Any], before: str) -> None:
+    def add(values: Mapping[str, Any], prefix: str) -> None:
         for key, value in values.items():
-            found.add(before + key)
+            keys.add(prefix + key)
             if isinstance(value, dict):
-                add(value, f"{before}{key}.")
+                add(value, f"{prefix}{key}.")
 
-    text = read_yaml(search_path.CONF / "train.yaml")
-    add({key: value for key, value in text.items() if key not in ("defaults", "hydra")}, "")
-    return frozenset(found)
+    defaults = read_yaml(search_path.CONF / "train.yaml")
+    add({key: value for key, value in defaults.items() if key not in ("defaults", "hydra")}, "")
+    return frozenset(keys)
 
 
 def default_choice(group: str) -> str:
-    """What `conf/train.yaml` chooses of one of Hydra's own groups, as hydra/launcher is."""
+    """The choice of `conf/train.yaml` from one of Hydra's own groups, such as hydra/launcher."""
     entries = read_yaml(search_path.CONF / "train.yaml")["defaults"]
     return next(entry[f"override {group}"] for entry in entries if f"override {group}" in entry)
 
 
 def resolved(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
-    """Plain containers without interpolations, without Hydra's own part."""
+    """The config as plain containers, interpolations resolved, without Hydra's own part."""
     config: dict[str, Any] = {
         str(key): OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
         for key, node in ((key, cfg[key]) for key in cfg if key != "hydra")
     }
-    config["names"] = {group: choices.get(group) for group in ONE_EACH}
+    config["names"] = {group: choices.get(group) for group in SINGLE_GROUPS}
     return config
 
 
 def names(group: str) -> list[str]:
     """The names that can be typed for a group such as "task", "optim" or "study"."""
     depth = 2 if group == "study" else 1
-    named = [
+    paths = [
         path.relative_to(folder / group).with_suffix("")
         for folder in search_path.folders()
         for path in search_path.yaml_files(folder / group)
     ]
-    return sorted(str(name) for name in named if len(name.parts) == depth)
+    return sorted(str(name) for name in paths if len(name.parts) == depth)
 
 
-# -- what Hydra says, in one sentence --------------------------------------------------------------
+# -- Hydra's errors, in one sentence ---------------------------------------------------------------
 
 
 def explain(error: Exception, overrides: Iterable[str]) -> str:
@@ -240,43 +241,46 @@ def explain(error: Exception, overrides: Iterable[str]) -> str:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return unknown(group, name, error.options or names(group))
     text = f"{error}\n{error.__cause__ or ''}"
-    if several := re.search(r"Ambiguous value for argument '(.*)'", text):
+    if ambiguous := re.search(r"Ambiguous value for argument '(.*)'", text):
         return (
-            f"{shorten(several[1])}: must be one value; several are for python -m scripts.train "
+            f"{shorten(ambiguous[1])}: must be one value; several are for python -m scripts.train "
             "-m, and a list is written [A,B]"
         )
-    if there := re.search(r"An item is already at '(.*)'", text):
-        return f"+{there[1]}: is there already; write {there[1]}=VALUE"
-    full = re.search(r"full_key: (\S+)", text)
-    if full and re.search(r"Key '\S+' (is not in struct|not in)", text):
-        about = (
-            typed for typed in overrides if read_override(typed).key_or_group.startswith(full[1])
+    if existing := re.search(r"An item is already at '(.*)'", text):
+        return f"+{existing[1]}: is there already; write {existing[1]}=VALUE"
+    full_key = re.search(r"full_key: (\S+)", text)
+    if full_key and re.search(r"Key '\S+' (is not in struct|not in)", text):
+        key = full_key[1]
+        matching = (
+            typed for typed in overrides if read_override(typed).key_or_group.startswith(key)
         )
-        return f"{shorten(next(about, full[1]))}: there is no key {shorten(full[1])}; {HELP}"
-    reasons = [line for line in (str(error), str(error.__cause__ or "")) if line]
-    sentence = ": ".join(" ".join(reason.split("\n")[0].split()) for reason in reasons)
-    return f"{full[1]}: {sentence}" if full and full[1] not in sentence else sentence
+        return f"{shorten(next(matching, key))}: there is no key {shorten(key)}; {HELP}"
+    messages = [message for message in (str(error), str(error.__cause__ or "")) if message]
+    sentence = ": ".join(" ".join(message.split("\n")[0].split()) for message in messages)
+    return f"{full_key[1]}: {sentence}" if full_key and full_key[1] not in sentence else sentence
 
 
 def unreadable(error: yaml.YAMLError | UnicodeDecodeError) -> str:
-    """What is wrong with the file of conf/ that Hydra could not read; it may not say which."""
+    """What is wrong with the YAML file that Hydra could not read; its error may not say which."""
     mark = getattr(error, "problem_mark", None)
-    every = (path for folder in search_path.folders() for path in search_path.yaml_files(folder))
-    for path in [Path(mark.name)] if mark else every:
+    paths = (path for folder in search_path.folders() for path in search_path.yaml_files(folder))
+    for path in [Path(mark.name)] if mark else paths:
         try:
             read_yaml(path)
-        except YamlError as found:
-            return str(found)
+        except YamlError as yaml_error:
+            return str(yaml_error)
     return " ".join(str(error).split())
 
 
 def unknown(group: str, name: str, allowed: Sequence[str]) -> str:
-    said = f"{group}={shorten(name, SHOWN // 2)}"  # beside a list of names
-    return f"{said}: there is no such {group.rpartition('/')[2]}; {choose(group, name, allowed)}"
+    choice = f"{group}={shorten(name, SHOWN // 2)}"  # beside a list of names
+    hint = choices_hint(group, name, allowed)
+    return f"{choice}: there is no such {group.rpartition('/')[2]}; {hint}"
 
 
-def choose(group: str, name: str, allowed: Sequence[str]) -> str:
-    said = f"choose one of {some_of(allowed, name)}"
-    lists = {"task": "tasks", "optim": "optims", "study": "studies"}
-    more = f"; python -m scripts.list {lists[group]} shows them" if group in lists else ""
-    return said + (more if said.endswith("others") else "")
+def choices_hint(group: str, name: str, allowed: Sequence[str]) -> str:
+    hint = f"choose one of {some_of(allowed, name)}"
+    plurals = {"task": "tasks", "optim": "optims", "study": "studies"}
+    if group in plurals and hint.endswith("others"):
+        hint += f"; python -m scripts.list {plurals[group]} shows them"
+    return hint

@@ -1,4 +1,4 @@
-"""What a command says, and how it leaves."""
+"""What a command prints and logs, and how it exits on bad input."""
 
 import io
 import logging
@@ -12,13 +12,13 @@ log = logging.getLogger("adamily")
 BAD_INPUT = 2
 
 
-def speaks() -> bool:
-    """Whether this process speaks: of several that train one run, the first one does for all."""
+def is_rank_zero() -> bool:
+    """Whether this is the process that prints, of those that train one run."""
     return rank() == 0
 
 
 def print_anything() -> None:
-    """Let standard output show what its encoding lacks, escaped, as standard error does."""
+    """Escape characters that standard output cannot encode, as standard error does."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -33,13 +33,13 @@ def log_to_console() -> None:
     console.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     log.addHandler(console)
     # Tracebacks are logged as details, for the run's log.txt alone.
-    log.setLevel(logging.DEBUG if speaks() else logging.ERROR)
+    log.setLevel(logging.DEBUG if is_rank_zero() else logging.ERROR)
     log.propagate = False
 
 
 def say(message: object, error: bool = False) -> None:
-    """Print a line, unless another process says the same."""
-    if speaks():
+    """Print a line, in the first of the processes that train one run."""
+    if is_rank_zero():
         print(message, file=sys.stderr if error else sys.stdout, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Which devices a run trains on, and one run at a time on each."""
+"""Which devices a run trains on, and how many runs train on each at a time."""
 
 import itertools
 import os
@@ -19,29 +19,29 @@ from engine.shared import locked
 
 POLL_SECONDS = 0.2
 
-# What this process began with; a run may train with fewer, or go on with the number it had.
+# The number that this process started with; a run may train with fewer, or with what it had before.
 THREADS = torch.get_num_threads()
 
 # As in the config: a number, or "auto".
-Jobs = int | str
+JobsPerDevice = int | str
 
 
-def available(wanted: str) -> list[torch.device]:
+def available(requested: str) -> list[torch.device]:
     """The devices that `train.device` names; "auto" means every GPU, or else the CPU.
 
     Raises:
         BadInput: a GPU that is not there.
     """
     count = torch.cuda.device_count()
-    if wanted == "cpu" or (wanted == "auto" and count == 0):
+    if requested == "cpu" or (requested == "auto" and count == 0):
         return [torch.device("cpu")]
     gpus = [torch.device("cuda", index) for index in range(count)]
-    if wanted == "auto":
+    if requested == "auto":
         return gpus
-    asked = torch.device("cuda", torch.device(wanted).index or 0)
-    if asked not in gpus:
-        raise BadInput(f"train.device={wanted}: this machine has {count} CUDA devices")
-    return [asked]
+    gpu = torch.device("cuda", torch.device(requested).index or 0)
+    if gpu not in gpus:
+        raise BadInput(f"train.device={requested}: this machine has {count} CUDA devices")
+    return [gpu]
 
 
 def cores() -> int:
@@ -51,7 +51,7 @@ def cores() -> int:
     return joblib.cpu_count()
 
 
-def slots_per_device(device: torch.device, jobs_per_device: Jobs) -> int:
+def slots_per_device(device: torch.device, jobs_per_device: JobsPerDevice) -> int:
     """How many runs may train at a time on a device.
 
     "auto" means one on a GPU. On the CPU it means one for each core: threads that wait for each
@@ -62,38 +62,38 @@ def slots_per_device(device: torch.device, jobs_per_device: Jobs) -> int:
     return cores() if device.type == "cpu" else 1
 
 
-def threads(wanted: str, jobs_per_device: Jobs) -> int:
-    """How many threads a process in one slot has: the CPU's slots share its cores."""
-    device = available(wanted)[0]
+def threads(requested: str, jobs_per_device: JobsPerDevice) -> int:
+    """How many threads a process in one slot uses: the CPU's slots share its cores."""
+    device = available(requested)[0]
     if device.type != "cpu":
         return THREADS
     return max(1, min(THREADS, cores() // slots_per_device(device, jobs_per_device)))
 
 
-def slots(wanted: str, jobs_per_device: Jobs, devices_per_run: int = 1) -> int:
+def slots(requested: str, jobs_per_device: JobsPerDevice, devices_per_run: int = 1) -> int:
     """How many runs may train at a time on this machine.
 
     Raises:
-        BadInput: there are not enough devices for one.
+        BadInput: there are not enough devices for one run.
     """
-    devices = available(wanted)
-    each = slots_per_device(devices[0], jobs_per_device)
-    if devices[0].type == "cpu" and devices_per_run > each:
+    devices = available(requested)
+    per_device = slots_per_device(devices[0], jobs_per_device)
+    if devices[0].type == "cpu" and devices_per_run > per_device:
         raise BadInput(
-            f"sweep.devices_per_run={devices_per_run}: the CPU counts as {each} device(s) "
+            f"sweep.devices_per_run={devices_per_run}: the CPU counts as {per_device} device(s) "
             f"(sweep.jobs_per_device={jobs_per_device}); set sweep.jobs_per_device higher, too"
         )
     if devices[0].type == "cuda" and devices_per_run > len(devices):
         raise BadInput(
-            f"sweep.devices_per_run={devices_per_run}: train.device={wanted} stands for "
+            f"sweep.devices_per_run={devices_per_run}: train.device={requested} stands for "
             f"{len(devices)} GPU(s) of this machine"
         )
-    return len(devices) * each // devices_per_run
+    return len(devices) * per_device // devices_per_run
 
 
 @contextmanager
 def reserved(
-    wanted: str, jobs_per_device: Jobs, devices_per_run: int = 1
+    requested: str, jobs_per_device: JobsPerDevice, devices_per_run: int = 1
 ) -> Iterator[list[torch.device]]:
     """Wait for free slots and hold them; the system frees them when the process dies.
 
@@ -105,20 +105,21 @@ def reserved(
     """
     folder = Path(tempfile.gettempdir()) / f"adamily-devices-{os.getuid()}"
     folder.mkdir(exist_ok=True)
-    devices = available(wanted)
-    numbers = range(slots_per_device(devices[0], jobs_per_device))
+    devices = available(requested)
+    slot_numbers = range(slots_per_device(devices[0], jobs_per_device))
     candidates = [
-        DeviceSlot(folder, device, n) for n, device in itertools.product(numbers, devices)
+        DeviceSlot(folder, device, number)
+        for number, device in itertools.product(slot_numbers, devices)
     ]
     while True:
-        with ExitStack() as held:
-            # One at a time: two runs that each held half of what both need would wait for ever.
+        with ExitStack() as locks:
+            # One process at a time: two runs that each hold half of what both need would deadlock.
             with locked(folder / "choosing.lock"):
-                taken = take(held, candidates, devices_per_run)
-                if len(taken) < devices_per_run:
-                    say_who_holds(candidates)
-            if len(taken) == devices_per_run:
-                yield taken
+                acquired = acquire(locks, candidates, devices_per_run)
+                if len(acquired) < devices_per_run:
+                    report_holders(candidates)
+            if len(acquired) == devices_per_run:
+                yield acquired
                 return
         interrupt.check_sweep_stopped()
         if interrupt.received():
@@ -128,40 +129,40 @@ def reserved(
 
 @dataclass(frozen=True)
 class DeviceSlot:
-    """One of the runs that may train on a device at a time: the lock that this run holds."""
+    """A slot for one of the runs that may train on a device at a time, with its lock."""
 
     folder: Path
     device: torch.device
     number: int
 
-    def hold(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Raise filelock.Timeout where another run has the slot."""
         return locked(self.folder / f"{self._name}.lock", patience=0)
 
-    def sign(self) -> None:
-        """Write down who holds it now; whoever dies leaves that behind, but not the lock."""
+    def write_holder(self) -> None:
+        """Note that this process's sweep holds it; a process that dies frees only the lock."""
         with suppress(OSError):  # as on a full disk
-            self._holder.write_text(interrupt.sweep_name(), encoding="utf-8")
+            self._holder_file.write_text(interrupt.sweep_name(), encoding="utf-8")
 
-    def signed(self) -> str | None:
-        """Who holds it; None where nobody does."""
+    def read_holder(self) -> str | None:
+        """The sweep or process that holds it; None where none does."""
         try:
-            with self.hold():
+            with self.lock():
                 return None
         except Timeout:
-            known = self._holder.exists()
-            return (known and self._holder.read_text(encoding="utf-8")) or "another process"
+            file = self._holder_file
+            return (file.exists() and file.read_text(encoding="utf-8")) or "another process"
 
     @property
     def _name(self) -> str:
         return f"{identifier(self.device)}-{self.number}"
 
     @property
-    def _holder(self) -> Path:
+    def _holder_file(self) -> Path:
         return self.folder / f"{self._name}.holder"
 
 
-def take(held: ExitStack, candidates: Iterable[DeviceSlot], count: int) -> list[torch.device]:
+def acquire(locks: ExitStack, candidates: Iterable[DeviceSlot], count: int) -> list[torch.device]:
     """Lock up to `count` slots that are free, and return their devices."""
     devices = []
     for slot in candidates:
@@ -170,22 +171,22 @@ def take(held: ExitStack, candidates: Iterable[DeviceSlot], count: int) -> list[
         if slot.device.type == "cuda" and slot.device in devices:
             continue
         with suppress(Timeout):
-            held.enter_context(slot.hold())
-            slot.sign()
+            locks.enter_context(slot.lock())
+            slot.write_holder()
             devices.append(slot.device)
     return devices
 
 
-def say_who_holds(candidates: Sequence[DeviceSlot]) -> None:
-    """Say, once in a sweep, which others hold the slots that it waits for.
+def report_holders(candidates: Sequence[DeviceSlot]) -> None:
+    """Print, once in a sweep, which other sweeps hold the slots that it waits for.
 
-    Only while this process may choose: whoever holds a slot has then signed.
+    To be called with choosing.lock held: then every holder has written its name.
     """
-    holders = {holder for slot in candidates if (holder := slot.signed())}
+    holders = {holder for slot in candidates if (holder := slot.read_holder())}
     others = sorted(holders - {interrupt.sweep_name()})
     if others and interrupt.first_in_sweep("waiting"):
-        what = "the CPU" if candidates[0].device.type == "cpu" else "a GPU"
-        say(f"waiting for {what}: held by {' and '.join(others)}")
+        resource = "the CPU" if candidates[0].device.type == "cpu" else "a GPU"
+        say(f"waiting for {resource}: held by {' and '.join(others)}")
 
 
 def identifier(device: torch.device) -> str:

@@ -1,4 +1,4 @@
-"""Where and with what a run ran: recorded with it, and shown wherever its numbers are."""
+"""The machine and the versions that a run used, recorded with it and shown with its numbers."""
 
 import functools
 import importlib.metadata
@@ -55,7 +55,7 @@ def commit() -> dict[str, Any]:
 def git(*arguments: str) -> str | None:
     folder = Path(__file__).parent
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             ["git", "-C", folder, *arguments],
             capture_output=True,
             timeout=10,
@@ -63,7 +63,7 @@ def git(*arguments: str) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return os.fsdecode(done.stdout).strip()
+    return os.fsdecode(completed.stdout).strip()
 
 
 def version(package: str) -> str | None:

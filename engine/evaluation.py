@@ -7,39 +7,46 @@ from typing import Any
 
 from torch import Tensor
 
-from engine.metrics import improves, metrics_of
+from engine.metrics import improves
 from engine.metrics_file import finite_or_none
 from tasks.task import Task
 
 
 class Evaluations:
-    """What evaluations have come to so far.
+    """The results of the evaluations so far.
 
     Attributes:
         final: the metrics of the last one; None stands for what is not finite.
         best: of each metric that has a direction, the best value and its step.
-        trials: of the last one the values that some of its metrics are means of.
+        trials: of the last one, the single values of those metrics that are means over trials.
         all_finite: whether all metrics of the last one are finite.
     """
 
-    def __init__(self, config: Mapping[str, Any]):
-        self._metrics = metrics_of(config)
+    def __init__(self, metrics: Mapping[str, Any]):
+        self._metrics = metrics
         self.final: dict[str, float | None] = {}
         self.best: dict[str, dict[str, Any]] = {}
         self.trials: dict[str, list[float]] = {}
         self.all_finite = True
 
-    def take(self, values: Mapping[str, float | Tensor], step: int) -> dict[str, float]:
-        """Take the values of an evaluation over; return them as metrics, tensors as their means.
+    def add(self, values: Mapping[str, float | Tensor], step: int) -> dict[str, float]:
+        """Add the values of an evaluation; return them as metrics, tensors as their means.
 
         Raises:
-            KeyError: a metric that is neither a common one nor declared.
+            ValueError: a metric that is neither a common one nor declared.
         """
-        if unknown := values.keys() - self._metrics.keys():
-            names = ", ".join(sorted(unknown))
-            raise KeyError(f"{names}: the task's class does not declare it in `metrics`")
-        self.trials = {name: v.tolist() for name, v in values.items() if isinstance(v, Tensor)}
-        metrics = {name: fmean(self.trials.get(name, [value])) for name, value in values.items()}
+        if undeclared := values.keys() - self._metrics.keys():
+            names = ", ".join(sorted(undeclared))
+            raise ValueError(f"{names}: no common metric, and the task's `metrics` lack it")
+        self.trials = {
+            name: value.flatten().tolist()
+            for name, value in values.items()
+            if isinstance(value, Tensor) and value.dim()
+        }
+        metrics = {
+            name: fmean(self.trials[name]) if name in self.trials else float(value)
+            for name, value in values.items()
+        }
         self.all_finite = all(map(math.isfinite, metrics.values()))
         self.final = finite_or_none(metrics)
         for name, value in self.final.items():
@@ -48,7 +55,7 @@ class Evaluations:
         return metrics
 
     def headline(self, task: Task) -> dict[str, float]:
-        """The metric that says best how the run goes, where the last evaluation has it."""
+        """The task's headline metric, where the last evaluation has it."""
         value = self.final.get(task.headline)
         return {} if value is None else {task.headline: value}
 

@@ -1,4 +1,4 @@
-"""One run from its config to its record: what is done is not done again, and failures are kept."""
+"""One run from its config to its record: an ended run is not repeated, failures are recorded."""
 
 import logging
 import traceback
@@ -15,7 +15,7 @@ from engine.loggers import Loggers, RunInfo
 from engine.loop import Outcome, train
 from engine.make import make_loggers
 from engine.metrics import headline_of
-from engine.parallel import RunOfHigherRank, from_first
+from engine.parallel import RunOfHigherRank, call_on_rank_zero
 from engine.progress import progress
 from engine.record_files import Damaged
 from engine.resume import resume
@@ -28,31 +28,31 @@ log = logging.getLogger("adamily")
 
 
 def execute(run: Run, share_devices: bool = False) -> str:
-    """Carry a run out, unless that is done, and say how it stands.
+    """Carry a run out, unless it has ended, and print how that went.
 
     Args:
-        run: as its config asks for.
-        share_devices: wait for a free place on this machine's devices.
+        run: the run.
+        share_devices: wait for a free slot on one of this machine's devices.
 
     Returns:
         "finished", "diverged" or "failed" as in the run's summary; "interrupted" when told to
-        stop; "died" when another process of the run did; "busy" when others train it.
+        stop; "died" when another process of the run did; "busy" when another process trains it.
     """
-    if any(parallel.all_reduce_max(interrupt.start_listening() or 0)):
+    if any(parallel.all_reduce_max(interrupt.watch_signals() or 0)):
         return "interrupted"
     if parallel.rank() > 0:
         run = RunOfHigherRank(run.root, run.config)
     title = f"{run_title(run.config)} [{run.id}]"
     try:
-        with ExitStack() as held:
-            # One that has ended is asked without being held: its disk may be read-only.
-            before = from_first(lambda: ended_before(run))
-            if before is None:
-                from_first(lambda: held.enter_context(run.locked()))
-                before = from_first(lambda: ended_before(run))
-            if before is not None:
-                say(f"{title}: {before} before")
-                return before
+        with ExitStack() as lock_stack:
+            # First without the lock: the disk of a run that has ended may be read-only.
+            earlier_status = call_on_rank_zero(lambda: ended_before(run))
+            if earlier_status is None:
+                call_on_rank_zero(lambda: lock_stack.enter_context(run.locked()))
+                earlier_status = call_on_rank_zero(lambda: ended_before(run))
+            if earlier_status is not None:
+                say(f"{title}: {earlier_status} before")
+                return earlier_status
             status = attempt(run, share_devices)
     except interrupt.Interrupted:
         status = "interrupted"
@@ -67,7 +67,7 @@ def execute(run: Run, share_devices: bool = False) -> str:
 
 
 def ended_before(run: Run) -> str | None:
-    """How the run has ended, if it has; what it left over is then removed."""
+    """How the run has ended, if it has; its leftover files are then removed."""
     if not run.ended:
         return None
     run.tidy()
@@ -75,17 +75,19 @@ def ended_before(run: Run) -> str | None:
 
 
 def attempt(run: Run, share_devices: bool) -> str:
-    """Train the run, which this process holds, and write down how it ended."""
-    wanted, jobs = run.config["train"]["device"], run.config["sweep"]["jobs_per_device"]
+    """Train the run, whose lock this process holds, and record how it ended."""
+    requested = run.config["train"]["device"]
+    jobs_per_device = run.config["sweep"]["jobs_per_device"]
     run.check()
     make_folder(run.folder)
-    # The run before may have had another number.
-    torch.set_num_threads(devices.threads(wanted, jobs) if share_devices else devices.THREADS)
+    # An earlier run of this process may have set another number.
+    threads = devices.threads(requested, jobs_per_device) if share_devices else devices.THREADS
+    torch.set_num_threads(threads)
     with run.logged():
         try:
             if not share_devices:
-                return train_on(parallel.own_device(wanted), run)
-            with devices.reserved(wanted, jobs) as (device,):
+                return train_on(parallel.local_device(requested), run)
+            with devices.reserved(requested, jobs_per_device) as (device,):
                 return train_on(device, run)
         except (interrupt.Interrupted, Damaged, OtherFormat):
             raise
@@ -94,24 +96,24 @@ def attempt(run: Run, share_devices: bool) -> str:
             if parallel.peer_died(error):
                 log.error(
                     "one of the %d processes died; give the same command again to go on",
-                    parallel.size(),
+                    parallel.world_size(),
                 )
                 return "died"
-            why = f"{type(error).__name__}: {error}"
-            run.end("failed", {"error": why, "final": {}, "best": {}})
+            message = f"{type(error).__name__}: {error}"
+            run.end("failed", {"error": message, "final": {}, "best": {}})
             return "failed"
 
 
 def train_on(device: torch.device, run: Run) -> str:
     session = resume(run, device)
-    chosen = make_loggers(run.config) if parallel.rank() == 0 else []
-    loggers = Loggers(chosen, describe(run, session.step))
+    trackers = make_loggers(run.config) if parallel.rank() == 0 else []
+    loggers = Loggers(trackers, run_info(run, session.step))
     bar = progress(f"{run_title(run.config)} [{run.id}]", session.step, session.task.steps)
     status = "failed"
     try:
         status = outcome = train(session, run, loggers, bar)
-        # Also after an interruption: until the first process is through, none of the others leaves.
-        from_first(lambda: close(run, session, outcome))
+        # Also after an interruption: no other process leaves before the first one is done.
+        call_on_rank_zero(lambda: close(run, session, outcome))
     finally:
         bar.close()
         loggers.finish(
@@ -127,7 +129,7 @@ def train_on(device: torch.device, run: Run) -> str:
 
 
 def headline(session: Session) -> dict[str, Any]:
-    """What dashboards show of a run's end in columns that are the same for all tasks."""
+    """What dashboards show of a run's end in columns that all tasks share."""
     name = session.task.headline
     return {"headline": session.evaluations.final.get(name), "headline_metric": name}
 
@@ -137,13 +139,13 @@ def close(run: Run, session: Session, outcome: Outcome) -> None:
         run.end(outcome, session.summary(outcome))
 
 
-def describe(run: Run, step: int) -> RunInfo:
-    """What dashboards are told about the run."""
+def run_info(run: Run, step: int) -> RunInfo:
+    """The description of the run for loggers."""
     config = run.config
-    chosen, group = config["names"], config["group"]
+    names, group = config["names"], config["group"]
     tags = [
-        chosen["task"],
-        chosen["optim"],
+        names["task"],
+        names["optim"],
         f"data:{config['data']}",
         f"profile:{config['profile']}",
     ]
@@ -152,7 +154,7 @@ def describe(run: Run, step: int) -> RunInfo:
     return RunInfo(
         id=run.id,
         name=f"{optimizer_title(config)} seed={config['seed']}",
-        group=group or chosen["task"],
+        group=group or names["task"],
         tags=tags,
         config=config,
         folder=run.folder,
@@ -161,16 +163,16 @@ def describe(run: Run, step: int) -> RunInfo:
 
 
 def result_text(run: Run) -> str:
-    """What the end of a run is worth saying in a line."""
+    """The run's result, as the rest of a line that begins with its status."""
     summary = run.summary
     if summary is None:
-        kept = " from its checkpoint" if (run.folder / CHECKPOINT).exists() else ""
-        return f"; ask for it again to go on{kept}"
+        from_checkpoint = " from its checkpoint" if (run.folder / CHECKPOINT).exists() else ""
+        return f"; ask for it again to go on{from_checkpoint}"
     if summary["status"] == "failed":
         return f", {summary['error']}; see {run.folder / 'log.txt'}"
     if summary["status"] == "diverged":
         return f" at step {summary['diverged_at']} of {summary['steps']}"
     final = summary["final"]
-    shown = dict.fromkeys(["train/loss", headline_of(run.config)])
-    values = [f"{name} {final[name]:.4g}" for name in shown if final.get(name) is not None]
+    names = dict.fromkeys(["train/loss", headline_of(run.config)])
+    values = [f"{name} {final[name]:.4g}" for name in names if final.get(name) is not None]
     return f" in {summary['wall_seconds']:.1f} s, {', '.join(values)}"

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, whatever stops the process that writes them."""
+"""Files that are either complete or absent, whatever stops the process that writes them."""
 
 import errno
 import json
@@ -10,19 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-# Far more than any record holds; what is larger was not written by this project.
+# Far more than any record holds: a larger file was not written by this project.
 LARGEST_FILE = 1 << 30  # bytes
 
 TEMPORARY = re.compile(r"\..+\.\d+\.tmp")  # .NAME.PROCESS.tmp
 
 
 class Unreadable(ValueError):
-    """A file is no such file as was asked for; the message names it and says why."""
+    """A file cannot be read as what it should be; the message names it and says why."""
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """In the block, errors of the system say which file they are about: this one."""
+def path_in_errors(path: Path) -> Iterator[None]:
+    """In the block, errors of the system that name no file are raised again with this one."""
     try:
         yield
     except OSError as error:
@@ -34,7 +34,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that takes `path`'s place once the block has ended without an error.
 
     Raises:
@@ -42,7 +42,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with naming(path):
+        with path_in_errors(path):
             with open(temporary, "wb") as file:
                 yield file
                 file.flush()
@@ -54,33 +54,35 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def sweep_up(folder: Path) -> None:
-    """Remove what processes left that were killed inside `replacing`, unless one is at it now.
+    """Remove temporary files of processes that were killed inside `atomic_write`.
+
+    To be called when no process writes into the folder.
 
     Raises:
         OSError: the folder cannot be written to.
     """
-    for path in left_over(folder):
+    for path in temporary_files(folder):
         path.unlink(missing_ok=True)
 
 
-def left_over(folder: Path) -> list[Path]:
+def temporary_files(folder: Path) -> list[Path]:
     """The temporary files in a folder and in those just below it."""
-    found = (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp"))
-    return [path for path in found if TEMPORARY.fullmatch(path.name)]
+    candidates = (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp"))
+    return [path for path in candidates if TEMPORARY.fullmatch(path.name)]
 
 
 def sync_folder(folder: Path) -> None:
     """Make renames inside `folder` survive a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with naming(folder):
+        with path_in_errors(folder):
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(text.encode())
 
 
@@ -96,12 +98,12 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextmanager
 def open_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to read it, and nothing that only has a file's name.
+    """Open a regular file to read it.
 
     Raises:
         OSError: it is a folder, a pipe, a device or the like, or there is none.
     """
-    # A pipe that nobody writes to would else be waited for.
+    # Without O_NONBLOCK, opening a pipe would wait until somebody writes to it.
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a file", str(path))
@@ -109,7 +111,7 @@ def open_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_bytes(path: Path, largest: int = LARGEST_FILE) -> bytes:
-    """What a file holds.
+    """The content of a file.
 
     Raises:
         FileNotFoundError: there is nothing of this name.
@@ -117,21 +119,21 @@ def read_bytes(path: Path, largest: int = LARGEST_FILE) -> bytes:
     """
     try:
         with open_file(path) as file:
-            read = file.read(largest + 1)
+            content = file.read(largest + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
     except OSError as error:
         raise Unreadable(f"{path}: cannot be read: {error.strerror or error}") from error
-    if len(read) > largest:
+    if len(content) > largest:
         raise Unreadable(f"{path}: is larger than {largest:,} bytes")
-    return read
+    return content
 
 
 def parse_json(text: bytes, path: Path) -> Any:
     """The value that a file's text stands for.
 
     Raises:
-        Unreadable: it is no JSON in UTF-8, or its values lie in each other too deep.
+        Unreadable: it is no JSON in UTF-8, or is nested too deeply.
     """
     try:
         return json.loads(text.decode())

@@ -1,4 +1,4 @@
-"""The optimizer that a YAML with `groups` says, for a model's parameters."""
+"""The optimizer of a YAML with `groups`, for a model's parameters."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -15,139 +15,147 @@ from engine.texts import shorten, some_of
 
 
 def make(config: Mapping[str, Any], model: nn.Module) -> Optimizer:
-    """The optimizer of a YAML with groups, which are several where one has a `_target_`.
+    """The optimizer of a YAML with groups; an OptimizerGroup where groups have a `_target_`.
 
     Raises:
-        BadInput: as `choose` does, or a group asks for what no group can have of its own.
+        BadInput: as `choose` does, or a group sets what it cannot have separately.
     """
     from hydra.utils import instantiate
 
-    chosen, groups = choose(config, model), groups_of(config["optim"])
-    others = {name: group for name, group in groups.items() if "_target_" in group.settings}
-    alike = {name: group for name, group in groups.items() if name not in others}
-    first = instantiate(without_groups(config["optim"]), _convert_="all")(
+    parameters, groups = choose(config, model), groups_of(config["optim"])
+    settings = {name: group.settings for name, group in groups.items()}
+    # Groups with an optimizer of their own; the others are parameter groups of the main one.
+    with_target = {name: values for name, values in settings.items() if "_target_" in values}
+    without_target = {name: values for name, values in settings.items() if name not in with_target}
+    main_optimizer = instantiate(without_groups(config["optim"]), _convert_="all")(
         [
-            {"params": chosen[""]},
-            *({"params": chosen[name], **group.settings} for name, group in alike.items()),
+            {"params": parameters[""]},
+            *({"params": parameters[name], **values} for name, values in without_target.items()),
         ]
     )
-    for name, group in alike.items():
-        check_own(f"optim.groups.{name}", group.settings, first)
-    if not others:
-        return first
-    made = [
-        make_one(f"optim.groups.{name}", group.settings, chosen[name])
-        for name, group in others.items()
+    for name, values in without_target.items():
+        check_hyperparameters(f"optim.groups.{name}", values, main_optimizer)
+    if not with_target:
+        return main_optimizer
+    optimizers = [
+        main_optimizer,
+        *(
+            make_optimizer(f"optim.groups.{name}", values, parameters[name])
+            for name, values in with_target.items()
+        ),
     ]
-    if asking := next(filter(needs_closure, [first, *made]), None):
+    if with_closure := next(filter(needs_closure, optimizers), None):
         raise BadInput(
-            f"optim.groups: {type(asking).__name__} calls the loss several times in a step, which "
-            "it cannot do beside another optimizer: give no group a _target_"
+            f"optim.groups: {type(with_closure).__name__} calls the loss several times in a step, "
+            "which it cannot do beside another optimizer: give no group a _target_"
         )
-    return OptimizerGroup([first, *made])
+    return OptimizerGroup(optimizers)
 
 
-def make_one(key: str, settings: dict[str, Any], parameters: list[Parameter]) -> Optimizer:
+def make_optimizer(key: str, settings: dict[str, Any], parameters: list[Parameter]) -> Optimizer:
+    """The optimizer of a group with a `_target_`."""
     from hydra.utils import instantiate
 
     try:
-        made = instantiate(settings | {"_partial_": True}, _convert_="all")(parameters)
+        optimizer = instantiate(settings | {"_partial_": True}, _convert_="all")(parameters)
     except Exception as error:
         raise refusal(key, error) from error
-    check_kind(made, Optimizer, key)
-    return made
+    check_kind(optimizer, Optimizer, key)
+    return optimizer
 
 
-def check_own(key: str, settings: Mapping[str, Any], optimizer: Optimizer) -> None:
-    """Refuse what an optimizer would not look for in one of its groups."""
+def check_hyperparameters(key: str, settings: Mapping[str, Any], optimizer: Optimizer) -> None:
+    """Refuse hyperparameters that an optimizer does not have for each parameter group."""
     for name in settings.keys() - optimizer.defaults.keys():
-        kind = type(optimizer).__name__
+        cls = type(optimizer).__name__
         raise BadInput(
-            f"{key}.{name}: {kind} has one for all of its parameters; give the group a _target_"
+            f"{key}.{name}: {cls} has one for all of its parameters; give the group a _target_"
         )
 
 
 # -- which parameters ------------------------------------------------------------------------------
 
 
-class Place(NamedTuple):
-    """Where a parameter is in its model.
+class ParameterInfo(NamedTuple):
+    """What the conditions of groups ask about a parameter.
 
     Attributes:
         names: usually one; several where it is tied.
-        inside: names of the classes of all modules that it is inside of, their bases included.
+        module_classes: names of the classes, with their bases, of all modules that contain it.
         layer: one of LAYERS.
     """
 
     parameter: Parameter
     names: list[str]
-    inside: set[str]
+    module_classes: set[str]
     layer: str
 
 
 def choose(config: Mapping[str, Any], model: nn.Module) -> dict[str, list[Parameter]]:
-    """The trainable parameters of each group, by its name, and by "" those that no group takes.
+    """The trainable parameters of each group by its name, and those of no group by "".
 
     Raises:
-        BadInput: nothing in the model has a name or a type that a group asks for, or there is no
-            parameter left for a group, or beside the groups.
+        BadInput: nothing in the model has a name or a type that a group asks for, or no parameter
+            is left for a group, or outside the groups.
     """
-    groups, places = groups_of(config["optim"]), places_of(model)
+    groups, infos = groups_of(config["optim"]), parameter_infos(model)
     chosen: dict[str, list[Parameter]] = {name: [] for name in ["", *groups]}
     for name, group in groups.items():
-        check_conditions(f"optim.groups.{name}", group, places, model)
-    for place in places:
-        takers = (name for name, group in groups.items() if takes(group, place))
-        chosen[next(takers, "")].append(place.parameter)
-    for name, taken in chosen.items():
-        if not taken:
+        check_conditions(f"optim.groups.{name}", group, infos, model)
+    for info in infos:
+        taking_groups = (name for name, group in groups.items() if matches(group, info))
+        chosen[next(taking_groups, "")].append(info.parameter)
+    for name, parameters in chosen.items():
+        if not parameters:
             key = f"optim.groups.{name}" if name else f"optim={config['names']['optim']}"
-            left = "there is no such parameter, or an earlier group has it"
-            why = left if name else "the groups leave none for the optimizer beside them"
-            raise BadInput(f"{key}: takes no parameter of task={config['names']['task']}: {why}")
+            no_match = "there is no such parameter, or an earlier group has it"
+            reason = no_match if name else "the groups leave none for the optimizer beside them"
+            raise BadInput(f"{key}: takes no parameter of task={config['names']['task']}: {reason}")
     return chosen
 
 
-def takes(group: Group, place: Place) -> bool:
-    found = {
-        "names": lambda pattern: any(fnmatchcase(name, pattern) for name in place.names),
-        "modules": place.inside.__contains__,
-        "layers": place.layer.__eq__,
-        "dims": place.parameter.ndim.__eq__,
+def matches(group: Group, info: ParameterInfo) -> bool:
+    tests = {
+        "names": lambda pattern: any(fnmatchcase(name, pattern) for name in info.names),
+        "modules": info.module_classes.__contains__,
+        "layers": info.layer.__eq__,
+        "dims": info.parameter.ndim.__eq__,
     }
-    return all(any(map(found[name], values)) for name, values in group.conditions.items())
+    return all(any(map(tests[name], values)) for name, values in group.conditions.items())
 
 
-def check_conditions(key: str, group: Group, places: list[Place], model: nn.Module) -> None:
-    """Refuse what is most likely a slip: a name that nothing has."""
-    names = [name for place in places for name in place.names]
+def check_conditions(key: str, group: Group, infos: list[ParameterInfo], model: nn.Module) -> None:
+    """Refuse what is most likely a typing error: a name that nothing in the model has."""
+    names = [name for info in infos for name in info.names]
     for pattern in group.conditions.get("names", ()):
         if not any(fnmatchcase(name, pattern) for name in names):
-            there = some_of(names, pattern)
-            raise BadInput(f"{key}.names={shorten(pattern)}: fits no parameter; there are {there}")
-    for kind in group.conditions.get("modules", ()):
-        if not any(kind in place.inside for place in places):
-            there = some_of({type(module).__name__ for module in model.modules()}, kind)
-            raise BadInput(f"{key}.modules={shorten(kind)}: no such module; there are {there}")
+            known = some_of(names, pattern)
+            raise BadInput(f"{key}.names={shorten(pattern)}: fits no parameter; there are {known}")
+    for class_name in group.conditions.get("modules", ()):
+        if not any(class_name in info.module_classes for info in infos):
+            known = some_of({type(module).__name__ for module in model.modules()}, class_name)
+            shown = shorten(class_name)
+            raise BadInput(f"{key}.modules={shown}: no such module; there are {known}")
 
 
-def places_of(model: nn.Module) -> list[Place]:
-    """Of each trainable parameter, in the model's order."""
+def parameter_infos(model: nn.Module) -> list[ParameterInfo]:
+    """The info of each trainable parameter, in the model's order."""
     modules = list(model.modules())
     matrices = [m for m in modules if any(p.ndim > 1 for p in m.parameters(recurse=False))]
-    places = {p: Place(p, [], set(), "hidden") for p in model.parameters() if p.requires_grad}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    infos = {p: ParameterInfo(p, [], set(), "hidden") for p in trained}
     for name, p in model.named_parameters(remove_duplicate=False):
-        if p in places:
-            places[p].names.append(name)
+        if p in infos:
+            infos[p].names.append(name)
     for module in modules:
-        kinds = {kind.__name__ for kind in type(module).__mro__}
-        for p in filter(places.__contains__, module.parameters()):
-            places[p].inside.update(kinds)
+        class_names = {cls.__name__ for cls in type(module).__mro__}
+        for p in filter(infos.__contains__, module.parameters()):
+            infos[p].module_classes.update(class_names)
     for layer, owners in (("output", matrices[-1:]), ("embedding", filter(is_embedding, modules))):
         for owner in owners:
-            for p in filter(places.__contains__, owner.parameters(recurse=False)):
-                places[p] = places[p]._replace(layer=layer)
-    return list(places.values())
+            for p in filter(infos.__contains__, owner.parameters(recurse=False)):
+                infos[p] = infos[p]._replace(layer=layer)
+    return list(infos.values())
 
 
 def is_embedding(module: nn.Module) -> bool:

@@ -1,4 +1,4 @@
-"""Runs inside somebody else's process, a notebook say, which is afterwards as it was before."""
+"""Runs inside another program's process, such as a notebook, which is left as it was before."""
 
 import logging
 import random
@@ -15,33 +15,33 @@ from engine import interrupt
 
 @contextmanager
 def as_guest() -> Iterator[None]:
-    """Put back after the block what runs change in a process.
+    """Restore after the block what runs change in a process.
 
-    These are signal handlers, the global generators, what torch is set to, and where the project's
-    log goes. A wish to stop counts in the block alone.
+    That is signal handlers, the global random generators, torch's settings, and the handlers of the
+    project's log. A request to stop is forgotten after the block.
 
     Raises:
-        KeyboardInterrupt: the block raised Interrupted, having been told to stop by Ctrl-C.
-        interrupt.Interrupted: the same for another signal, if that has not ended the process.
+        KeyboardInterrupt: the block raised Interrupted because of Ctrl-C.
+        interrupt.Interrupted: the same for another signal that did not end the process.
     """
     interrupt.reset()
     try:
-        with same_signals(), same_generators(), same_torch(), same_log():
+        with restored_signals(), restored_generators(), restored_torch(), restored_log():
             yield
     except interrupt.Interrupted:
-        told = interrupt.received()
-        if told == signal.SIGINT:
+        signum = interrupt.received()
+        if signum == signal.SIGINT:
             raise KeyboardInterrupt from None
-        if told is not None:
-            signal.raise_signal(told)
+        if signum is not None:
+            signal.raise_signal(signum)
         raise
     finally:
         interrupt.reset()
 
 
 @contextmanager
-def same_signals() -> Iterator[None]:
-    """Only the main thread may set handlers, and only it has them set."""
+def restored_signals() -> Iterator[None]:
+    """Does nothing outside the main thread, in which alone handlers can be set."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -54,24 +54,25 @@ def same_signals() -> Iterator[None]:
 
 
 @contextmanager
-def same_generators() -> Iterator[None]:
-    python, numpys, torchs = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    on_gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+def restored_generators() -> Iterator[None]:
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    torch_state = torch.get_rng_state()
+    gpu_states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     try:
         yield
     finally:
-        random.setstate(python)
-        np.random.set_state(numpys)
-        torch.set_rng_state(torchs)
-        if on_gpus:
-            torch.cuda.set_rng_state_all(on_gpus)
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+        torch.set_rng_state(torch_state)
+        if gpu_states:
+            torch.cuda.set_rng_state_all(gpu_states)
 
 
 @contextmanager
-def same_torch() -> Iterator[None]:
+def restored_torch() -> Iterator[None]:
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
     before = determinism()
-    torch.set_default_dtype(torch.float32)  # as in a process of a run's own
+    torch.set_default_dtype(torch.float32)  # as in a process started for runs
     try:
         yield
     finally:
@@ -83,7 +84,7 @@ def same_torch() -> Iterator[None]:
 
 
 def determinism() -> tuple[bool, bool]:
-    """Whether torch's algorithms are to be deterministic, and whether others only warn."""
+    """Whether torch uses deterministic algorithms, and only warns where there is none."""
     return (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
@@ -91,7 +92,7 @@ def determinism() -> tuple[bool, bool]:
 
 
 @contextmanager
-def same_log() -> Iterator[None]:
+def restored_log() -> Iterator[None]:
     log = logging.getLogger("adamily")
     handlers, level, propagate = log.handlers[:], log.level, log.propagate
     try:

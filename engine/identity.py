@@ -1,11 +1,11 @@
-"""What makes two runs the same run: a hash of all that decides the outcome."""
+"""A run's identity: a hash of all that decides its outcome."""
 
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-# Everything else in a run's config says how it is carried out (device, logger, launcher, paths).
+# The rest of a run's config is about how it is carried out: device, logger, launcher, paths.
 DECIDES_OUTCOME = (
     "names",
     "task",
@@ -18,38 +18,41 @@ DECIDES_OUTCOME = (
     "profile",
 )
 
-# Where data come from does not matter; what they are does, and their hash says that.
-PLACES = ("mirrors", "package", "page")
+# Not where data come from matters, but what they are, which their hash says.
+LOCATION_KEYS = ("mirrors", "package", "page")
 
 
 def identity(config: dict[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that decides the run's outcome."""
     task = dict(config["task"])
     if task.get("steps") is not None:
-        task.pop("epochs", None)  # the steps stand in for them
+        task.pop("epochs", None)  # overridden by the steps
     if "sources" in task:
         source = task.pop("sources")[task["data"]]
-        task["source"] = without_places(source)
-    return {key: config[key] for key in DECIDES_OUTCOME} | {"task": task}
+        task["source"] = without_locations(source)
+    optim = dict(config["optim"])
+    if "groups" in optim:
+        optim["groups"] = list(optim["groups"].items())  # of which the first takes a parameter
+    return {key: config[key] for key in DECIDES_OUTCOME} | {"task": task, "optim": optim}
 
 
-def without_places(source: dict[str, Any]) -> dict[str, Any]:
-    """What a source says of its files; a source may be made of several."""
+def without_locations(source: dict[str, Any]) -> dict[str, Any]:
+    """A source without what only says where it is, also in nested sources."""
     return {
-        key: without_places(value) if isinstance(value, dict) else value
+        key: without_locations(value) if isinstance(value, dict) else value
         for key, value in source.items()
-        if key not in PLACES
+        if key not in LOCATION_KEYS
     }
 
 
 def run_id(config: dict[str, Any]) -> str:
-    """Twelve hex digits that two configs share if and only if they ask for the same run."""
+    """Twelve hex digits, the same for two configs if and only if they are of the same run."""
     return hash_identity(identity(config))
 
 
-def hash_identity(decides: dict[str, Any]) -> str:
-    """A run's id by what `identity` gives for its config, as it is kept with results."""
-    text = json.dumps(canonical(decides), sort_keys=True, separators=(",", ":"))
+def hash_identity(identity_values: dict[str, Any]) -> str:
+    """A run's id, from the `identity` of its config, which is kept with results."""
+    text = json.dumps(canonical(identity_values), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -57,7 +60,7 @@ def run_path(config: dict[str, Any]) -> Path:
     """A run's folder in the folder of all runs, `<task>/<optim>/<id>`.
 
     Raises:
-        ValueError: a name is no name of one folder, and would lead elsewhere.
+        ValueError: a name is not that of a single folder, and would lead elsewhere.
     """
     task, optim = config["names"]["task"], config["names"]["optim"]
     for name in (task, optim):
@@ -67,7 +70,7 @@ def run_path(config: dict[str, Any]) -> Path:
 
 
 def canonical(value: Any) -> Any:
-    """The same value in one spelling: 1 and 1.0 are one learning rate."""
+    """The value in a normal form: 1 and 1.0 are the same learning rate."""
     if isinstance(value, dict):
         return {str(key): canonical(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
-"""A wish to stop: SIGTERM, Ctrl-C, a sweep's word to its workers, or the end of the sweep.
+"""Requests to stop: SIGTERM, Ctrl-C, a sweep that stops its workers, or the end of the sweep.
 
-The training loop asks once a step and leaves with a checkpoint. A second Ctrl-C ends the process at
-once.
+The training loop asks for them once a step and leaves with a checkpoint. A second Ctrl-C ends the
+process at once.
 """
 
 import multiprocessing
@@ -18,25 +18,24 @@ from pathlib import Path
 from textwrap import shorten
 from types import FrameType
 
-# Workers of a sweep learn from this file, whose name they inherit, that the sweep was told to stop:
-# a signal sent to the sweep alone does not reach them.
+# The variable with the path of a file that a sweep creates when it is told to stop. Its workers
+# inherit the variable: a signal that is sent to the sweep alone does not reach them.
 STOP_FILE = "ADAMILY_STOP_FILE"
 
-# The process that is to be the parent of its reader: who is left behind stops, too.
+# The variable with the number of the process that must be its reader's parent: an orphan stops.
 PARENT = "ADAMILY_PARENT"
 PARENT_POLL_SECONDS = 0.5
-# In which a run of such a process may leave with a checkpoint; torchrun grants its processes the
-# same.
+# The time that a run in an orphan has to leave with a checkpoint, the same as torchrun grants.
 GRACE_SECONDS = 30.0
 
-# And from this, whose workers they are.
+# The variable with the name of the sweep that a worker belongs to.
 SWEEP = "ADAMILY_SWEEP"
 COMMAND_LENGTH = 200
 
 _received: int | None = None
-# What this process, if it is a sweep, writes for its workers.
-_told: Path | None = None
-_left_behind = False
+# The file of STOP_FILE, if this process is a sweep.
+_stop_file: Path | None = None
+_orphaned = False
 _ends_with_sweep = False
 # Not set while the process is, or may be, in a run.
 _idle = threading.Event()
@@ -51,16 +50,16 @@ def received() -> int | None:
     return _received
 
 
-def start_listening() -> int | None:
-    """Listen on behalf of the next run; return the signal that asked to stop before it, or None."""
-    listen()
-    forget()
+def watch_signals() -> int | None:
+    """Note signals for the next run; return the one that asked to stop before it, or None."""
+    install_handlers()
+    reset_worker()
     check_sweep_stopped()
     return _received
 
 
 def stop(signum: int) -> None:
-    """Stop for a signal that another process received, unless this one received one itself."""
+    """Stop because of a signal to another process, unless this one received one itself."""
     if _received is None:
         _note(signum, None)
 
@@ -68,55 +67,55 @@ def stop(signum: int) -> None:
 def check_sweep_stopped() -> None:
     """Stop this process too if the sweep that it works for was told to stop. Looks at the disk."""
     path = os.environ.get(STOP_FILE)
-    if _left_behind or (path is not None and os.path.exists(path)):
+    if _orphaned or (path is not None and os.path.exists(path)):
         stop(signal.SIGTERM)
 
 
-def in_sweeps_process() -> bool:
-    """Whether the sweep that a run belongs to is carried out by this very process."""
+def in_sweep_process() -> bool:
+    """Whether this process is that of the sweep itself, and not a worker."""
     return os.environ.get(PARENT) == str(os.getpid())
 
 
 def reset() -> None:
-    """Let the process go on as if it had never been told to stop."""
+    """Forget that the process was told to stop."""
     global _received
     _received = None
 
 
-def forget() -> None:
-    """Let a worker go on with other runs once it has left the one that it was told to stop."""
+def reset_worker() -> None:
+    """In a worker, forget the signal by which an earlier run was stopped."""
     global _received
     if is_worker():
         _received = None
 
 
 def is_worker() -> bool:
-    """Whether this process was started by another one of Python's, as joblib's workers are."""
+    """Whether another Python process started this one, as joblib does with its workers."""
     return multiprocessing.current_process().name != "MainProcess"
 
 
-def listen() -> None:
-    """From now on SIGTERM and Ctrl-C are noted and not raised (in the main thread only)."""
+def install_handlers() -> None:
+    """From now on note SIGTERM and Ctrl-C instead of raising them (in the main thread only)."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _note)
         signal.signal(signal.SIGINT, _note)
 
 
 @contextmanager
-def told_to_workers() -> Iterator[None]:
-    """Listen, and let workers started inside the block know of signals that reach this process.
+def forwarding_to_workers() -> Iterator[None]:
+    """Note signals, and pass them on to workers that are started inside the block.
 
-    One block for all launches: a launcher may keep its workers from one to the next.
+    One block must enclose all launches: a launcher may reuse its workers.
     """
-    global _told
-    listen()
+    global _stop_file
+    install_handlers()
     with tempfile.TemporaryDirectory(prefix="adamily-") as folder:
-        _told = Path(folder) / "stop"
-        os.environ |= {STOP_FILE: str(_told), PARENT: str(os.getpid()), SWEEP: own_name()}
+        _stop_file = Path(folder) / "stop"
+        os.environ |= {STOP_FILE: str(_stop_file), PARENT: str(os.getpid()), SWEEP: process_name()}
         try:
             yield
         finally:
-            _told = None
+            _stop_file = None
             del os.environ[STOP_FILE], os.environ[PARENT], os.environ[SWEEP]
 
 
@@ -125,18 +124,18 @@ def _note(signum: int, frame: FrameType | None) -> None:
     if signum == _received == signal.SIGINT:
         raise KeyboardInterrupt
     _received = signum
-    if _told is not None:
+    if _stop_file is not None:
         with suppress(OSError):  # the temporary folder may be gone or full
-            _told.touch()
+            _stop_file.touch()
 
 
-# -- the end of the process that this one works for ------------------------------------------------
+# -- ending with the parent process ----------------------------------------------------------------
 
 
 def end_with_sweep() -> None:
-    """End a worker of joblib's with its sweep, even one that has had no run yet.
+    """End this process with its sweep, if it is a worker of joblib's, even one without a run yet.
 
-    The name tells it from processes that a worker or a single run starts, to load data say.
+    Processes that a worker or a single run starts, to load data for example, have other names.
     """
     global _ends_with_sweep
     if multiprocessing.current_process().name.startswith("LokyProcess") and not _ends_with_sweep:
@@ -146,14 +145,14 @@ def end_with_sweep() -> None:
 
 
 def end_with_parent() -> None:
-    """End this process soon after the one that PARENT names; a run leaves with a checkpoint."""
+    """End this process soon after that of PARENT; a run has time to save a checkpoint."""
     if parent := os.environ.get(PARENT):
         threading.Thread(target=_wait_for_end, args=(int(parent),), daemon=True).start()
 
 
 @contextmanager
 def in_run() -> Iterator[None]:
-    """In the block, this process needs time to stop."""
+    """In the block, this process gets GRACE_SECONDS to stop."""
     _idle.clear()
     try:
         yield
@@ -162,10 +161,10 @@ def in_run() -> Iterator[None]:
 
 
 def _wait_for_end(parent: int) -> None:
-    global _left_behind
+    global _orphaned
     while os.getppid() == parent:  # an orphan gets another
         time.sleep(PARENT_POLL_SECONDS)
-    _left_behind = True
+    _orphaned = True
     os.kill(os.getpid(), signal.SIGTERM)
     _idle.wait(GRACE_SECONDS)
     os._exit(128 + signal.SIGTERM)
@@ -175,23 +174,24 @@ def _wait_for_end(parent: int) -> None:
 
 
 def sweep_name() -> str:
-    """The sweep that this process works for, or else the process: its number and its command."""
-    return os.environ.get(SWEEP) or own_name()
+    """The name of the sweep that this process works for, or else its own."""
+    return os.environ.get(SWEEP) or process_name()
 
 
-def own_name() -> str:
+def process_name() -> str:
+    """This process, by its number and its command."""
     command = shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]])
     # In ASCII: it goes into the environment, whatever the locale.
     return f"process {os.getpid()} ({shorten(command, COMMAND_LENGTH, placeholder=' ...')})"
 
 
 def first_in_sweep(what: str) -> bool:
-    """Whether no other process of this sweep has asked the same before."""
+    """Whether this is the first call for `what` in all processes of this sweep."""
     path = os.environ.get(STOP_FILE)
     if path is None:
         return True
     try:
         Path(path).with_name(what).touch(exist_ok=False)
-    except OSError:  # there already, or not to be had
+    except OSError:  # it exists, or cannot be created
         return False
     return True

@@ -1,22 +1,22 @@
-"""What Hydra runs for one run, in this process or in a launcher's worker."""
+"""The function that Hydra calls for each run, in this process or in a launcher's worker."""
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from engine import interrupt
-from engine.config import NAMED, resolved
+from engine.config import CONFIG_DIR_PROVIDER, resolved
 from engine.console import log_to_console
 from engine.execute import execute
-from engine.launch import HERE
+from engine.launch import LOCAL_LAUNCHERS
 from engine.process import begin
 from engine.run import Run
 from engine.torchrun import by_torchrun
 
 
 def job(cfg: DictConfig) -> str:
-    """What Hydra runs, here or in a launcher's worker, for one run."""
-    if not interrupt.in_sweeps_process():
+    """Carry out a run; return its status as `execute` does."""
+    if not interrupt.in_sweep_process():
         begin()
     with interrupt.in_run():
         return carry_out(cfg)
@@ -28,10 +28,11 @@ def carry_out(cfg: DictConfig) -> str:
     config = resolved(cfg, hydra_config.runtime.choices)
     run = Run(config["paths"]["runs"], config)
     launcher = hydra_config.runtime.choices["hydra/launcher"]
-    many = hydra_config.mode == RunMode.MULTIRUN
-    shared = many and launcher in HERE
-    if many and config["sweep"]["devices_per_run"] > 1:
-        named = [s.path for s in hydra_config.runtime.config_sources if s.provider == NAMED]
-        arguments = [*hydra_config.overrides.task, *(f"--config-dir={path}" for path in named)]
-        return by_torchrun(run, arguments, share_devices=shared)
-    return execute(run, share_devices=shared)
+    multirun = hydra_config.mode == RunMode.MULTIRUN
+    share_devices = multirun and launcher in LOCAL_LAUNCHERS
+    if multirun and config["sweep"]["devices_per_run"] > 1:
+        sources = hydra_config.runtime.config_sources
+        folders = [source.path for source in sources if source.provider == CONFIG_DIR_PROVIDER]
+        arguments = [*hydra_config.overrides.task, *(f"--config-dir={path}" for path in folders)]
+        return by_torchrun(run, arguments, share_devices=share_devices)
+    return execute(run, share_devices=share_devices)

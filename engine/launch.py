@@ -26,11 +26,11 @@ from engine.hydra_internals import Callbacks
 from engine.overrides import given, is_hydras, read_override
 from engine.texts import PATH_SHOWN, shorten
 
-# Launchers that do not come with the project, and the extras that bring them.
+# Launchers that do not come with the project, and the extras that install them.
 EXTRAS = {"ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
 
-# Those whose workers are on this machine, with its devices.
-HERE = ("basic", "joblib")
+# Launchers whose workers are on this machine and use its devices.
+LOCAL_LAUNCHERS = ("basic", "joblib")
 
 
 def launch(
@@ -39,18 +39,18 @@ def launch(
     """Call `task_function` with the config of each job, wait for all, and return their values.
 
     Args:
-        task_function: found by its module and name in a worker.
+        task_function: one that a worker can import by its module and name.
         shared: overrides of Hydra itself (hydra/launcher=…, hydra.launcher.…).
         jobs: the overrides of each job.
 
     Returns:
-        Of a job that raised an exception, this.
+        For each job its value, or the exception that it raised.
 
     Raises:
         Exception: whatever the launcher raises when a worker process dies.
     """
     with hydra_of() as hydra:
-        # As `-m` does: a worker reads in it that it shares this machine's devices with others.
+        # As `-m` does: by this a worker knows that it shares this machine's devices with others.
         settings = [*shared, f"hydra.mode={RunMode.MULTIRUN.name}"]
         config = hydra.compose_config("train", settings, RunMode.MULTIRUN)
         loader = Loader(hydra.config_loader.get_search_path())
@@ -58,31 +58,31 @@ def launch(
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=task_function, config=config
         )
-        with packages.found_by_children():
+        with packages.project_found_by_children():
             returns = launcher.launch(jobs, initial_job_idx=0)
-    return [value(done) for done in returns]
+    return [return_value_of(job_return) for job_return in returns]
 
 
 def release_workers(overrides: Sequence[str]) -> None:
-    """Let joblib's workers end, which takes them a second, beside what the command still does."""
+    """Let joblib's workers end, which takes a second, while the command goes on."""
     if launcher_name(overrides) == "joblib":
         get_reusable_executor().shutdown(wait=False)
 
 
-def value(done: JobReturn) -> Any:
+def return_value_of(job_return: JobReturn) -> Any:
     try:
-        return done.return_value
+        return job_return.return_value
     except Exception as error:
         return error
 
 
 def launcher_name(overrides: Sequence[str]) -> str:
-    chosen = given(overrides, "hydra/launcher")
-    return str(chosen[-1].value()) if chosen else default_choice("hydra/launcher")
+    choices = given(overrides, "hydra/launcher")
+    return str(choices[-1].value()) if choices else default_choice("hydra/launcher")
 
 
 def launcher_settings(overrides: Sequence[str], config: dict[str, Any], runs: int) -> list[str]:
-    """What a launcher must be told about this machine, unless `overrides` say it.
+    """Overrides that tell a launcher about this machine, except those that `overrides` set.
 
     Args:
         overrides: as typed.
@@ -93,16 +93,17 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any], runs: in
         BadInput: the launcher is not installed or cannot be set so, or a device is not there.
     """
     name = launcher_name(overrides)
-    device = config["train"]["device"]
-    jobs, share = config["sweep"]["jobs_per_device"], config["sweep"]["devices_per_run"]
+    device, sweep = config["train"]["device"], config["sweep"]
+    jobs_per_device, devices_per_run = sweep["jobs_per_device"], sweep["devices_per_run"]
     settings = []
-    if name in HERE:
-        most = slots(device, jobs, share)
+    if name in LOCAL_LAUNCHERS:
+        slot_count = slots(device, jobs_per_device, devices_per_run)
     if name == "joblib":
-        settings.append(f"hydra.launcher.n_jobs={min(most, runs)}")
+        settings.append(f"hydra.launcher.n_jobs={min(slot_count, runs)}")
     if name == "ray" and on_gpu(device) and not given(overrides, "hydra.launcher.ray.remote"):
-        each = slots_per_device(torch.device("cuda"), jobs)
-        settings.append(f"+hydra.launcher.ray.remote.num_gpus={1 / each if share == 1 else share}")
+        per_gpu = slots_per_device(torch.device("cuda"), jobs_per_device)
+        gpus = 1 / per_gpu if devices_per_run == 1 else devices_per_run
+        settings.append(f"+hydra.launcher.ray.remote.num_gpus={gpus}")
     if name in EXTRAS and not installed(name):
         raise BadInput(
             f"hydra/launcher={name}: not installed; pip install 'adamily[{EXTRAS[name]}]'"
@@ -110,38 +111,39 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any], runs: in
     if name == "submitit_slurm" and shutil.which("srun") is None:
         raise BadInput(f"hydra/launcher={name}: there is no srun here; use a node of the cluster")
     check_settings([override for override in overrides if is_hydras(override)])
-    return [own for own in settings if not given(overrides, read_override(own).key_or_group)]
+    return [text for text in settings if not given(overrides, read_override(text).key_or_group)]
 
 
 def say_how(overrides: Sequence[str], config: dict[str, Any], runs: int) -> None:
-    """Print in a line how runs will share this machine's CPU, if they will."""
+    """Print a line on how runs share this machine's CPU, if they do."""
     device, sweep = config["train"]["device"], config["sweep"]
     if launcher_name(overrides) != "joblib" or on_gpu(device):
         return
-    jobs, processes = sweep["jobs_per_device"], sweep["devices_per_run"]
-    at_a_time, count = min(slots(device, jobs, processes), runs), threads(device, jobs)
+    jobs_per_device, devices_per_run = sweep["jobs_per_device"], sweep["devices_per_run"]
+    at_a_time = min(slots(device, jobs_per_device, devices_per_run), runs)
+    count = threads(device, jobs_per_device)
     say(
         f"{at_a_time} at a time on the CPU, each with "
-        f"{f'{processes} processes of ' if processes > 1 else ''}"
-        f"{count} thread{'s' if count > 1 else ''} (sweep.jobs_per_device={jobs})"
+        f"{f'{devices_per_run} processes of ' if devices_per_run > 1 else ''}"
+        f"{count} thread{'s' if count > 1 else ''} (sweep.jobs_per_device={jobs_per_device})"
     )
 
 
-def check_settings(shared: list[str]) -> None:
-    """Raise BadInput unless Hydra understands what it is told about its launcher."""
+def check_settings(overrides: list[str]) -> None:
+    """Raise BadInput unless Hydra accepts the overrides of its launcher."""
     with hydra_of() as hydra:
-        for typed in shared:
+        for typed in overrides:
             check_override(typed, hydra.config_loader)
         try:
-            config = hydra.compose_config("train", shared, RunMode.MULTIRUN)
+            config = hydra.compose_config("train", overrides, RunMode.MULTIRUN)
         except HydraException as error:
-            raise BadInput(explain(error, shared)) from error
-    if launcher_name(shared) == "joblib":
+            raise BadInput(explain(error, overrides)) from error
+    if launcher_name(overrides) == "joblib":
         check_joblib(config.hydra.launcher)
 
 
 def check_joblib(launcher: Mapping[str, Any]) -> None:
-    """Raise BadInput for what joblib would refuse when the first run starts."""
+    """Raise BadInput for settings that joblib would only refuse when the first run starts."""
     settings = {str(key): value for key, value in launcher.items() if key != "_target_"}
     known = inspect.signature(Parallel).parameters
     if unknown := sorted(settings.keys() - known.keys()):
@@ -154,13 +156,13 @@ def check_joblib(launcher: Mapping[str, Any]) -> None:
 
 
 def on_gpu(device: str) -> bool:
-    """Whether runs are to have a GPU: "auto" goes by what there is on this machine."""
+    """Whether runs train on GPUs: for "auto", whether this machine has any."""
     return device.startswith("cuda") or (device == "auto" and torch.cuda.device_count() > 0)
 
 
 def trains_here(overrides: Sequence[str]) -> bool:
-    """Whether the launcher's workers are on this machine, with its devices."""
-    return launcher_name(overrides) in HERE
+    """Whether the launcher's workers are on this machine and use its devices."""
+    return launcher_name(overrides) in LOCAL_LAUNCHERS
 
 
 def installed(launcher: str) -> bool:
@@ -173,7 +175,7 @@ def check_writable(folder: str, key: str) -> None:
     """Raise BadInput unless files can be made in `folder`; leave nothing behind."""
     missing: list[Path] = []
     try:
-        missing += [place for place in (Path(folder), *Path(folder).parents) if not place.exists()]
+        missing += [path for path in (Path(folder), *Path(folder).parents) if not path.exists()]
         os.makedirs(folder, exist_ok=True)
         probe = os.path.join(folder, f".writable.{os.getpid()}")
         with open(probe, "wb"):
@@ -184,6 +186,6 @@ def check_writable(folder: str, key: str) -> None:
             f"{key}={shorten(folder, PATH_SHOWN)}: cannot be written: {error.strerror}"
         ) from error
     finally:
-        for place in missing:
+        for path in missing:
             with suppress(OSError):  # another process may have begun to use it
-                place.rmdir()
+                path.rmdir()

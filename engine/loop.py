@@ -1,7 +1,7 @@
 """The training loop, the same for every task and every optimizer.
 
-It can stop after any step and go on from there as if it had never stopped: all that the next step
-depends on is in `Session.state_dict`.
+It can stop after any step and be resumed exactly: all that the next step depends on is in
+`Session.state_dict`.
 """
 
 import time
@@ -26,7 +26,7 @@ TICK_SECONDS = 1.0
 
 
 def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> Outcome:
-    """Train from wherever the session stands to the end of the budget; return how that went."""
+    """Train from the session's step to the end of the budget; return how that ended."""
     task, optimizer, schedule = session.task, session.optimizer, session.schedule
     losses = session.losses
     checkpoint_seconds = session.config["train"]["checkpoint_seconds"]
@@ -37,18 +37,18 @@ def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> O
         evaluating = (session.step + 1) % task.eval_every == 0 or session.step + 1 == task.steps
 
         batch = task.batch(session.step)
-        with Observer(*members(optimizer)) if evaluating else nullcontext() as seen:
+        with Observer(*members(optimizer)) if evaluating else nullcontext() as observer:
             loss = step(session, batch)
         optimizer.zero_grad()
         task.after_step(session.step)
         losses.add(loss)
         session.step += 1
 
-        if seen is not None:
+        if observer is not None:
             if losses.any_not_finite():
                 break
             with session.not_training():
-                metrics = session.evaluate(seen)
+                metrics = session.evaluate(observer)
                 run.record(session.step, metrics)
                 loggers.log(metrics, session.step)
                 for name, content in session.artifacts():
@@ -83,8 +83,8 @@ def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> O
                 interrupt.stop(signum)
                 return "interrupted"
 
-    fine = session.evaluations.all_finite and not losses.any_not_finite()
-    return "finished" if fine else "diverged"
+    all_finite = session.evaluations.all_finite and not losses.any_not_finite()
+    return "finished" if all_finite else "diverged"
 
 
 def step(session: Session, batch: Any) -> Tensor:
@@ -100,10 +100,10 @@ def step(session: Session, batch: Any) -> Tensor:
 
 
 class Closure:
-    """The loss of a batch and its gradient, made anew in each call; dropout draws anew, too.
+    """Computes a batch's loss and gradient anew in each call, with new dropout masks.
 
     Attributes:
-        losses: of the calls so far, of this process's share.
+        losses: of the calls so far, on this process's shard.
     """
 
     def __init__(self, session: Session, batch: Any):
@@ -114,12 +114,12 @@ class Closure:
     def __call__(self) -> Tensor:
         self.session.optimizer.zero_grad()
         self.losses.append(gradient(self.session, self.batch))
-        # It decides whether an optimizer goes on: all processes' have to be told the same.
-        return parallel.mean(self.losses[-1])
+        # An optimizer decides by it whether to go on: it must be the same in all processes.
+        return parallel.all_reduce_mean(self.losses[-1])
 
 
 def gradient(session: Session, batch: Any) -> Tensor:
-    """As `backward`, the gradient clipped where the run says so."""
+    """As `backward`, with the gradient clipped if the run's config says so."""
     loss = backward(session, batch)
     if (clip_norm := session.config["clip_norm"]) is not None:
         session.scaler.unscale_(session.optimizer)
@@ -129,8 +129,8 @@ def gradient(session: Session, batch: Any) -> Tensor:
 
 def backward(session: Session, batch: Any) -> Tensor:
     """Put the batch's gradient into the parameters; return its loss, still on the device."""
-    parts = session.config["accumulate"]
-    micro_batches = parallel.shards(session.task, batch, parts)
+    accumulate = session.config["accumulate"]
+    micro_batches = parallel.shards(session.task, batch, accumulate)
     losses = []
     for micro_batch, weight in micro_batches:
         last = len(losses) == len(micro_batches) - 1
@@ -138,4 +138,4 @@ def backward(session: Session, batch: Any) -> Tensor:
             loss = session.loss(micro_batch) * weight
         session.scaler.scale(loss).backward()
         losses.append(loss.detach())
-    return losses[0] if parts == 1 else torch.stack(losses).sum()
+    return losses[0] if accumulate == 1 else torch.stack(losses).sum()

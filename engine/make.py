@@ -1,4 +1,4 @@
-"""What a run is made of, from its config: task, optimizer, schedule, loggers."""
+"""The objects of a run, made from its config: task, optimizer, schedule, loggers."""
 
 import copy
 import json
@@ -6,14 +6,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from engine.checks import BadInput, check_kind, refusal
+from engine.checks import BadInput, check_kind, is_count, refusal
 
 
 def make_task(config: dict[str, Any], device: Any) -> Any:
     """The task of a run.
 
     Raises:
-        tasks.sources.DataError: it needs its data at once, and they are not what the config says.
+        tasks.sources.DataError: its constructor reads data that are not what the config says.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
@@ -35,26 +35,26 @@ def make_task(config: dict[str, Any], device: Any) -> Any:
         raise
 
 
-def outline(config: dict[str, Any]) -> Any:
-    """The task of a run without memory, on the "meta" device; one for all that ask for the same.
+def meta_task(config: dict[str, Any]) -> Any:
+    """The task of a run on the "meta" device, without memory; runs of the same task share it.
 
     Raises:
         tasks.sources.DataError: as `make_task`.
     """
     parts = ("task", "seed", "paths")
-    return _outline(json.dumps({part: config[part] for part in parts}))
+    return _meta_task(json.dumps({part: config[part] for part in parts}))
 
 
 @lru_cache(maxsize=8)
-def _outline(text: str) -> Any:
+def _meta_task(text: str) -> Any:
     import torch
 
     return make_task(json.loads(text), torch.device("meta"))
 
 
-def let_go_of_outlines() -> None:
-    """Free what they hold, once all is checked and ready."""
-    _outline.cache_clear()
+def clear_meta_tasks() -> None:
+    """Free the tasks that `meta_task` keeps."""
+    _meta_task.cache_clear()
 
 
 def make_optimizer(config: dict[str, Any], model: Any) -> Any:
@@ -62,7 +62,7 @@ def make_optimizer(config: dict[str, Any], model: Any) -> Any:
 
     from engine import grouped, process, startup
 
-    if process.is_own:
+    if process.for_runs_only:
         startup.defer_compiler()
     if "groups" in config["optim"]:
         return grouped.make(config, model)
@@ -85,23 +85,26 @@ def make_schedule(config: dict[str, Any], optimizer: Any, total_steps: int) -> A
 
 
 def check_classes(config: dict[str, Any]) -> None:
-    """Make all that a run is made of, without the memory that its parameters take."""
+    """Make all objects of a run once, without memory for its parameters, to check them."""
     import torch
 
     from engine.loggers import Logger
-    from engine.metrics import check_declared
+    from engine.metrics import check_observations
+    from engine.optimizers import members
     from tasks.sources import DataError
     from tasks.task import Task
 
     chosen = config["names"]
     part = f"task={chosen['task']}"
     try:
-        task = outline(config)
+        task = meta_task(config)
         check_kind(task, Task, part)
-        check_declared(config)
+        check_task(part, task)
         part = f"optim={chosen['optim']}"
-        optimizer = make_optimizer(config, weightless(task.model))
+        optimizer = make_optimizer(config, with_zero_parameters(task.model))
         check_kind(optimizer, torch.optim.Optimizer, part)
+        for member in members(optimizer):
+            check_observations(part, member)
         check_optimizer(optimizer, task, config)
         part = f"schedule={chosen['schedule']}"
         make_schedule(config, optimizer, task.steps)
@@ -110,31 +113,45 @@ def check_classes(config: dict[str, Any]) -> None:
             check_kind(logger, Logger, part)
     except (BadInput, DataError):
         raise
-    except Exception as error:  # whatever a class says of what it cannot take
+    except Exception as error:  # whatever a class raises for arguments that it cannot take
         raise refusal(part, error) from error
 
 
-def weightless(model: Any) -> Any:
-    """A copy of a model on "meta" with its parameters on the CPU, all numbers of each one zero.
+def check_task(where: str, task: Any) -> None:
+    """Refuse a task that lacks what the loop asks of it."""
+    import torch
 
-    An optimizer may look at its parameters when it is made: for their shapes, their device (as
-    torch's fused ones do), or their numbers, to begin its state with.
+    from engine.metrics import check_task_metrics
+
+    if not isinstance(getattr(task, "model", None), torch.nn.Module):
+        raise BadInput(f"{where}: it sets no model, which must be a torch.nn.Module")
+    for name in ("steps", "eval_every"):
+        if not is_count(getattr(task, name, None)):
+            raise BadInput(f"{where}: it sets no {name}, which must be a whole number above 0")
+    check_task_metrics(where, task)
+
+
+def with_zero_parameters(model: Any) -> Any:
+    """A copy of a model on "meta" whose parameters are on the CPU, each a single expanded zero.
+
+    An optimizer's constructor may look at its parameters: at their shapes, their device (as torch's
+    fused ones do), or their values, from which its state may begin.
     """
     import torch
 
     model = copy.deepcopy(model)
-    made: dict[Any, Any] = {}
+    zero_parameters: dict[Any, Any] = {}
     for module in model.modules():
         for name, p in module.named_parameters(recurse=False, remove_duplicate=False):
-            if p not in made:
+            if p not in zero_parameters:
                 zeros = torch.zeros((), dtype=p.dtype).expand(p.shape)
-                made[p] = torch.nn.Parameter(zeros, requires_grad=p.requires_grad)
-            module.register_parameter(name, made[p])
+                zero_parameters[p] = torch.nn.Parameter(zeros, requires_grad=p.requires_grad)
+            module.register_parameter(name, zero_parameters[p])
     return model
 
 
 def check_optimizer(optimizer: Any, task: Any, config: dict[str, Any]) -> None:
-    """Refuse what an optimizer asks for and a run cannot give."""
+    """Refuse an optimizer that needs what this run cannot provide."""
     from engine.optimizers import needs_closure
     from tasks.task import Task
 
@@ -143,8 +160,8 @@ def check_optimizer(optimizer: Any, task: Any, config: dict[str, Any]) -> None:
         raise BadInput(f"optim={names['optim']}: it has no lr, which a schedule sets")
     if not needs_closure(optimizer):
         return
-    calls = f"optim={names['optim']} calls the loss several times in a step"
+    reason = f"optim={names['optim']} calls the loss several times in a step"
     if config["precision"] == "fp16":
-        raise BadInput(f"precision=fp16: {calls}, which a gradient scaler cannot follow")
+        raise BadInput(f"precision=fp16: {reason}, which a gradient scaler cannot follow")
     if type(task).state_dict is not Task.state_dict:
-        raise BadInput(f"task={names['task']}: {calls}, and this task goes on with each call")
+        raise BadInput(f"task={names['task']}: {reason}, and this task goes on with each call")

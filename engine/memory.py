@@ -1,4 +1,4 @@
-"""How much memory a run needs at the least."""
+"""The least memory that a run needs."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,12 +13,12 @@ from tasks import room
 from tasks.room import check_room
 from tasks.task import Task
 
-# Shape of a parameter that an optimizer's state is measured on: a matrix, since some take nothing
-# else, with as many elements as no other tensor has that it may keep.
-MEASURED = (31, 37)
+# The shape of the parameter on which an optimizer's state is measured: a matrix, since some take
+# nothing else, with a number of elements that no other tensor in the state is likely to have.
+MEASURED_SHAPE = (31, 37)
 
-# Numbers that no optimizer keeps more of for a parameter.
-MOST_STATE = 16
+# No optimizer keeps more numbers than this for a parameter.
+MAX_STATE_RATIO = 16
 
 
 def check_memory(task: Task, config: dict[str, Any]) -> None:
@@ -32,50 +32,51 @@ def check_memory(task: Task, config: dict[str, Any]) -> None:
         tasks.sources.DataError: there is less memory than that.
     """
     names = config["names"]
-    trained = bytes_of(p for p in task.model.parameters() if p.requires_grad)
-    weights = bytes_of([*task.model.parameters(), *task.model.buffers()])
-    there = memory_of(available(config["train"]["device"])[0])
-    least = weights + trained + task.memory
-    if least + MOST_STATE * trained <= there:
-        return  # whatever the optimizer keeps, and without a step of it
+    trained = total_bytes(p for p in task.model.parameters() if p.requires_grad)
+    weights = total_bytes([*task.model.parameters(), *task.model.buffers()])
+    available_bytes = memory_of(available(config["train"]["device"])[0])
+    minimum = weights + trained + task.memory
+    if minimum + MAX_STATE_RATIO * trained <= available_bytes:
+        return  # it fits with any optimizer, so none needs to be measured
     check_room(
         f"task={names['task']} optim={names['optim']}",
         "make the model, its batches or its number of trials smaller",
-        memory=least + round(trained * state_size(config)),
-        available=there,
+        memory=minimum + round(trained * state_size(config)),
+        available=available_bytes,
     )
 
 
-def bytes_of(tensors: Iterable[Tensor]) -> int:
+def total_bytes(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def memory_of(device: torch.device) -> int:
-    """Of a GPU all that it has, since other runs may still let go of it."""
+    """The memory that may be used; all of a GPU's, since other runs may yet free theirs."""
     if device.type == "cpu":
         return room.available_memory()
     return torch.cuda.get_device_properties(device).total_memory
 
 
 def state_size(config: dict[str, Any]) -> float:
-    """Bytes of the optimizer's state for a byte of parameters, as a step on a few of them shows.
+    """Bytes of the optimizer's state for each byte of parameters, measured by one small step.
 
-    Of several optimizers it is what the thriftiest keeps, 0 where that is not known.
+    For several optimizers it is the smallest; 0 where it is not known.
     """
-    others = (group.settings for group in groups_of(config["optim"]).values())
-    every = [without_groups(config["optim"]), *(one for one in others if "_target_" in one)]
-    return min(map(measured, every))
+    groups = groups_of(config["optim"]).values()
+    own_optimizers = [group.settings for group in groups if "_target_" in group.settings]
+    return min(map(measured_state_size, [without_groups(config["optim"]), *own_optimizers]))
 
 
-def measured(settings: dict[str, Any]) -> float:
-    parameter = torch.nn.Parameter(torch.zeros(MEASURED))
-    parameter.grad = torch.zeros(MEASURED)
+def measured_state_size(settings: dict[str, Any]) -> float:
+    parameter = torch.nn.Parameter(torch.zeros(MEASURED_SHAPE))
+    parameter.grad = torch.zeros(MEASURED_SHAPE)
     uncompiled = {"compile": False} if settings.get("compile") else {}
     optim = settings | uncompiled | {"_partial_": True}
     try:
         optimizer = make_optimizer({"optim": optim}, nn.ParameterList([parameter]))
         optimizer.step()
-    except Exception:  # it takes more than this to step: then its state is not known
+    except Exception:  # it cannot step on so little, and its state stays unknown
         return 0.0
-    kept = [value for value in optimizer.state[parameter].values() if isinstance(value, Tensor)]
-    return bytes_of(t for t in kept if t.numel() == parameter.numel()) / bytes_of([parameter])
+    state = [value for value in optimizer.state[parameter].values() if isinstance(value, Tensor)]
+    like_parameter = [tensor for tensor in state if tensor.numel() == parameter.numel()]
+    return total_bytes(like_parameter) / total_bytes([parameter])

@@ -14,22 +14,22 @@ from engine import parallel
 
 
 class Losses:
-    """The losses of the steps since the last evaluation, on the device until somebody asks."""
+    """The losses of the steps since the last evaluation, left on the device until they are read."""
 
     def __init__(self, values: list[float] | None = None):
         self._values = values or []
-        self._waiting: list[Tensor] = []
+        self._unread: list[Tensor] = []
         self._recent: list[float] = []
 
     def add(self, loss: Tensor) -> None:
-        self._waiting.append(loss)
+        self._unread.append(loss)
 
     def values(self) -> list[float]:
-        """All of them; the device is then through with their steps."""
-        if self._waiting:
-            self._recent = parallel.mean(torch.stack(self._waiting)).tolist()
+        """All of them; reading them waits until the device has finished their steps."""
+        if self._unread:
+            self._recent = parallel.all_reduce_mean(torch.stack(self._unread)).tolist()
             self._values += self._recent
-            self._waiting = []
+            self._unread = []
         return self._values
 
     def any_not_finite(self) -> bool:
@@ -43,7 +43,7 @@ class Losses:
         return math.fsum(self.values()) / len(self._values)
 
     def recent(self) -> float:
-        """The mean of those that were read from the device last."""
+        """The mean of those that were last read from the device."""
         self.values()
         return math.fsum(self._recent) / len(self._recent) if self._recent else math.nan
 
@@ -52,33 +52,33 @@ class Losses:
 
 
 class Clock:
-    """The time that a run takes, and of that the time of its steps.
+    """The time that a run takes, and how much of it its steps take.
 
     Steps are timed in intervals from one evaluation to the next.
     """
 
     def __init__(self) -> None:
-        self._before = 0.0  # of earlier sessions
-        self._began = time.monotonic()
+        self._earlier_seconds = 0.0  # in earlier sessions
+        self._session_began = time.monotonic()
         self._step_seconds: list[float] = []
         self.start_interval(0)
 
     def elapsed(self) -> float:
         """Seconds spent on this run so far, in all sessions."""
-        return self._before + time.monotonic() - self._began
+        return self._earlier_seconds + time.monotonic() - self._session_began
 
     def step_seconds(self) -> float | None:
-        """Of one step, evaluation apart: the median over intervals, since the first loads data."""
+        """Of one step without evaluation: the median over intervals, as the first loads data."""
         return median(self._step_seconds) if self._step_seconds else None
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Count the time that the block takes as no part of the steps'."""
+        """Do not count the time of the block as the steps'."""
         began = time.monotonic()
         try:
             yield
         finally:
-            # An evaluation begins a new interval, of which only the rest of the block is a part.
+            # An evaluation starts a new interval, to which only the rest of the block belongs.
             self._paused += time.monotonic() - max(began, self._interval_began)
 
     def start_interval(self, step: int) -> None:
@@ -93,4 +93,4 @@ class Clock:
         return {"wall_seconds": self.elapsed(), "step_seconds": self._step_seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._before, self._step_seconds = state["wall_seconds"], state["step_seconds"]
+        self._earlier_seconds, self._step_seconds = state["wall_seconds"], state["step_seconds"]

@@ -1,4 +1,4 @@
-"""The metrics that there are: common ones, and those that tasks and optimizers declare."""
+"""All metrics: the common ones, and those that tasks and optimizers declare."""
 
 import itertools
 import logging
@@ -8,15 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine import search_path
 from engine.checks import BadInput
-from engine.groups import parts
 from engine.texts import spell
 from engine.yaml_files import YamlError, read_yaml
-from optim.observation import observations_of
 from tasks.metrics import Metric
+
+if TYPE_CHECKING:
+    from tasks.task import Task
 
 log = logging.getLogger("adamily")
 
@@ -37,8 +38,8 @@ COMMON: Mapping[str, Metric] = {
     "optim/mean_abs_step": Metric("mean absolute step", log=True),
 }
 
-# Sent to loggers about once a second while a run trains. They depend on the clock, so they are no
-# part of a run's record.
+# Sent to loggers about once a second while a run trains. They depend on the clock, so they are not
+# in a run's record.
 LIVE = {
     "train/recent_loss": Metric("training loss (recent steps)", "min", log=True),
     "perf/steps_per_second": Metric("steps per second", "max"),
@@ -49,26 +50,47 @@ LIVE = {
 # -- of a run --------------------------------------------------------------------------------------
 
 
-def metrics_of(config: Mapping[str, Any]) -> dict[str, Metric]:
-    """What a run may report: the common metrics, its task's and its optimizer's."""
-    found = [declared("task", config["task"]["_target_"])]
-    found += [declared("optim", part["_target_"]) for _, part in parts(config["optim"])]
-    return {**COMMON, **{name: metric for each in found for name, metric in each.items()}}
+def metrics_of(task: "Task", optimizers: Iterable[Any]) -> dict[str, Any]:
+    """All metrics that a run may report: the common ones, its task's and its optimizers'."""
+    from optim.observation import observations_of  # imports torch
+
+    metrics: dict[str, Any] = {**COMMON, **task.metrics}
+    for optimizer in optimizers:
+        metrics |= observations_of(optimizer)
+    return metrics
 
 
 def headline_of(config: Mapping[str, Any]) -> str:
     """The metric that says best how a run went."""
-    return getattr(imported(config["task"]["_target_"]), "headline", "train/loss")
+    return getattr(import_target(config["task"]["_target_"]), "headline", "train/loss")
 
 
-def check_declared(config: Mapping[str, Any]) -> None:
-    """Raise BadInput where a task or an optimizer declares metrics that cannot be shown."""
-    for part in ("task", "optim"):
-        for name, metric in declared(part, config[part]["_target_"]).items():
-            check_metric(f"{part}={config['names'][part]}: metric {spell(name)}", name, metric)
-    if (headline := headline_of(config)) not in metrics_of(config):
-        task = config["names"]["task"]
-        raise BadInput(f"task={task}: headline {spell(headline)}: no metric of this name")
+def check_task_metrics(where: str, task: "Task") -> None:
+    """Raise BadInput where a task declares metrics that cannot be shown."""
+    check_mapping(f"{where}: metrics", task.metrics, "Metric of tasks.metrics")
+    for name, metric in task.metrics.items():
+        check_metric(f"{where}: metric {spell(name)}", name, metric)
+        if not isinstance(metric, Metric):
+            raise BadInput(f"{where}: metric {spell(name)}: must be a Metric of tasks.metrics")
+    if task.headline not in {**COMMON, **task.metrics}:
+        raise BadInput(f"{where}: headline {spell(task.headline)}: no metric of this name")
+
+
+def check_observations(where: str, optimizer: Any) -> None:
+    """Raise BadInput where an optimizer declares observations that cannot be made or shown."""
+    from optim.observation import Observation, observations_of  # imports torch
+
+    observations = observations_of(optimizer)
+    check_mapping(f"{where}: observations", observations, "optim.Observation")
+    for name, observation in observations.items():
+        check_metric(f"{where}: observation {spell(name)}", name, observation)
+        if not isinstance(observation, Observation):
+            raise BadInput(f"{where}: observation {spell(name)}: must be an optim.Observation")
+
+
+def check_mapping(where: str, declared: Any, kind: str) -> None:
+    if not isinstance(declared, Mapping):
+        raise BadInput(f"{where}: must be a mapping of names, each to a {kind}")
 
 
 def check_metric(where: str, name: Any, metric: Any) -> None:
@@ -76,9 +98,7 @@ def check_metric(where: str, name: Any, metric: Any) -> None:
         raise BadInput(f"{where}: a name must be letters, digits, _, - and /, as in test/accuracy")
     if name in COMMON and metric != COMMON[name]:
         raise BadInput(f"{where}: is a common metric with another meaning; choose another name")
-    if not isinstance(getattr(metric, "label", None), str):
-        raise BadInput(f"{where}: must be a Metric of tasks.metrics")
-    if metric.better not in ("min", "max", None):
+    if getattr(metric, "better", None) not in ("min", "max", None):
         raise BadInput(f"{where}: better={spell(metric.better)}: must be min, max or None")
 
 
@@ -89,17 +109,17 @@ def find_metric(name: str) -> Metric | None:
     """A common metric, or the first one of this name that a class on the search path declares."""
     if name in COMMON:
         return COMMON[name]
-    found = (declared(*target).get(name) for target in targets(search_path.folders()))
-    return next(filter(None, found), None)
+    candidates = (declared(*target).get(name) for target in targets(search_path.folders()))
+    return next(filter(None, candidates), None)
 
 
 def metric_named(name: str) -> Metric:
-    """The same; one that is not known here, as of a run of another machine, by its name."""
+    """As `find_metric`; a metric that is unknown here, as of another machine, has only a name."""
     return find_metric(name) or Metric(name)
 
 
 def names_of_all() -> list[str]:
-    """Of all, the common ones first."""
+    """The names of all metrics, the common ones first."""
     others = (declared(*target) for target in targets(search_path.folders()))
     return list(dict.fromkeys([*COMMON, *itertools.chain(*others)]))
 
@@ -112,15 +132,16 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 @cache
 def targets(folders: tuple[Path, ...]) -> list[tuple[str, str]]:
-    """The classes that the YAML files of tasks and optimizers name, each with the word for it.
+    """The classes that the YAML files of tasks and optimizers name, each as (part, class).
 
-    Those of packages that are imported stand before those that may take seconds to be.
+    Classes of packages that are already imported come first: others may take seconds to import.
     """
-    named = dict.fromkeys(named_in(folders))
-    return sorted(named, key=lambda pair: pair[1].partition(".")[0] not in sys.modules)
+    unique = dict.fromkeys(targets_in(folders))
+    return sorted(unique, key=lambda target: target[1].partition(".")[0] not in sys.modules)
 
 
-def named_in(folders: Iterable[Path]) -> Iterator[tuple[str, str]]:
+def targets_in(folders: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    """The same, in the order of the files, with repetitions."""
     for part, folder in itertools.product(("task", "optim"), folders):
         for path in search_path.yaml_files(folder / part):
             try:
@@ -134,14 +155,16 @@ def named_in(folders: Iterable[Path]) -> Iterator[tuple[str, str]]:
 @cache
 def declared(part: str, target: str) -> Mapping[str, Any]:
     """The metrics that a class declares: a task's `metrics`, an optimizer's `observations`."""
-    found = imported(target)
-    metrics = getattr(found, "metrics", {}) if part == "task" else observations_of(found)
+    from optim.observation import observations_of  # imports torch
+
+    cls = import_target(target)
+    metrics = getattr(cls, "metrics", {}) if part == "task" else observations_of(cls)
     return metrics if isinstance(metrics, Mapping) else {}
 
 
 @cache
-def imported(target: str) -> Any:
-    """A class or function by its path; None where it cannot be imported, as without an extra."""
+def import_target(target: str) -> Any:
+    """A class or function by its path; None where it cannot be imported, as an extra is missing."""
     module, _, name = target.rpartition(".")
     try:
         return getattr(import_module(module), name)

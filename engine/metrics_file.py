@@ -1,4 +1,4 @@
-"""metrics.jsonl while a run writes it: one JSON object a line, and the SHA-256 of what it holds."""
+"""metrics.jsonl while a run writes it: one JSON object a line, and the SHA-256 of its content."""
 
 import errno
 import hashlib
@@ -8,19 +8,19 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.files import Unreadable, naming, read_bytes, sync_folder
+from engine.files import Unreadable, path_in_errors, read_bytes, sync_folder
 
 
 class MetricsFile:
-    """The file as this process has written it, whatever becomes of it on the disk.
+    """The file as this process has written it, even if it is changed on the disk since.
 
     Attributes:
-        size: bytes written so far.
+        byte_count: bytes written so far.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        self.size = 0
+        self.byte_count = 0
         self._hash = hashlib.sha256()
 
     @property
@@ -28,26 +28,26 @@ class MetricsFile:
         """Of the whole file, in hex digits."""
         return self._hash.hexdigest()
 
-    def begins_with(self, size: int, sha256: str) -> bool:
-        """Whether its first `size` bytes are those whose hash this is."""
+    def begins_with(self, byte_count: int, sha256: str) -> bool:
+        """Whether this is the hash of its first `byte_count` bytes."""
         try:
-            beginning = read_bytes(self.path)[:size]
+            beginning = read_bytes(self.path)[:byte_count]
         except FileNotFoundError:
             beginning = b""
         except Unreadable:
             return False
-        return len(beginning) == size and hashlib.sha256(beginning).hexdigest() == sha256
+        return len(beginning) == byte_count and hashlib.sha256(beginning).hexdigest() == sha256
 
-    def cut(self, size: int) -> None:
-        """Go on behind the first `size` bytes, dropping what comes after them.
+    def cut(self, byte_count: int) -> None:
+        """Cut the file off after `byte_count` bytes.
 
         Raises:
             OSError: it cannot be written.
         """
-        with naming(self.path):
+        with path_in_errors(self.path):
             self.path.touch()
-            os.truncate(self.path, size)
-        self.size, self._hash = size, hashlib.sha256(read_bytes(self.path))
+            os.truncate(self.path, byte_count)
+        self.byte_count, self._hash = byte_count, hashlib.sha256(read_bytes(self.path))
 
     def append(self, step: int, metrics: Mapping[str, float]) -> None:
         """Add a line.
@@ -58,12 +58,12 @@ class MetricsFile:
         text = json.dumps({"step": step, **finite_or_none(metrics)}, allow_nan=False) + "\n"
         line = text.encode()
         # A single write, so that a killed process leaves whole lines behind.
-        with naming(self.path), open(self.path, "ab", buffering=0) as file:
-            before = os.fstat(file.fileno()).st_size
+        with path_in_errors(self.path), open(self.path, "ab", buffering=0) as file:
+            previous_size = os.fstat(file.fileno()).st_size
             if file.write(line) < len(line):
-                os.ftruncate(file.fileno(), before)
+                os.ftruncate(file.fileno(), previous_size)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self.size += len(line)
+        self.byte_count += len(line)
         self._hash.update(line)
 
     def sync(self) -> None:
@@ -74,7 +74,7 @@ class MetricsFile:
         """
         if not self.path.exists():
             return
-        with naming(self.path), open(self.path, "rb") as file:
+        with path_in_errors(self.path), open(self.path, "rb") as file:
             os.fsync(file.fileno())
         sync_folder(self.path.parent)
 

@@ -1,4 +1,4 @@
-"""Optimizers as the loop meets them: several as one, and what only some of them ask for."""
+"""Optimizers as the loop uses them: several as one, and what only some of them need."""
 
 import contextlib
 import inspect
@@ -10,13 +10,13 @@ from torch.optim import Optimizer
 
 
 class OptimizerGroup(Optimizer):
-    """Several optimizers, each with parameters of its own, as one.
+    """Several optimizers, each for other parameters, as one.
 
     A schedule and a gradient scaler see the parameter groups of all; a step that the scaler skips
     is skipped by all.
 
     Attributes:
-        optimizers: as they were given.
+        optimizers: the optimizers that were given.
     """
 
     def __init__(self, optimizers: Sequence[Optimizer]):
@@ -24,7 +24,7 @@ class OptimizerGroup(Optimizer):
         super().__init__(self._groups(), {})
 
     def _groups(self) -> list[dict[str, Any]]:
-        """The very groups of each, so that what a schedule sets in them reaches its optimizer."""
+        """The same dictionaries as the optimizers', so that what a schedule sets reaches them."""
         return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
     @torch.no_grad()
@@ -50,42 +50,44 @@ def members(optimizer: Optimizer) -> list[Optimizer]:
 
 
 def needs_closure(optimizer: Optimizer) -> bool:
-    """Whether a step must be given a function that computes the loss, as L-BFGS's."""
+    """Whether a step needs a function that computes the loss, as L-BFGS's does."""
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     return closure is not None and closure.default is closure.empty
 
 
-class Judged:
-    """The weights that an optimizer is to be judged by, where it trains others: Schedule-Free's.
+class EvaluationWeights:
+    """The weights to evaluate, where an optimizer trains others, as Schedule-Free does.
 
-    Those are optimizers with `train()` and `eval()`, which turn the ones into the others and back.
-    They stay in training mode but within `with judged():`. What rounding changes on the way back is
-    put right, so that training is the same wherever it is evaluated or checkpointed; checkpoints
-    hold the weights that are trained, since a run goes on from them.
+    Such optimizers have `train()` and `eval()`, which convert the weights from one to the other.
+    They are in evaluation mode only inside the context that a call makes. After it the trained
+    weights are restored exactly, without the rounding of the conversion, so that training does not
+    depend on when it is evaluated. Checkpoints hold the trained weights.
     """
 
     def __init__(self, optimizer: Optimizer):
         self._switching: list[Any] = [
-            one for one in members(optimizer) if has(one, "train") and has(one, "eval")
+            member
+            for member in members(optimizer)
+            if has_method(member, "train") and has_method(member, "eval")
         ]
-        for one in self._switching:
-            one.train()
+        for member in self._switching:
+            member.train()
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
-        groups = [group for one in self._switching for group in one.param_groups]
+        groups = [group for optimizer in self._switching for group in optimizer.param_groups]
         trained = [(p, p.detach().clone()) for group in groups for p in group["params"]]
-        for one in self._switching:
-            one.eval()
+        for optimizer in self._switching:
+            optimizer.eval()
         try:
             yield
         finally:
-            for one in self._switching:
-                one.train()
+            for optimizer in self._switching:
+                optimizer.train()
             with torch.no_grad():
-                for p, before in trained:
-                    p.copy_(before)
+                for p, trained_values in trained:
+                    p.copy_(trained_values)
 
 
-def has(optimizer: Optimizer, name: str) -> bool:
+def has_method(optimizer: Optimizer, name: str) -> bool:
     return callable(getattr(optimizer, name, None))

@@ -1,4 +1,4 @@
-"""What is typed as KEY=VALUE, read by Hydra's own parser: every command reads it here."""
+"""KEY=VALUE as it is typed, parsed by Hydra's own parser: every command parses it here."""
 
 import functools
 import itertools
@@ -29,7 +29,7 @@ LONGEST_KEY = 200
 
 
 def read_override(typed: str) -> Override:
-    """One override.
+    """Parse one override.
 
     Raises:
         BadInput: it cannot be read.
@@ -56,13 +56,13 @@ def _read_override(typed: str) -> Override:
 
 
 def name_of(override: Override) -> str:
-    """Its key: optim.lr, or the group of a file's choice and the place of it, optim@task.x."""
-    place = f"@{override.package}" if override.package else ""
-    return override.key_or_group + place
+    """Its key: optim.lr, or the group that a file is chosen from with its package: optim@task.x."""
+    package = f"@{override.package}" if override.package else ""
+    return override.key_or_group + package
 
 
 def parts_of(override: Override) -> set[str]:
-    """The parts of a config that it is about: {"task"} for task.steps=2, both for optim@task.x."""
+    """The parts of a config that it changes: {"task"} for task.steps=2, both for optim@task.x."""
     return {re.split(r"[./]", key, maxsplit=1)[0] for key in name_of(override).split("@")}
 
 
@@ -82,68 +82,72 @@ def is_hydras(typed: str) -> bool:
 
 
 def given(typed: Iterable[str], key: str) -> list[Override]:
-    """Those that set a key, or something inside it, the last of which holds."""
-    read_all = map(read_override, typed)
-    return [o for o in read_all if o.key_or_group == key or o.key_or_group.startswith(f"{key}.")]
+    """The overrides that set a key or something inside it; the last one counts."""
+    overrides = map(read_override, typed)
+    return [o for o in overrides if o.key_or_group == key or o.key_or_group.startswith(f"{key}.")]
 
 
 def quoted(typed: str) -> str:
-    """An override of a folder in quotes, unless Hydra reads it as one text or as none anyway."""
+    """An override of paths.… with its path in quotes, unless Hydra reads that as one text anyway.
+
+    Whatever is no such override stays as it is.
+    """
     key, _, path = typed.partition("=")
     if not key.startswith("paths.") or not path:
         return typed
     with suppress(BadInput):
-        read = read_override(typed)
-        if not read.is_sweep_override() and isinstance(read.value(), str | None):
+        override = read_override(typed)
+        if not override.is_sweep_override() and isinstance(override.value(), str | None):
             return typed
     return f"{key}={hydra_text(path)}"
 
 
-# -- the keys of a command that is no Hydra app ----------------------------------------------------
+# -- the keys of a command that is not a Hydra app -------------------------------------------------
 
 
 def settings(
     typed: Sequence[str], defaults: Mapping[str, Any], command: str
 ) -> tuple[dict[str, Any], list[str]]:
-    """The values of a command's own keys, and what else is typed.
+    """The values of a command's own keys, and the other overrides.
 
     Raises:
-        BadInput: something is no KEY=VALUE, or a key of the command is there twice or in another
+        BadInput: something is not KEY=VALUE, or a key of the command is given twice, or in another
             form than KEY=VALUE with one value.
     """
     values: dict[str, Any] = dict(defaults)
-    said: set[str] = set()
-    others = []
+    seen: set[str] = set()
+    other_overrides = []
     for text in typed:
         if text.startswith("-") or ("=" not in text and not text.startswith("~")):
             raise BadInput(f"{shorten(text)}: write KEY=VALUE; see {command} --help")
         override = read_override(text)
         key = override.key_or_group
         if key not in defaults:
-            others.append(text)
+            other_overrides.append(text)
             continue
         if not is_change(override) or override.package is not None:
             raise BadInput(f"{shorten(text)}: write {key}=VALUE; see {command} --help")
         if override.is_sweep_override() or isinstance(override.value(), list | dict):
             raise BadInput(f"{shorten(text)}: must be one value; quote one that holds symbols")
-        if key in said:
+        if key in seen:
             raise BadInput(f"{shorten(text)}: {key} is given twice")
-        said.add(key)
+        seen.add(key)
         values[key] = override.value()
-    return values, others
+    return values, other_overrides
 
 
 def only_settings(
     typed: Sequence[str], defaults: Mapping[str, Any], command: str
 ) -> dict[str, Any]:
-    """The values of a command's keys, of a command that has no others.
+    """The values of a command's own keys, for a command that takes no others.
 
     Raises:
         BadInput: as `settings`, and for any other key.
     """
-    values, others = settings(typed, defaults, command)
-    if others:
-        raise BadInput(f"{shorten(others[0])}: must be one of {', '.join(defaults)}, as KEY=VALUE")
+    values, other_overrides = settings(typed, defaults, command)
+    if other_overrides:
+        shown = shorten(other_overrides[0])
+        raise BadInput(f"{shown}: must be one of {', '.join(defaults)}, as KEY=VALUE")
     return values
 
 
@@ -153,54 +157,55 @@ def only_settings(
 def expand(typed: Sequence[str], loader: ConfigLoader, multirun: bool) -> list[list[str]]:
     """The overrides of each run that a command line asks for.
 
-    With `multirun`, as Hydra's own sweeper makes them, and without those of Hydra itself.
+    With `multirun`, they are as Hydra's own sweeper makes them, without overrides of Hydra itself.
 
     Raises:
-        BadInput: there are values that cannot be counted, none, or too many.
+        BadInput: the values of a key cannot be counted, or there are none, or too many.
     """
     if not multirun:
         return [[*typed]]
-    lists: dict[str, list[str]] = {}
-    asked = 1
+    choices_by_key: dict[str, list[str]] = {}
+    run_count = 1
     for text in typed:
         override = read_override(text)
         if is_hydras(text):
             continue
-        key = override.get_key_element()
+        element = override.get_key_element()
         if not override.is_sweep_override():
-            lists[key] = [text]
+            choices_by_key[element] = [text]
             continue
-        asked *= count(override, text, loader)
-        if asked > MOST_RUNS:
-            raise BadInput(f"{shorten(text)}: asks for {asked:,} runs; at most {MOST_RUNS:,}")
-        # Hydra's own sweeper says them like this, too.
-        lists[key] = [f"{key}={value}" for value in values_of(override, text, loader)]
-    return [list(run) for run in itertools.product(*lists.values())]
+        run_count *= value_count(override, text, loader)
+        if run_count > MOST_RUNS:
+            raise BadInput(f"{shorten(text)}: asks for {run_count:,} runs; at most {MOST_RUNS:,}")
+        # Written as Hydra's own sweeper writes them.
+        values = values_of(override, text, loader)
+        choices_by_key[element] = [f"{element}={value}" for value in values]
+    return [list(run) for run in itertools.product(*choices_by_key.values())]
 
 
-def count(override: Override, text: str, loader: ConfigLoader) -> int:
-    """How many values there are, without making them."""
+def value_count(override: Override, text: str, loader: ConfigLoader) -> int:
+    """How many values an override of several has, without a list of them."""
     if not override.is_discrete_sweep():
         raise BadInput(
             f"{shorten(text)}: has no end of values; list some, as in KEY=1,2 or KEY=range(0,3)"
         )
-    swept = override._value
-    if isinstance(swept, RangeSweep):
-        found = length(swept, text)
-    elif isinstance(swept, ChoiceSweep):
-        if any(isinstance(value, RangeSweep | ChoiceSweep) for value in swept.list):
+    sweep = override._value
+    if isinstance(sweep, RangeSweep):
+        number = range_length(sweep, text)
+    elif isinstance(sweep, ChoiceSweep):
+        if any(isinstance(value, RangeSweep | ChoiceSweep) for value in sweep.list):
             raise BadInput(f"{shorten(text)}: values are single ones, or one range")
-        found = len(swept.list)
+        number = len(sweep.list)
     else:
-        found = len(values_of(override, text, loader))
-    if not found:
+        number = len(values_of(override, text, loader))
+    if not number:
         raise BadInput(f"{shorten(text)}: there is no such value")
-    return found
+    return number
 
 
-def length(swept: RangeSweep, text: str) -> int:
+def range_length(sweep: RangeSweep, text: str) -> int:
     try:
-        values = swept.range()
+        values = sweep.range()
         if not isinstance(values, FloatRange):
             return len(values)
         first, end, step = map(Decimal, (values.start, values.stop, values.step))

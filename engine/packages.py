@@ -1,7 +1,7 @@
-"""This project's packages are those beside this one, whatever else is called `models` or `tasks`.
+"""Makes imports find this project's packages, whatever else is called `models` or `tasks`.
 
 `python -m` looks for modules in the working folder first, and so do most launchers' workers. Where
-that folder has packages of the same names, a command would be put together from both.
+that folder has packages of the same names, a command would import some from there.
 """
 
 import os
@@ -17,8 +17,8 @@ ROOT = str(Path(__file__).resolve().parents[1])
 PACKAGES = ("adamily", "optim", "models", "tasks", "engine", "results", "scripts")
 
 
-class Ours:
-    """A finder of the packages of this project, for `sys.meta_path`."""
+class ProjectFinder:
+    """Finds the packages of this project, as an entry of `sys.meta_path`."""
 
     @staticmethod
     def find_spec(
@@ -27,13 +27,13 @@ class Ours:
         return PathFinder.find_spec(name, [ROOT]) if name in PACKAGES else None
 
 
-def find_ours() -> None:
-    """From now on import this project's packages, and others from the working folder, too.
+def find_project_packages() -> None:
+    """From now on import this project's packages before others of the same names.
 
-    The folder comes last, so that nothing in it hides what is installed.
+    The working folder is appended to sys.path, so that nothing in it hides what is installed.
     """
-    if Ours not in sys.meta_path:
-        sys.meta_path.insert(0, Ours)
+    if ProjectFinder not in sys.meta_path:
+        sys.meta_path.insert(0, ProjectFinder)
     with suppress(OSError):  # it was removed
         folder = os.getcwd()
         if not {"", folder} & set(sys.path):
@@ -41,17 +41,17 @@ def find_ours() -> None:
 
 
 @contextmanager
-def found_by_children() -> Iterator[None]:
-    """Let Python processes that are started in the block find this `scripts` before any other."""
-    told = {"PYTHONSAFEPATH": "1"}
-    before = {name: os.environ.get(name) for name in ("PYTHONSAFEPATH", "PYTHONPATH")}
+def project_found_by_children() -> Iterator[None]:
+    """Let Python processes that are started in the block find this project's packages first."""
+    variables = {"PYTHONSAFEPATH": "1"}
+    previous = {name: os.environ.get(name) for name in ("PYTHONSAFEPATH", "PYTHONPATH")}
     if ROOT not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
-        told["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, before["PYTHONPATH"]]))
-    os.environ |= told
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, previous["PYTHONPATH"]]))
+    os.environ |= variables
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in previous.items():
             if value is None:
                 os.environ.pop(name, None)
             else:

@@ -1,19 +1,19 @@
-"""What a process does before its first run: one of a command, or a worker of a launcher."""
+"""The setup of a process before its first run, be it a command's or a launcher's worker."""
 
 from engine import interrupt, packages
 from engine.console import print_anything
 
-# Whether it is there for runs alone, and not another program that calls this one as a library.
-is_own = False
+# Whether this process was started for runs, and is not another program that calls this library.
+for_runs_only = False
 
 
 def begin() -> None:
-    """Find this project's packages, print whatever characters there are, and end with the sweep.
+    """Find this project's packages, print any character, and end with the sweep.
 
-    A second call changes nothing.
+    Further calls change nothing.
     """
-    global is_own
-    is_own = True
-    packages.find_ours()
+    global for_runs_only
+    for_runs_only = True
+    packages.find_project_packages()
     print_anything()
     interrupt.end_with_sweep()

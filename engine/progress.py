@@ -1,4 +1,4 @@
-"""How a run shows that it goes on: a bar on a terminal or in a notebook, lines elsewhere."""
+"""The progress of a run: a bar on a terminal or in a notebook, lines elsewhere."""
 
 import multiprocessing
 import sys
@@ -7,29 +7,29 @@ from datetime import timedelta
 from html import escape
 from typing import Protocol
 
-from engine.console import say, speaks
+from engine.console import is_rank_zero, say
 
 LINE_SECONDS = 15.0
 
 
 class Progress(Protocol):
-    """What shows that a run goes on."""
+    """A display of a run's progress."""
 
     def update(self, step: int, metrics: dict[str, float]) -> None: ...
     def close(self) -> None: ...
 
 
 def progress(title: str, step: int, steps: int) -> Progress:
-    """A bar where a notebook or a terminal shows what no other worker writes to, else lines."""
-    alone = multiprocessing.current_process().name == "MainProcess" and speaks()
-    if alone and in_notebook():
+    """A bar in a notebook or on a terminal that no other process writes to, else lines."""
+    may_draw = multiprocessing.current_process().name == "MainProcess" and is_rank_zero()
+    if may_draw and in_notebook():
         return Cell(title, step, steps)
-    return Bar(title, step, steps) if alone and sys.stdout.isatty() else Lines(title, steps)
+    return Bar(title, step, steps) if may_draw and sys.stdout.isatty() else Lines(title, steps)
 
 
 def in_notebook() -> bool:
-    """Whether a kernel runs this process, as of Jupyter; IPython on a terminal has none."""
-    # A notebook has imported it; no other run need wait for it.
+    """Whether this process has a kernel, as Jupyter's; IPython on a terminal has none."""
+    # In a notebook it is imported already, and elsewhere its import would take time.
     ipython = sys.modules.get("IPython")
     return getattr(ipython and ipython.get_ipython(), "kernel", None) is not None
 
@@ -55,7 +55,7 @@ class Bar:
 
     def update(self, step: int, metrics: dict[str, float]) -> None:
         rate = f"{metrics['perf/steps_per_second']:.1f} steps/s"
-        # What a terminal of 80 columns has room for.
+        # Only what fits into 80 columns.
         shown = {name: value for name, value in metrics.items() if not name.startswith("perf/")}
         text = " ".join(f"{short(name)} {value:.3g}" for name, value in shown.items())
         self.bar.update(self.task, completed=step, rate=rate, text=text)
@@ -65,26 +65,26 @@ class Bar:
 
 
 class Cell:
-    """A bar and a line below a notebook's cell, which are written over and go when the run ends.
+    """A bar and a line below a notebook's cell, which are updated, and removed when the run ends.
 
-    That of rich needs ipywidgets there, and shows nothing before its end without them.
+    Rich's own bar needs ipywidgets there, and shows nothing before its end without them.
     """
 
     def __init__(self, title: str, step: int, steps: int):
         from IPython.display import display
 
         self.title, self.steps = title, steps
-        self.output = display(self.shown(step, title), raw=True, display_id=True)
+        self.output = display(self.contents(step, title), raw=True, display_id=True)
 
     def update(self, step: int, metrics: dict[str, float]) -> None:
-        text = standing(self.title, step, self.steps, metrics)
-        self.output.update(self.shown(step, text), raw=True)
+        text = progress_line(self.title, step, self.steps, metrics)
+        self.output.update(self.contents(step, text), raw=True)
 
     def close(self) -> None:
         self.output.update({"text/plain": "", "text/html": ""}, raw=True)
 
-    def shown(self, step: int, text: str) -> dict[str, str]:
-        """By type, of which a frontend takes the best that it can show."""
+    def contents(self, step: int, text: str) -> dict[str, str]:
+        """The output by MIME type; a frontend takes the best one that it can show."""
         bar = f"<progress value='{step}' max='{self.steps}'></progress>"
         return {"text/plain": text, "text/html": f"{bar} {escape(text)}"}
 
@@ -101,25 +101,25 @@ class Lines:
         if time.monotonic() < self.next_line:
             return
         self.next_line = time.monotonic() + LINE_SECONDS
-        say(standing(self.title, step, self.steps, metrics))
+        say(progress_line(self.title, step, self.steps, metrics))
 
     def close(self) -> None:
         pass
 
 
 def short(name: str) -> str:
-    """A metric's name where there is little room: "loss" for "train/recent_loss"."""
+    """A short form of a metric's name: "loss" for "train/recent_loss"."""
     return name.rpartition("/")[2].removeprefix("recent_")
 
 
-def standing(title: str, step: int, steps: int, metrics: dict[str, float]) -> str:
-    """Where a run is, and how long it will still take."""
+def progress_line(title: str, step: int, steps: int, metrics: dict[str, float]) -> str:
+    """A run's step and metrics, and the time that is left."""
     seconds = (steps - step) / max(metrics["perf/steps_per_second"], 1e-9)
-    left = timedelta(seconds=round(seconds))
-    return f"{title}: step {step}/{steps}, {describe(metrics)}, {left} left"
+    remaining = timedelta(seconds=round(seconds))
+    return f"{title}: step {step}/{steps}, {metrics_text(metrics)}, {remaining} left"
 
 
-def describe(metrics: dict[str, float]) -> str:
+def metrics_text(metrics: dict[str, float]) -> str:
     """For example "train/recent_loss 0.21, test/accuracy 0.93, 48.1 steps/s"."""
     rate = metrics["perf/steps_per_second"]
     shown = [f"{k} {v:.4g}" for k, v in metrics.items() if k != "perf/steps_per_second"]

@@ -1,4 +1,4 @@
-"""What must hold before the first of some runs starts, and how a command ends after the last."""
+"""Checks before the first of some runs starts, and the exit of a command after the last."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -7,55 +7,55 @@ from engine import interrupt
 from engine.checks import BadInput
 from engine.console import say
 from engine.launch import check_writable
-from engine.make import let_go_of_outlines, outline
+from engine.make import clear_meta_tasks, meta_task
 from engine.memory import check_memory
-from engine.parallel import check_batch, own_device
+from engine.parallel import check_batch, local_device
 from engine.record_files import Damaged
 from engine.run import Run
 from tasks.task import Context
 
 
 def check_ready(runs: Sequence[Run], here: bool = True) -> None:
-    """Check folders and devices, and that what has not ended can be trained.
+    """Check folders and devices, and that the runs that have not ended can be trained.
 
     Args:
         runs: all of them.
         here: whether they will train on this machine's devices.
 
     Raises:
-        BadInput: a folder cannot be written, a device is not there, or batches cannot be cut as a
+        BadInput: a folder cannot be written, a device is not there, or batches cannot be split as a
             run asks for.
-        tasks.sources.DataError: there is no room for a run in memory.
+        tasks.sources.DataError: there is not enough memory for a run.
     """
-    for folder in {run.config["paths"]["runs"] for run in waiting(runs)}:
+    for folder in {run.config["paths"]["runs"] for run in unfinished(runs)}:
         check_writable(folder, "paths.runs")
     for device in {run.config["train"]["device"] for run in runs if here}:
-        own_device(device)
+        local_device(device)
     parts = ("task", "optim", "accumulate", "train", "sweep")
-    for run in unlike(waiting(runs), parts):
-        task = outline(run.config)
+    for run in distinct(unfinished(runs), parts):
+        task = meta_task(run.config)
         check_batch(task, run.config)
         if here:
             check_memory(task, run.config)
 
 
 def prepare(runs: Sequence[Run]) -> None:
-    """Make the tasks of all runs that have not ended ready, once all of them are checked.
+    """Prepare the tasks of all runs that have not ended, such as their data.
 
     Raises:
-        tasks.sources.DataError: data cannot be had, or are damaged; or there is no room for them.
+        tasks.sources.DataError: data are damaged or not available, or there is no room for them.
     """
     for run in runs:
         run.restore_config()
-    for run in unlike(waiting(runs), ("task",)):
-        task = outline(run.config)
+    for run in distinct(unfinished(runs), ("task",)):
+        task = meta_task(run.config)
         task.bind(Context(run.files(0)))
         task.prepare()
-    let_go_of_outlines()
+    clear_meta_tasks()
 
 
 def check_records(runs: Iterable[Run]) -> None:
-    """Raise BadInput where the record of a run that was asked for cannot be trusted."""
+    """Raise BadInput where the record of a run is damaged."""
     for run in runs:
         try:
             run.check()
@@ -63,24 +63,24 @@ def check_records(runs: Iterable[Run]) -> None:
             raise BadInput(str(damage)) from damage
 
 
-def waiting(runs: Iterable[Run]) -> list[Run]:
+def unfinished(runs: Iterable[Run]) -> list[Run]:
     return [run for run in runs if not run.ended]
 
 
-def unlike(runs: Iterable[Run], parts: Sequence[str]) -> Iterable[Run]:
-    """One run of those whose configs are alike in some parts."""
+def distinct(runs: Iterable[Run], parts: Sequence[str]) -> Iterable[Run]:
+    """One run for each different content of these parts of their configs."""
     return {str([run.config[part] for part in parts]): run for run in runs}.values()
 
 
 def leave(runs: Iterable[Run]) -> None:
-    """Say which runs failed and where their logs are, and exit: 0 when all have ended."""
+    """Print which runs failed and where their logs are, and exit: with 0 if all have ended."""
     if signum := interrupt.received():
         say("stopped; give the same command again to go on", error=True)
         sys.exit(128 + signum)
     open_runs = [run for run in runs if not run.ended]
     for run in open_runs:
-        log = run.folder / "log.txt"
-        say(f"{why_open(run)}; log: {log if log.exists() else 'none'}", error=True)
+        log_file = run.folder / "log.txt"
+        say(f"{why_open(run)}; log: {log_file if log_file.exists() else 'none'}", error=True)
     sys.exit(1 if open_runs else 0)
 
 

@@ -1,4 +1,4 @@
-"""The files of a run's record as they are read: each held against its schema and the others."""
+"""Reading the files of a run's record, each checked against its schema and the others."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from engine.files import Unreadable, parse_json, read_bytes
 from engine.identity import run_id
 from engine.yaml_files import YamlError, read_yaml
 
-# All that a record is read from.
+# The files that a record is read from.
 RECORD = ("config.yaml", "environment.json", "metrics.jsonl", "summary.json")
 
 # A failed run is to be tried again.
@@ -21,17 +21,18 @@ class Damaged(ValueError):
     """A file of a run is not what a run has written.
 
     Args:
+        folder: the run's folder.
         file: its name.
-        why: what is wrong with it, in words that follow the name.
+        fault: what is wrong with it, in words that follow the name.
         remedy: what to do.
     """
 
-    def __init__(self, folder: Path, file: str, why: str, remedy: str = ""):
-        super().__init__(folder, file, why, remedy or REMEDY)
+    def __init__(self, folder: Path, file: str, fault: str, remedy: str = ""):
+        super().__init__(folder, file, fault, remedy or REMEDY)
 
     def __str__(self) -> str:
-        folder, file, why, remedy = self.args
-        return f"{folder / file} {why}: {remedy}"
+        folder, file, fault, remedy = self.args
+        return f"{folder / file} {fault}: {remedy}"
 
 
 REMEDY = "put it back, or remove the folder to train the run again"
@@ -42,7 +43,7 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     """config.yaml; None where there is none.
 
     Raises:
-        Damaged: it is not the config of the run that has this folder's name.
+        Damaged: it is not the config of the run whose id is the folder's name.
     """
     path = folder / "config.yaml"
     try:
@@ -51,15 +52,25 @@ def read_config(folder: Path) -> dict[str, Any] | None:
         return None
     except YamlError as error:
         raise unreadable(path, error, REMEDY) from error
-    if why := schema.config_fault(config):
-        raise Damaged(folder, path.name, why)
+    if fault := schema.config_fault(config):
+        raise Damaged(folder, path.name, fault)
+    migrate(config)
     try:
-        described = run_id(config)
+        described_id = run_id(config)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
-        described = "nothing"
-    if described != folder.name:
-        raise Damaged(folder, path.name, f"was changed: it describes {described}")
+        described_id = "nothing"
+    if described_id != folder.name:
+        raise Damaged(folder, path.name, f"was changed: it describes {described_id}")
     return config
+
+
+def migrate(config: dict[str, Any]) -> None:
+    """Bring an older config into today's form, in place.
+
+    Until version 0.1, agents had an option `task.video` that was no part of a run's identity.
+    """
+    if isinstance(video := config["task"].pop("video", None), bool) and "train" in config:
+        config["train"].setdefault("artifacts", video)
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
@@ -69,11 +80,11 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
         Damaged: it is not what the run of this folder has written.
     """
     path = folder / "summary.json"
-    summary = read_value(path, REMEDY)
+    summary = read_json_value(path, REMEDY)
     if summary is None:
         return None
-    if why := schema.summary_fault(summary):
-        raise Damaged(folder, path.name, why)
+    if fault := schema.summary_fault(summary):
+        raise Damaged(folder, path.name, fault)
     if summary.get("id", folder.name) != folder.name:
         raise Damaged(folder, path.name, f"is that of run {summary['id']}")
     if hash_in(summary, path.name) not in (None, summary_hash(summary)):
@@ -88,12 +99,12 @@ def read_environment(folder: Path, summary: dict[str, Any]) -> dict[str, Any]:
         Damaged: it is not what a run has written, or not the one that ended with `summary`.
     """
     path = folder / "environment.json"
-    found = read_value(path, ENVIRONMENT_REMEDY, hash_in(summary, path.name))
-    if found is None:
+    environment = read_json_value(path, ENVIRONMENT_REMEDY, hash_in(summary, path.name))
+    if environment is None:
         return {}
-    if why := schema.environment_fault(found):
-        raise Damaged(folder, path.name, why, ENVIRONMENT_REMEDY)
-    return found
+    if fault := schema.environment_fault(environment):
+        raise Damaged(folder, path.name, fault, ENVIRONMENT_REMEDY)
+    return environment
 
 
 def read_lines(folder: Path, summary: dict[str, Any]) -> list[dict[str, Any]]:
@@ -107,63 +118,63 @@ def read_lines(folder: Path, summary: dict[str, Any]) -> list[dict[str, Any]]:
     text = read_bytes_of(path, REMEDY, sha256)
     if text is None and sha256 is not None:
         raise Damaged(folder, path.name, "is gone")
-    *whole, rest = (text or b"").split(b"\n")
-    if rest and summary.get("status") in ENDED:
+    *complete_lines, incomplete = (text or b"").split(b"\n")
+    if incomplete and summary.get("status") in ENDED:
         raise Damaged(folder, path.name, "ends within a line")
     lines: list[dict[str, Any]] = []
-    before = 0
-    for number, line in enumerate(whole, 1):
+    previous_step = 0
+    for number, line in enumerate(complete_lines, 1):
         try:
-            found = parse_json(line, path)
+            values = parse_json(line, path)
         except Unreadable as error:
-            where = f"cannot be read from line {number} on"
-            raise Damaged(folder, path.name, f"{where} ({without(path, error)})") from error
-        if why := schema.line_fault(found, before):
-            raise Damaged(folder, path.name, f"has a line, number {number}, that {why}")
-        before = found["step"]
-        lines.append(found)
+            fault = f"cannot be read from line {number} on ({without_path(path, error)})"
+            raise Damaged(folder, path.name, fault) from error
+        if fault := schema.line_fault(values, previous_step):
+            raise Damaged(folder, path.name, f"has a line, number {number}, that {fault}")
+        previous_step = values["step"]
+        lines.append(values)
     return lines
 
 
-def read_value(path: Path, remedy: str, sha256: str | None = None) -> Any | None:
+def read_json_value(path: Path, remedy: str, sha256: str | None = None) -> Any | None:
     """The value in a file of a run; None where there is no such file."""
     text = read_bytes_of(path, remedy, sha256)
     if text is None:
         return None
     try:
-        found = parse_json(text, path)
+        value = parse_json(text, path)
     except Unreadable as error:
         raise unreadable(path, error, remedy) from error
-    if found is None:
+    if value is None:
         raise Damaged(path.parent, path.name, "holds null", remedy)
-    return found
+    return value
 
 
 def read_bytes_of(path: Path, remedy: str, sha256: str | None) -> bytes | None:
     """What a file of a run holds; None where there is no such file."""
     try:
-        found = read_bytes(path)
+        content = read_bytes(path)
     except FileNotFoundError:
         return None
     except Unreadable as error:
         raise unreadable(path, error, remedy) from error
-    if sha256 not in (None, hashlib.sha256(found).hexdigest()):
+    if sha256 not in (None, hashlib.sha256(content).hexdigest()):
         raise Damaged(path.parent, path.name, "was changed since the run has ended", remedy)
-    return found
+    return content
 
 
 def unreadable(path: Path, error: Exception, remedy: str) -> Damaged:
-    """What is said of a file that is not what its name says, or is kept from this user."""
+    """The error for a file that cannot be parsed, or that this user may not read."""
     causes: list[BaseException] = [error]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
     if isinstance(causes[-1], PermissionError):
         remedy = "let it be read, as by chmod -R a+rX on the folder"
-    why = without(path, error).removeprefix("cannot be read: ")
-    return Damaged(path.parent, path.name, f"cannot be read ({why})", remedy)
+    fault = without_path(path, error).removeprefix("cannot be read: ")
+    return Damaged(path.parent, path.name, f"cannot be read ({fault})", remedy)
 
 
-def without(path: Path, error: Exception) -> str:
+def without_path(path: Path, error: Exception) -> str:
     return str(error).removeprefix(f"{path}: ")
 
 
@@ -173,6 +184,6 @@ def hash_in(summary: dict[str, Any], name: str) -> str | None:
 
 
 def summary_hash(summary: dict[str, Any]) -> str:
-    """The SHA-256 of what a summary says, but for the hashes."""
-    said = {key: value for key, value in summary.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    """The SHA-256 of a summary without its hashes."""
+    hashed = {key: value for key, value in summary.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()

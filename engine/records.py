@@ -1,4 +1,4 @@
-"""Runs as they lie on disk, read only."""
+"""The records of runs on disk, read only."""
 
 import logging
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ Curve = tuple[list[int], list[float | None]]
 
 @dataclass(frozen=True)
 class Record:
-    """One run's folder: its config, and what there is of its results."""
+    """One run's folder: its config, and the results that it has so far."""
 
     folder: Path
     config: dict[str, Any]
@@ -50,7 +50,7 @@ class Record:
 
     @cached_property
     def lines(self) -> list[dict[str, Any]]:
-        """metrics.jsonl; of a run that has not ended, without a line that is not whole yet."""
+        """metrics.jsonl; of a run that has not ended, without a last line that is incomplete."""
         return read_lines(self.folder, self.summary)
 
     @cached_property
@@ -65,20 +65,20 @@ class Record:
         return curves
 
     def value(self, metric: str, at: str = "last") -> float | None:
-        """A metric at the last evaluation or the best of all; None where there is none."""
+        """A metric's value at the last evaluation, or the best of all; None where there is none."""
         if at == "last":
             return self.summary.get("final", {}).get(metric)
         return self.summary.get("best", {}).get(metric, {}).get("value")
 
     def values(self, metric: str, at: str, evaluations: int = 1) -> list[float]:
-        """The same, one value for each trial where the run's last evaluation has them.
+        """The same as a list, with one value for each trial where the last evaluation has them.
 
-        With more `evaluations`, the mean over so many at the end, or over all that there were.
+        With more `evaluations`, the mean over that many at the end, or over all if there are fewer.
         """
         if evaluations > 1:
             _, values = self.curves.get(metric, ([], []))
-            known = [value for value in values[-evaluations:] if value is not None]
-            return [fmean(known)] if known else []
+            numbers = [value for value in values[-evaluations:] if value is not None]
+            return [fmean(numbers)] if numbers else []
         if at == "last" and metric in self.summary.get("trials", {}):
             return self.summary["trials"][metric]
         value = self.value(metric, at)
@@ -88,8 +88,8 @@ class Record:
 def read(folder: Path, config: dict[str, Any] | None = None) -> Record | None:
     """The run in `folder`; None, with a warning, where one of its files is damaged.
 
-    What the run was asked for, `config`, stands in for a config.yaml that is gone from a run that
-    has ended, where the reader knows it.
+    If a run that has ended has lost its config.yaml, `config`, which the caller may know, is used
+    in its place.
     """
     try:
         return load(folder, config)
@@ -99,19 +99,18 @@ def read(folder: Path, config: dict[str, Any] | None = None) -> Record | None:
 
 
 def load(folder: Path, config: dict[str, Any] | None = None) -> Record | None:
-    """The run in `folder`, None where there is none, as `read`.
+    """As `read`; None only where there is no run in `folder`.
 
     Raises:
-        Damaged: one of its files is not what a run has written, or not beside the others.
+        Damaged: one of its files is not what a run has written, or does not fit the others.
     """
-    found = read_config(folder)
-    if found is None:
-        ended = (folder / "summary.json").exists()
-        found = config if ended else None
-    if found is None:
+    read_or_known = read_config(folder)
+    if read_or_known is None and (folder / "summary.json").exists():
+        read_or_known = config
+    if read_or_known is None:
         return None
-    record = Record(folder, found)
-    # All of them now, so that no reader meets a damage later.
+    record = Record(folder, read_or_known)
+    # Read all files now, so that damage is noticed here and not later.
     _ = record.summary, record.environment, record.lines
     return record
 
@@ -122,37 +121,40 @@ def load(folder: Path, config: dict[str, Any] | None = None) -> Record | None:
 def read_all(
     root: Path, known: Mapping[Path, dict[str, Any]] = MappingProxyType({})
 ) -> dict[str, Record]:
-    """All runs in the folder of runs, by id; what lies where no run belongs is left out.
+    """All runs in the folder of runs, by id; runs in the wrong folder are left out.
 
-    Of some folders it may be `known` what their runs were asked for, as in `read`.
+    Args:
+        root: the folder of runs.
+        known: the configs of some folders' runs, used as by `read`.
     """
     files = ("config.yaml", "summary.json")
     folders = sorted({path.parent for name in files for path in root.glob(f"*/*/*/{name}")})
-    bare = {path for path in folders if not (path / "config.yaml").exists()} - known.keys()
-    found = [read(folder, known.get(folder)) for folder in folders if folder not in bare]
-    records = {r.id: r for r in found if r and belongs(r, root)}
-    name_left_out(
-        {r.folder for r in found if r} - {r.folder for r in records.values()},
+    lost = {path for path in folders if not (path / "config.yaml").exists()} - known.keys()
+    maybe = [read(folder, known.get(folder)) for folder in folders if folder not in lost]
+    readable = [record for record in maybe if record]
+    records = {record.id: record for record in readable if belongs(record, root)}
+    warn_left_out(
+        {record.folder for record in readable} - {record.folder for record in records.values()},
         "not where config.yaml says that the run belongs; move it there, or remove a copy",
     )
-    name_left_out(
-        bare,
+    warn_left_out(
+        lost,
         "config.yaml is gone; the sweep or the scripts.train that made the run writes it anew",
     )
     return records
 
 
 def belongs(record: Record, root: Path) -> bool:
-    """Whether a run lies where its config says."""
+    """Whether a run is in the folder that its config implies."""
     try:
         return record.folder == root / run_path(record.config)
     except ValueError:
         return False
 
 
-def name_left_out(folders: set[Path], why: str) -> None:
-    """Warn in one line, however many there are."""
+def warn_left_out(folders: set[Path], reason: str) -> None:
+    """Warn about all of these folders in one line."""
     if folders:
         first, *others = sorted(folders)
         more = f" and {len(others)} more are" if others else " is"
-        log.warning("%s%s left out: %s", first, more, why)
+        log.warning("%s%s left out: %s", first, more, reason)

@@ -1,4 +1,4 @@
-"""A run's session, put back to where its newest checkpoint that can be used left it."""
+"""A run's session, resumed from its newest usable checkpoint."""
 
 import logging
 from typing import Any
@@ -15,25 +15,25 @@ from tasks.task import Context
 
 log = logging.getLogger("adamily")
 
-# What comes of a checkpoint that lacks something, or holds it in another shape.
-MISFIT = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, DataError)
-# What has other reasons, which the checkpoint before it would not remedy.
-REASONS_OF_ITS_OWN = (torch.OutOfMemoryError, torch.AcceleratorError, dist.DistError)
+# Raised for a checkpoint that lacks something, or holds it in another shape.
+MISFIT_ERRORS = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, DataError)
+# Those of them that have other causes, so that the previous checkpoint would not help.
+UNRELATED_ERRORS = (torch.OutOfMemoryError, torch.AcceleratorError, dist.DistError)
 
 
 def resume(run: Run, device: torch.device) -> Session:
-    """Make the run ready, and a session that goes on from a checkpoint of it, if there is one.
+    """Begin or resume the run; return its session, from a checkpoint if there is a usable one.
 
     Raises:
         Damaged, OtherFormat: as `Run.begin` and `Run.checkpoints` do.
-        ValueError: as many processes must go on with the run as have begun it.
+        ValueError: the run must be resumed with another number of processes.
         OSError: the run's folder cannot be written.
     """
-    session = fresh(run, device)
+    session = new_session(run, device)
     states = run.checkpoints()
-    while (state := parallel.from_first(lambda: next(states, None))) is not None:
+    while (state := parallel.call_on_rank_zero(lambda: next(states, None))) is not None:
         check_processes(state)
-        reasons = [reason for reason in parallel.gather(misfit(session, state)) if reason]
+        reasons = [reason for reason in parallel.all_gather(misfit(session, state)) if reason]
         if not reasons:
             break
         log.warning(
@@ -42,16 +42,17 @@ def resume(run: Run, device: torch.device) -> Session:
             run.folder,
             reasons[0],
         )
-        del session  # before there is another one of its size
-        session = fresh(run, device)
-    # Only now: a checkpoint brings its number of threads.
-    here = environment(device)
-    here |= {"processes": parallel.size(), "devices": parallel.gather(here["device"])}
-    parallel.from_first(lambda: run.begin(here, state))
+        del session  # frees its memory before the next one is made
+        session = new_session(run, device)
+    # Only now: a checkpoint sets the number of threads.
+    session_environment = environment(device)
+    devices = parallel.all_gather(session_environment["device"])
+    session_environment |= {"processes": parallel.world_size(), "devices": devices}
+    parallel.call_on_rank_zero(lambda: run.begin(session_environment, state))
     return session
 
 
-def fresh(run: Run, device: torch.device) -> Session:
+def new_session(run: Run, device: torch.device) -> Session:
     session = Session(run.config, device)
     folder, keeps_artifacts = run.files(parallel.rank()), run.config["train"]["artifacts"]
     session.task.bind(Context(folder, keeps_artifacts))
@@ -59,23 +60,23 @@ def fresh(run: Run, device: torch.device) -> Session:
 
 
 def misfit(session: Session, state: dict[str, Any]) -> str | None:
-    """Why the session cannot take this state over; None once it has."""
+    """Load a state into the session; return why that is impossible, or None."""
     try:
         session.load_state_dict(state)
-    except REASONS_OF_ITS_OWN:
+    except UNRELATED_ERRORS:
         raise
-    except MISFIT as error:
-        what = " ".join(str(error).split())[:200]
+    except MISFIT_ERRORS as error:
+        message = " ".join(str(error).split())[:200]
         if isinstance(error, DataError):
-            return what
-        return f"it is damaged, since it does not fit ({type(error).__name__}: {what})"
+            return message
+        return f"it is damaged, since it does not fit ({type(error).__name__}: {message})"
     return None
 
 
 def check_processes(state: dict[str, Any]) -> None:
-    """Refuse to go on with other processes where each held a part of the task's state."""
+    """Refuse another number of processes where each has saved its own state of the task."""
     saved = state.get("processes", [])
-    if len(saved) not in (0, 1, parallel.size()) and saved[0]["task"]:
+    if len(saved) not in (0, 1, parallel.world_size()) and saved[0]["task"]:
         raise ValueError(
             f"{len(saved)} processes have begun this run, and each holds a part of the task's "
             f"state: go on with torchrun --nproc-per-node={len(saved)}"

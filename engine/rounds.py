@@ -1,4 +1,4 @@
-"""Many runs, launched until all have ended, whatever becomes of their workers."""
+"""Many runs, launched in rounds until all have ended, even if workers die."""
 
 import logging
 import time
@@ -15,61 +15,64 @@ from engine.texts import hydra_text
 
 log = logging.getLogger("adamily")
 
-# A run has failed when its process died so often at one checkpoint, the first time aside alone.
+# A run has failed when its process has died this often since the same checkpoint: the first time
+# beside other runs perhaps, then alone.
 ATTEMPTS = 3
-# Launches in a row after which no run had got on.
-BARREN_LAUNCHES = 5
+# The number of launches in a row without progress of any run after which to give up.
+MAX_LAUNCHES_IN_VAIN = 5
 BUSY_POLL_SECONDS = 2.0
 
 Job = tuple[Run, list[str]]
 
 
-def run_all(task_function: Callable[..., Any], settings: list[str], wanted: Sequence[Job]) -> None:
-    """Launch what has not ended until all has, or has failed in this call.
+def run_all(task_function: Callable[..., Any], settings: list[str], jobs: Sequence[Job]) -> None:
+    """Launch the runs that have not ended until all have, or have failed in this call.
 
-    Runs that another process trains are waited for, and taken over should it die. In a line it
-    says so, once.
+    It waits for runs that another process trains, with one line about it, and takes them over if
+    that process dies.
 
     Args:
-        task_function: what Hydra runs for one run.
+        task_function: the function that Hydra calls for one run.
         settings: overrides of Hydra itself.
-        wanted: runs, and the overrides that each is asked for by.
+        jobs: the runs, each with its overrides.
     """
     failed: set[str] = set()
     deaths: Counter[str] = Counter()
-    barren, waits = 0, False
-    settings = [*settings, *beside([run for run, _ in wanted])]
+    launches_in_vain, waiting_announced = 0, False
+    settings = [*settings, *launcher_folder([run for run, _ in jobs])]
     while not interrupt.received():
-        missing = [job for job in wanted if job[0].id not in failed and not job[0].ended]
-        free = [job for job in missing if not job[0].busy]
-        if not missing:
+        open_jobs = [job for job in jobs if job[0].id not in failed and not job[0].ended]
+        free_jobs = [job for job in open_jobs if not job[0].busy]
+        if not open_jobs:
             return
-        if not free:
-            if not waits:
-                say(f"waiting for what other processes train: {some_ids(missing)}")
-            waits = True
+        if not free_jobs:
+            if not waiting_announced:
+                say(f"waiting for what other processes train: {some_ids(open_jobs)}")
+            waiting_announced = True
             time.sleep(BUSY_POLL_SECONDS)
             continue
-        batch = choose(free, deaths, barren)
-        before = {run.id: standing(run) for run, _ in batch}
+        batch = next_batch(free_jobs, deaths, launches_in_vain)
+        before = {run.id: timestamps(run) for run, _ in batch}
         try:
             statuses = launch(task_function, settings, [overrides for _, overrides in batch])
         except Exception as error:
             if interrupt.received():  # Ctrl-C reaches workers that are not listening yet
                 return
-            why = " ".join(str(error).split())
-            log.warning("a worker died, and its runs are launched anew: %s", why)
+            reason = " ".join(str(error).split())
+            log.warning("a worker died, and its runs are launched anew: %s", reason)
             statuses = ["died"] * len(batch)
-        moved = {run.id for run, _ in batch if standing(run) != before[run.id]}
-        barren = 0 if moved else barren + 1
-        if barren == BARREN_LAUNCHES:
-            log.error("%d launches in a row, after which no run had got on: giving up", barren)
+        progressed = {run.id for run, _ in batch if timestamps(run) != before[run.id]}
+        launches_in_vain = 0 if progressed else launches_in_vain + 1
+        if launches_in_vain == MAX_LAUNCHES_IN_VAIN:
+            log.error(
+                "%d launches in a row, after which no run had got on: giving up", launches_in_vain
+            )
             return
         for (run, _), status in zip(batch, statuses, strict=True):
             if run.ended or run.busy:
                 continue
-            if status == "died" and (run.id in moved or len(batch) == 1):
-                saved = standing(run)[1] != before[run.id][1]
+            if status == "died" and (run.id in progressed or len(batch) == 1):
+                saved = timestamps(run)[1] != before[run.id][1]
                 deaths[run.id] = 1 if saved else deaths[run.id] + 1
             if isinstance(status, Exception):
                 log.error("run %s: %s: %s", run.id, type(status).__name__, status)
@@ -77,24 +80,24 @@ def run_all(task_function: Callable[..., Any], settings: list[str], wanted: Sequ
                 failed.add(run.id)
 
 
-def choose(free: Sequence[Job], deaths: Counter[str], barren: int) -> list[Job]:
-    """What to launch next.
+def next_batch(free_jobs: Sequence[Job], deaths: Counter[str], launches_in_vain: int) -> list[Job]:
+    """The jobs to launch next.
 
-    A worker that dies takes the other workers' runs with it. So each run that was under way then is
-    tried alone, after all others: if it dies again, that is its own doing. Runs that an earlier
-    sweep left under way come last for the same reason. Where launches die without a trace, any
-    run may be the reason, and all are tried alone.
+    A worker that dies ends the other workers' runs, too. So each run that was in progress then is
+    launched alone, after all others: if it dies again, it is the cause. Runs that an earlier sweep
+    has left unfinished come last for the same reason. Where launches die without progress of any
+    run, each may be the cause, and all are launched alone.
     """
-    fresh = [job for job in free if not deaths[job[0].id]]
-    if fresh and barren < 2:
-        return sorted(fresh, key=lambda job: job[0].begun)
-    return [min(free, key=lambda job: deaths[job[0].id])]
+    untried = [job for job in free_jobs if not deaths[job[0].id]]
+    if untried and launches_in_vain < 2:
+        return sorted(untried, key=lambda job: job[0].begun)
+    return [min(free_jobs, key=lambda job: deaths[job[0].id])]
 
 
-def beside(runs: Sequence[Run]) -> list[str]:
-    """Where launchers keep what they write: in the folder of the runs, not in the working folder.
+def launcher_folder(runs: Sequence[Run]) -> list[str]:
+    """The override that lets launchers write into the folder of runs, not the working folder.
 
-    What is composed for a launcher knows no run, and so not its paths.
+    The config that is composed for a launcher is not that of a run, and lacks its paths.
     """
     folders = {run.root for run in runs}
     return [
@@ -107,15 +110,15 @@ def some_ids(jobs: Sequence[Job]) -> str:
     return ", ".join(ids[:3]) + (f" and {len(ids) - 3} others" if len(ids) > 3 else "")
 
 
-def standing(run: Run) -> tuple[int, int, int]:
-    """Changes when the run is begun or resumed, saves a checkpoint, or ends: the times of these."""
-    kept = ("environment.json", checkpoint.CURRENT, "summary.json")
-    began, saved, ended = (changed(run.folder / name) for name in kept)
+def timestamps(run: Run) -> tuple[int, int, int]:
+    """When the run was last begun or resumed, last saved a checkpoint, and ended."""
+    files = ("environment.json", checkpoint.CURRENT, "summary.json")
+    began, saved, ended = (modified_at(run.folder / name) for name in files)
     return began, saved, ended
 
 
-def changed(path: Path) -> int:
-    """When a file was last changed, in nanoseconds, or 0 where it is not."""
+def modified_at(path: Path) -> int:
+    """When a file was last changed, in nanoseconds; 0 if there is none."""
     try:
         return path.stat().st_mtime_ns
     except OSError:

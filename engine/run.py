@@ -6,15 +6,15 @@ A run's folder is `<runs>/<task>/<optim>/<id>/`, and the id is a hash of what de
     config.yaml        the resolved config
     environment.json   versions, device, git commit; of each session, where a run was resumed
     metrics.jsonl      one JSON object a line, `step` in each
-    summary.json       how it ended, with the SHA-256 of the other files and of itself; absent while
-                       it has not
-    checkpoint.pt      while it has not ended, with checkpoint.previous.pt in reserve; both know
-                       the hash of metrics.jsonl as far as they go
-    files/             until then, what the checkpoints of some tasks refer to
-    artifacts/         what evaluations left to be looked at, by the step, with train.artifacts=true
+    summary.json       how it ended, with the SHA-256 of the other files and of itself; absent until
+                       then
+    checkpoint.pt      until it has ended, with checkpoint.previous.pt in reserve; both hold the
+                       hash of metrics.jsonl up to their step
+    files/             until it has ended, files that the checkpoints of some tasks refer to
+    artifacts/         pictures and videos of evaluations, by the step, with train.artifacts=true
     log.txt            warnings, and the traceback of a failure
 
-so that whoever asks for the same run again finds it finished, or goes on where it stopped.
+so that the same run, asked for again, is found finished, or goes on where it stopped.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from typing import Any, Literal
 from filelock import Timeout
 
 from engine import checkpoint
-from engine.files import json_text, left_over, replacing, sweep_up, write_json, write_text
+from engine.files import atomic_write, json_text, sweep_up, temporary_files, write_json, write_text
 from engine.identity import run_path
 from engine.metrics_file import MetricsFile
 from engine.record_files import (
@@ -50,7 +50,7 @@ Status = Literal["finished", "diverged", "failed"]
 
 ARTIFACTS = "artifacts"
 
-# Whoever asks whether a run is busy holds it for a moment.
+# Asking whether a run is busy locks it for a moment.
 LOCK_PATIENCE_SECONDS = 0.3
 
 
@@ -79,18 +79,18 @@ class Run:
         self._damage: Damaged | None = None
         self._environment_sha256 = ""
 
-    # -- what is known of it -----------------------------------------------------------------------
+    # -- its state ---------------------------------------------------------------------------------
 
     @property
     def summary(self) -> dict[str, Any] | None:
-        """How the run ended, or None while it has not, or where its record is damaged."""
+        """summary.json, or None while the run has not ended, or where its record is damaged."""
         return None if self.damage else self._summary
 
     @property
     def damage(self) -> Damaged | None:
-        """What is wrong with the record of how the run ended; it then counts as not ended."""
-        stamps = [stamp(self.folder / name) for name in RECORD]
-        if stamps != self._stamps:  # a sweep asks often, of thousands of runs
+        """The damage to the record of a run that has ended, which then counts as not ended."""
+        stamps = [file_stamp(self.folder / name) for name in RECORD]
+        if stamps != self._stamps:  # a sweep asks often, about thousands of runs
             self._stamps, self._damage = stamps, None
             try:
                 self._summary = read_summary(self.folder)
@@ -118,17 +118,17 @@ class Run:
 
     @property
     def busy(self) -> bool:
-        """Whether a process is training it now; not where that cannot be told."""
+        """Whether a process is training it now; False where that cannot be determined."""
         try:
             with self.locked(patience=0):
                 return False
         except Busy:
             return True
-        except OSError:  # whoever wants to train it will hear of it
+        except OSError:  # training it will raise the same
             return False
 
     def files(self, process: int) -> Path:
-        """The folder for what a process's part of the checkpoints refers to."""
+        """The folder for the files that a process's state in the checkpoints refers to."""
         return self.folder / checkpoint.FILES / str(process)
 
     def check(self) -> None:
@@ -138,7 +138,7 @@ class Run:
             raise self.damage
 
     def restore_config(self) -> None:
-        """Write config.yaml anew where it is gone from a run that has ended, if that can be."""
+        """Write config.yaml anew if a run that has ended has lost it and the folder is writable."""
         path = self.folder / "config.yaml"
         if self.ended and not path.exists():
             with suppress(OSError):
@@ -149,7 +149,7 @@ class Run:
 
     @contextmanager
     def locked(self, patience: float = LOCK_PATIENCE_SECONDS) -> Iterator[None]:
-        """Hold the run for this process; the system lets go of it when the process dies.
+        """Lock the run for this process; the system releases it when the process dies.
 
         Raises:
             Busy: another process holds it.
@@ -157,9 +157,9 @@ class Run:
         """
         path = self.root / ".locks" / f"{self.id}.lock"
         make_folder(path.parent)
-        with ExitStack() as held:
+        with ExitStack() as stack:
             try:
-                held.enter_context(locked(path, patience))
+                stack.enter_context(locked(path, patience))
             except Timeout:
                 raise Busy(
                     f"run {self.id} ({self.folder}) is being trained by another process"
@@ -167,14 +167,14 @@ class Run:
             yield
 
     def logged(self) -> AbstractContextManager[None]:
-        """Keep what the project logs meanwhile in the run's log.txt, too."""
+        """In the block, also write what the project logs to the run's log.txt."""
         return logged_to(self.folder / "log.txt")
 
     def checkpoints(self) -> Iterator[dict[str, Any]]:
-        """What there is to go on from, the newest first; what cannot be used is warned of.
+        """The states of usable checkpoints, the newest first, with a warning for each other one.
 
         Raises:
-            checkpoint.OtherFormat: there is one, of another version of this project.
+            checkpoint.OtherFormat: one was written by another version of this project.
         """
         for path, state in checkpoint.usable(self.folder, self.id):
             if self._metrics.begins_with(state["metrics_bytes"], state["metrics_sha256"]):
@@ -187,7 +187,7 @@ class Run:
                 )
 
     def begin(self, environment: dict[str, Any], state: dict[str, Any] | None) -> None:
-        """Make the folder ready to go on from `state`, one of `checkpoints`, or to begin afresh.
+        """Prepare the folder to go on from `state`, one of `checkpoints`, or to begin afresh.
 
         Raises:
             Damaged: config.yaml was edited by hand.
@@ -212,26 +212,30 @@ class Run:
         self._metrics.append(step, metrics)
 
     def keep_artifact(self, step: int, name: str, content: bytes) -> Path:
-        """Write what the evaluation after `step` left, and return where it is.
+        """Write an artifact of the evaluation after `step`; return its path.
 
         Raises:
-            OSError: it could not be written whole, and is not there.
+            ValueError: its name is not that of a file.
+            OSError: it could not be written, and does not exist.
         """
+        if not name or name.startswith(".") or set(name) & {"/", "\\", "\0"}:
+            raise ValueError(f"artifact {name!r}: must be the name of a file, as in game.gif")
         path = self.folder / ARTIFACTS / f"{step:09}.{name}"
         make_folder(path.parent)
-        with replacing(path) as file:
+        with atomic_write(path) as file:
             file.write(content)
         return path
 
     def save_checkpoint(self, state: dict[str, Any]) -> bool:
-        """Save `state` to go on from; a full disk is worth a warning, not the run.
+        """Save a checkpoint; where that fails, as on a full disk, warn once and go on.
 
         Returns:
             Whether it was saved.
         """
         try:
             self._metrics.sync()
-            written = {"metrics_bytes": self._metrics.size, "metrics_sha256": self._metrics.sha256}
+            metrics = self._metrics
+            written = {"metrics_bytes": metrics.byte_count, "metrics_sha256": metrics.sha256}
             checkpoint.save(self.folder, self.id, state | written)
         except OSError as error:
             if not self._checkpoint_failed:
@@ -246,7 +250,7 @@ class Run:
         return True
 
     def end(self, status: Status, summary: dict[str, Any]) -> dict[str, Any]:
-        """Write summary.json, which makes the run ended, and drop its checkpoints."""
+        """Write summary.json, with which the run has ended, and remove its checkpoints."""
         names = self.config["names"]
         summary = {
             "id": self.id,
@@ -269,8 +273,8 @@ class Run:
         return summary
 
     def tidy(self) -> None:
-        """Remove what is left over in the folder of a run that has ended, if nobody holds it."""
-        if left_over(self.folder) or checkpoint.exists(self.folder):
+        """Remove leftover files of a run that has ended, unless another process has locked it."""
+        if temporary_files(self.folder) or checkpoint.exists(self.folder):
             with suppress(Busy, OSError), self.locked(patience=0):
                 self._clear_away()
 
@@ -280,31 +284,31 @@ class Run:
         try:
             checkpoint.remove(self.folder)
             sweep_up(self.folder)
-        except OSError as error:  # the record is whole without it
+        except OSError as error:  # the record is complete all the same
             log.warning("run %s has ended, but not all it needed is removed: %s", self.id, error)
 
     def _record_environment(self, environment: dict[str, Any], resumed_at: int | None) -> None:
         try:
-            first = read_environment(self.folder, {}) if resumed_at is not None else {}
+            recorded = read_environment(self.folder, {}) if resumed_at is not None else {}
         except Damaged as damage:
             log.warning("%s: it is written anew.", damage)
-            first = {}
-        if first:
-            first.setdefault("resumed", []).append({"at_step": resumed_at, **environment})
-        text = json_text(first or environment)
+            recorded = {}
+        if recorded:
+            recorded.setdefault("resumed", []).append({"at_step": resumed_at, **environment})
+        text = json_text(recorded or environment)
         write_text(self.folder / "environment.json", text)
         self._environment_sha256 = hashlib.sha256(text.encode()).hexdigest()
 
 
-def stamp(path: Path) -> tuple[int, ...] | None:
-    """What changes when a file does; None where there is none."""
+def file_stamp(path: Path) -> tuple[int, ...] | None:
+    """Numbers that change with a file; None where there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def artifacts_of(folder: Path, step: int) -> list[Path]:
-    """What the evaluation after `step` left to be looked at."""
+    """The artifacts of the evaluation after `step`."""
     return sorted((folder / ARTIFACTS).glob(f"{step:09}.*"))

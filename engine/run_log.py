@@ -1,4 +1,4 @@
-"""What the project logs while a run trains, kept in its folder."""
+"""A run's log.txt: what the project logs while the run trains."""
 
 import logging
 from collections.abc import Iterator
@@ -9,19 +9,19 @@ log = logging.getLogger("adamily")
 
 
 class RunLog(logging.FileHandler):
-    """Passes over what it cannot write, as on a full disk: standard error has the message."""
+    """Ignores errors of writing, as on a full disk: the message is also on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError):
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Nothing: what went wrong is said elsewhere, too."""
+        """Do nothing, for the same reason."""
 
 
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
-    """Add what the project logs in the block to this file, which is made where there is any."""
+    """Append what the project logs in the block to a file, which is created by the first entry."""
     handler = RunLog(path, delay=True, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)

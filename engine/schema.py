@@ -4,16 +4,16 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-# What other programs hold in a whole number.
+# Whole numbers from here on do not fit into 64 bits.
 LARGEST = 1 << 63
-# How deep values lie in each other where no rule says more.
+# How deeply values may be nested where no rule says more.
 DEEPEST = 8
 
 STATUSES = ("finished", "diverged", "failed")
 
 
 class Rule(NamedTuple):
-    """Whether a value is right, and in words what it must be."""
+    """A check of a value, and a description of what passes it."""
 
     holds: Callable[[Any], bool]
     text: str
@@ -34,12 +34,12 @@ def is_number(value: Any) -> bool:
 
 
 def is_plain(value: Any, deepest: int = DEEPEST) -> bool:
-    """Whether it is a value as JSON has them, of bounded depth."""
+    """Whether it is a JSON value of bounded depth."""
     if value is None or isinstance(value, str | bool):
         return True
     if isinstance(value, list | dict):
-        inside = value.values() if isinstance(value, dict) else value
-        return deepest > 0 and all(is_plain(item, deepest - 1) for item in inside)
+        items = value.values() if isinstance(value, dict) else value
+        return deepest > 0 and all(is_plain(item, deepest - 1) for item in items)
     return is_number(value)
 
 
@@ -139,11 +139,11 @@ ENVIRONMENT = {
 
 
 def config_fault(value: Any) -> str | None:
-    """What is wrong with what config.yaml says, in words that follow the file's name."""
-    found = fault(value, CONFIG, CONFIG, ANYTHING)
-    if found is None and value["task"].get("data", value["data"]) != value["data"]:
+    """What is wrong with the content of config.yaml, in words that follow the file's name."""
+    problem = fault(value, CONFIG, CONFIG, ANYTHING)
+    if problem is None and value["task"].get("data", value["data"]) != value["data"]:
         return f"says data: {value['data']}, and its task says {value['task']['data']}"
-    return found
+    return problem
 
 
 def summary_fault(value: Any) -> str | None:
@@ -154,12 +154,12 @@ def environment_fault(value: Any) -> str | None:
     return fault(value, ENVIRONMENT, ("device",), PLAIN)
 
 
-def line_fault(line: Any, before: int) -> str | None:
-    """What is wrong with a line of metrics.jsonl that comes behind the one of step `before`."""
+def line_fault(line: Any, previous_step: int) -> str | None:
+    """What is wrong with a line of metrics.jsonl, where the line before it is of this step."""
     if not isinstance(line, dict):
         return "is no mapping"
     step = line.get("step", 0)
-    if not is_count(step) or step <= before:
+    if not is_count(step) or step <= previous_step:
         return "has no step behind the one before it"
     for name, value in line.items():
         if value is not None and not is_number(value):
@@ -167,14 +167,14 @@ def line_fault(line: Any, before: int) -> str | None:
     return None
 
 
-def fault(value: Any, schema: Mapping[str, Rule], required: Any, of_others: Rule) -> str | None:
+def fault(value: Any, schema: Mapping[str, Rule], required: Any, other_keys: Rule) -> str | None:
     if not isinstance(value, dict):
         return "holds no mapping"
     for key in required:
         if key not in value:
             return f"lacks {key}"
     for key, item in value.items():
-        rule = schema.get(key, of_others)
+        rule = schema.get(key, other_keys)
         if not rule.holds(item):
             return f"has {str(key)[:50]} that is not {rule.text}"
     return None

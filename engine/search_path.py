@@ -1,7 +1,7 @@
-"""Where YAML files are found: this project's conf/, folders that are named, installed packages.
+"""Where YAML files are found: this project's conf/, folders that are given, installed packages.
 
 Each folder is laid out as conf/: task/, optim/, schedule/, logger/, study/PAPER/. No two of them
-may have a file of the same name, so that it does not matter which comes first.
+may have a file of the same name, so that their order does not matter.
 """
 
 import itertools
@@ -21,7 +21,7 @@ log = logging.getLogger("adamily")
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 # The group of entry points by which an installed package offers a folder: NAME = "package.folder".
-GROUP = "adamily.conf"
+ENTRY_POINT_GROUP = "adamily.conf"
 
 _named: tuple[Path, ...] = ()
 
@@ -32,12 +32,12 @@ def folders() -> tuple[Path, ...]:
 
 
 def named() -> tuple[Path, ...]:
-    """Those that a command line or a call names."""
+    """The folders that a command line or a call names."""
     return _named
 
 
 def others() -> tuple[Path, ...]:
-    """Those that are named and those of installed packages."""
+    """All folders but conf/: those that are named and those of installed packages."""
     return (*_named, *(folder for folder in installed() if folder not in _named))
 
 
@@ -47,10 +47,10 @@ def find(relative: str) -> Path | None:
 
 
 def use(chosen: Iterable[str | Path]) -> None:
-    """From now on read YAML files from these folders, too, and from none that was named before.
+    """From now on also read YAML files from these folders, and from none that was named before.
 
     Raises:
-        BadInput: a folder is not there, or has a file of the same name as another one.
+        BadInput: a folder does not exist, or has a file of the same name as another one.
     """
     global _named
     _named = ()
@@ -66,7 +66,7 @@ def use(chosen: Iterable[str | Path]) -> None:
 
 @contextmanager
 def added(chosen: Iterable[str | Path]) -> Iterator[None]:
-    """Read YAML files from these folders, too, in the block."""
+    """In the block, also read YAML files from these folders."""
     global _named
     before = _named
     try:
@@ -76,40 +76,40 @@ def added(chosen: Iterable[str | Path]) -> Iterator[None]:
         _named = before
 
 
-def check_names(folder: Path, known: Iterable[Path]) -> None:
-    """Raise BadInput where a file of a folder has the name of one in the folders known before."""
-    for path, before in itertools.product(yaml_files(folder), known):
-        there = before / path.relative_to(folder)
-        if there.exists():
+def check_names(folder: Path, folders: Iterable[Path]) -> None:
+    """Raise BadInput where a file in `folder` has the name of one in the other folders."""
+    for path, other in itertools.product(yaml_files(folder), folders):
+        duplicate = other / path.relative_to(folder)
+        if duplicate.exists():
+            shown = shorten(str(path), PATH_SHOWN)
             raise BadInput(
-                f"{shorten(str(path), PATH_SHOWN)}: {there.parent} has one of this name, too; give "
-                "it another"
+                f"{shown}: {duplicate.parent} has one of this name, too; give it another"
             )
 
 
 def yaml_files(folder: Path) -> list[Path]:
-    """All in a folder and in those inside it, without what was left beside them."""
+    """All YAML files in a folder and in those inside it, without stray ones."""
     paths = [path.relative_to(folder) for path in sorted(folder.rglob("*.yaml"))]
     return [folder / path for path in paths if not any(map(is_stray, path.parts))]
 
 
 def is_stray(name: str) -> bool:
-    """Whether an editor or a file system left a file or folder beside others: `.#x`, `._x`."""
+    """Whether an editor or a file system left this file or folder behind: `.#x`, `._x`."""
     return name.startswith((".", "#"))
 
 
 @lru_cache(maxsize=1)
 def installed() -> tuple[Path, ...]:
-    """The folders of installed packages; one that cannot be had is warned of and left out."""
-    found: list[Path] = []
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+    """The folders of installed packages; one that cannot be used is left out with a warning."""
+    folders: list[Path] = []
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
         try:
             folder = folder_of(entry)
-            check_names(folder, [CONF, *found])
-            found.append(folder)
+            check_names(folder, [CONF, *folders])
+            folders.append(folder)
         except (BadInput, ImportError, ValueError) as error:
             log.warning("the folder %s of an installed package is left out: %s", entry.name, error)
-    return tuple(found)
+    return tuple(folders)
 
 
 def folder_of(entry: EntryPoint) -> Path:

@@ -1,4 +1,4 @@
-"""All that a run holds in memory while it trains, and how that is saved and put back."""
+"""All that a run holds in memory while it trains, and how that is saved and loaded."""
 
 import contextlib
 import hashlib
@@ -12,7 +12,8 @@ from engine import parallel
 from engine.evaluation import Evaluations
 from engine.make import make_optimizer, make_schedule, make_task
 from engine.meters import Clock, Losses
-from engine.optimizers import Judged, needs_closure
+from engine.metrics import metrics_of
+from engine.optimizers import EvaluationWeights, members, needs_closure
 from engine.run import Run
 from optim import Observer
 from tasks.seeds import derive
@@ -26,34 +27,35 @@ class Session:
     Attributes:
         step: optimizer steps done.
         parameters: the model's parameters, as a list.
-        loss: of a batch, or of this process's share of it.
-        needs_closure: whether a step must be able to compute the loss.
-        judged: a context, within which the weights are those to evaluate.
+        loss: computes the loss of a batch, or of this process's shard of it.
+        needs_closure: whether the optimizer computes the loss itself, several times in a step.
+        evaluation_weights: makes a context in which the model has the weights to evaluate.
     """
 
     def __init__(self, config: dict[str, Any], device: torch.device):
         if config["train"]["deterministic"]:
-            # cuBLAS reads this when it starts.
+            # cuBLAS reads this when it is initialized.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        # Only where it changes something: the call imports the compiler, which takes seconds.
+        # Only if it changes something: the call imports the compiler, which takes seconds.
         if torch.are_deterministic_algorithms_enabled() != config["train"]["deterministic"]:
             torch.use_deterministic_algorithms(config["train"]["deterministic"])
         self.config = config
         self.device = device
         self.task = make_task(config, device)
-        # Before its modules may become others: groups are chosen by their types.
+        # Before modules may be replaced: groups choose parameters by their types.
         self.optimizer = make_optimizer(config, self.task.model)
         self.needs_closure = needs_closure(self.optimizer)
-        self.judged = Judged(self.optimizer)
-        self.task.model = parallel.share_batch_norm(self.task.model, device)
+        self.evaluation_weights = EvaluationWeights(self.optimizer)
+        self.task.model = parallel.sync_batch_norm(self.task.model, device)
         self.task.model.train()
         self.parameters = [p for p in self.task.model.parameters() if p.requires_grad]
         self.loss = parallel.objective(self.task)
         self.schedule = make_schedule(config, self.optimizer, self.task.steps)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config["precision"] == "fp16")
         self.step = 0
-        self.losses, self.clock, self.evaluations = Losses(), Clock(), Evaluations(config)
-        # Dropout draws from the global generator; each process's share of a batch by itself.
+        metrics = metrics_of(self.task, members(self.optimizer))
+        self.losses, self.clock, self.evaluations = Losses(), Clock(), Evaluations(metrics)
+        # Dropout uses the global generator, with another seed in each process.
         rank = parallel.rank()
         torch.manual_seed(derive(config["seed"], "dropout", *([rank] if rank else [])))
         if config["train"]["compile"]:
@@ -66,32 +68,32 @@ class Session:
         return torch.autocast(self.device.type, dtype)
 
     def not_training(self) -> contextlib.AbstractContextManager[None]:
-        """Count the time that the block takes as no part of the steps'."""
-        self.losses.values()  # what the device still has to do is training
+        """Do not count the time of the block as the steps'."""
+        self.losses.values()  # waits until the device has finished the steps
         return self.clock.paused()
 
-    def evaluate(self, seen: Observer) -> dict[str, float]:
+    def evaluate(self, observer: Observer) -> dict[str, float]:
         """All metrics after the step that was observed."""
         loss = self.losses.mean()
         self.clock.end_interval(self.step)
         values = {"lr": float(self.optimizer.param_groups[0]["lr"]), "train/loss": loss}
-        values |= seen.metrics()
+        values |= observer.metrics()
         self.task.model.eval()
-        with torch.no_grad(), self.autocast(), self.judged():
+        with torch.no_grad(), self.autocast(), self.evaluation_weights():
             values |= self.task.evaluate()
         self.task.model.train()
-        metrics = self.evaluations.take(values, self.step)
+        metrics = self.evaluations.add(values, self.step)
         self.losses.clear()
         self.clock.start_interval(self.step)
         return metrics
 
     def artifacts(self) -> list[tuple[str, bytes]]:
-        """What the last evaluation left to be looked at, once."""
-        left = self.task.context.artifacts
-        self.task.context.artifacts = {}
-        return list(left.items())
+        """The artifacts of the last evaluation, by name; a second call returns none."""
+        context = self.task.context
+        artifacts, context.artifacts = context.artifacts, {}
+        return list(artifacts.items()) if context.keeps_artifacts else []
 
-    # -- saving and putting back -------------------------------------------------------------------
+    # -- saving and loading ------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         cuda = self.device.type == "cuda"
@@ -101,7 +103,7 @@ class Session:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "processes": parallel.gather(
+            "processes": parallel.all_gather(
                 {
                     "task": self.task.state_dict(),
                     "random": torch.get_rng_state(),
@@ -111,7 +113,7 @@ class Session:
             "losses": self.losses.values(),
             **self.evaluations.state_dict(),
             **self.clock.state_dict(),
-            # Sums over another number of threads round otherwise.
+            # With another number of threads, sums are rounded differently.
             "threads": torch.get_num_threads(),
         }
 
@@ -119,42 +121,42 @@ class Session:
         """Write a checkpoint of the run."""
         self.task.context.checkpoint_requested = False
         state = self.state_dict()
-        if parallel.from_first(lambda: run.save_checkpoint(state)):
+        if parallel.call_on_rank_zero(lambda: run.save_checkpoint(state)):
             self.task.after_checkpoint()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave; after an error the session is of no further use."""
-        self._rehearse()
+        """Load what `state_dict` returned; after an error the session cannot be used any more."""
+        self._warm_up_ddp()
         self.step = state["step"]
         self.task.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
-        self._load_own(state["processes"])
+        self._load_process_state(state["processes"])
         self.losses = Losses(state["losses"])
         self.evaluations.load_state_dict(state)
         self.clock.load_state_dict(state)
         torch.set_num_threads(state["threads"])
         self.clock.start_interval(self.step)
 
-    def _load_own(self, saved: list[dict[str, Any]]) -> None:
-        """Take over what each process has of its own, of which there may have been others."""
+    def _load_process_state(self, saved: list[dict[str, Any]]) -> None:
+        """Load this process's own state; there may have been fewer processes when it was saved."""
         rank = parallel.rank()
         if rank >= len(saved):
             self.task.load_state_dict(saved[0]["task"])
             return
-        own = saved[rank]
-        self.task.load_state_dict(own["task"])
-        torch.set_rng_state(own["random"])
-        if own["random_cuda"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(own["random_cuda"], self.device)
+        process_state = saved[rank]
+        self.task.load_state_dict(process_state["task"])
+        torch.set_rng_state(process_state["random"])
+        if process_state["random_cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(process_state["random_cuda"], self.device)
 
-    def _rehearse(self) -> None:
-        """Go through a step that counts for nothing, before the state is put back.
+    def _warm_up_ddp(self) -> None:
+        """Compute one gradient and discard it, before a state is loaded.
 
-        DDP sums gradients in another order from its second step on, and so in other roundings.
+        From its second step on, DDP sums gradients in another order, which rounds differently.
         """
-        if parallel.size() == 1:
+        if parallel.world_size() == 1:
             return
         with self.autocast():
             shard, _ = parallel.shards(self.task, self.task.batch(0), 1)[0]
@@ -165,19 +167,19 @@ class Session:
     # -- the end -----------------------------------------------------------------------------------
 
     def summary(self, status: str) -> dict[str, Any]:
-        """What summary.json says beside the status."""
+        """The content of summary.json without the status."""
         diverged_at = self.diverged_at() if status == "diverged" else None
-        found = self.evaluations
-        with self.judged():
+        evaluations = self.evaluations
+        with self.evaluation_weights():
             sha256 = fingerprint(self.task.model.state_dict()) if not diverged_at else None
         return {
-            # When a divergence is noticed depends on the clock; where it happened does not.
+            # Where the run diverged does not depend on the clock; when that is noticed does.
             "step": diverged_at or self.step,
             "steps": self.task.steps,
             "diverged_at": diverged_at,
-            "final": found.final,
-            "best": found.best,
-            "trials": found.trials if found.all_finite else {},
+            "final": evaluations.final,
+            "best": evaluations.best,
+            "trials": evaluations.trials if evaluations.all_finite else {},
             "wall_seconds": self.clock.elapsed(),
             "step_seconds": self.clock.step_seconds(),
             "parameters": sum(parameter.numel() for parameter in self.parameters),
@@ -185,7 +187,7 @@ class Session:
         }
 
     def diverged_at(self) -> int:
-        """The first step whose loss, or evaluation, is not finite."""
+        """The first step whose loss or evaluation is not finite."""
         if not self.evaluations.all_finite:
             return self.step
         losses = self.losses.values()

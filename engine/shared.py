@@ -1,4 +1,4 @@
-"""Folders of runs and reports that several people write to, by their group."""
+"""Folders of runs and reports that several people of a group write to."""
 
 import os
 import shlex
@@ -11,9 +11,9 @@ from filelock import FileLock
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, for the group of the one above where that is for a group.
+    """Make a folder and its parents; each is writable for a group if its parent is.
 
-    Whatever the umask: who may add a run to a folder may add one beside it, too.
+    This holds with any umask: whoever may add a run to a folder may add one to those inside it.
     """
     if path.is_dir():
         return
@@ -22,25 +22,25 @@ def make_folder(path: Path) -> None:
         path.mkdir()
     except FileExistsError:  # by another process, meanwhile
         return
-    above = path.parent.stat()
-    if above.st_mode & stat.S_IWGRP and not above.st_mode & stat.S_ISVTX:
+    parent_status = path.parent.stat()
+    if parent_status.st_mode & stat.S_IWGRP and not parent_status.st_mode & stat.S_ISVTX:
         with suppress(PermissionError):  # of the group that this user is not in
-            os.chown(path, -1, above.st_gid)
+            os.chown(path, -1, parent_status.st_gid)
             # Set-group-ID, so that files in it are the group's.
             path.chmod(stat.S_IMODE(path.stat().st_mode) | stat.S_ISGID | stat.S_IRWXG)
 
 
 @contextmanager
 def locked(path: Path, patience: float = -1) -> Iterator[None]:
-    """Hold a lock, for all who may write to its folder; the system frees it with the process.
+    """Hold a lock that all who may write to its folder can take; it is freed with the process.
 
     Args:
-        path: of a file, which stays.
-        patience: seconds to wait for it; as long as it takes if negative.
+        path: of the lock file, which is not removed.
+        patience: seconds to wait for the lock; without limit if negative.
 
     Raises:
         filelock.Timeout: another process holds it.
-        PermissionError: another user made it, for nobody else.
+        PermissionError: another user made the file, with access for nobody else.
     """
     lock = FileLock(path, timeout=patience, mode=path.parent.stat().st_mode & 0o666 | 0o600)
     try:

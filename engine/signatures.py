@@ -1,4 +1,4 @@
-"""A config held against the signatures of the classes and functions that it names."""
+"""Checks a config against the signatures of the classes and functions that it names."""
 
 import functools
 import inspect
@@ -13,22 +13,22 @@ from hydra.errors import HydraException
 from torch import Tensor
 
 from engine.checks import BadInput, is_number
-from engine.groups import parts
+from engine.groups import optimizer_parts
 from engine.hydra_internals import locate
 from engine.texts import shorten, some_of, spell
 from tasks.bounds import Bound
 
-# What the run itself gives to a part of its config.
-GIVEN = {
+# Arguments that the run itself passes to the classes of these parts.
+GIVEN_BY_RUN = {
     "task": ("seed", "device", "root"),
     "optim": ("params",),
     "schedule": ("optimizer", "total_steps"),
 }
 
-# Packages that may be absent, and the extras that bring them.
+# Packages that may be absent, and the extras that install them.
 EXTRAS = {"pytorch_optimizer": "modern", "schedulefree": "modern"}
 
-WORDS: dict[Any, str] = {
+DESCRIPTIONS: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
@@ -39,36 +39,38 @@ WORDS: dict[Any, str] = {
 
 def check_signatures(config: Mapping[str, Any]) -> None:
     """Raise BadInput for a key that a class does not take, and for a value of another type."""
-    check_part("task", config["task"], GIVEN["task"])
-    for key, settings in parts(config["optim"]):
-        check_part(key, settings, GIVEN["optim"])
-    check_part("schedule", config["schedule"], GIVEN["schedule"])
+    check_part("task", config["task"], GIVEN_BY_RUN["task"])
+    for key, settings in optimizer_parts(config["optim"]):
+        check_part(key, settings, GIVEN_BY_RUN["optim"])
+    check_part("schedule", config["schedule"], GIVEN_BY_RUN["schedule"])
     for name, settings in (config.get("logger") or {}).items():
         check_part(f"logger.{name}", settings)
 
 
 def check_part(key: str, settings: Any, given: Sequence[str] = ()) -> None:
-    """Hold a part of a config, and what is inside it, against what `_target_` names."""
+    """Check a part of a config, and the parts inside it, against the `_target_` of each."""
     if not isinstance(settings, dict) or not isinstance(settings.get("_target_"), str):
         target = settings.get("_target_") if isinstance(settings, dict) else settings
         raise BadInput(f"{key}={spell(target)}: must name a class or function by _target_")
-    target = find(key, settings["_target_"])
+    target = find_target(key, settings["_target_"])
     hints, takes_any = arguments_of(target)
     for name, value in settings.items():
-        inside = f"{key}.{name}"
+        inner_key = f"{key}.{name}"
         if name.startswith("_"):  # Hydra's own
             continue
         if name in given:
-            raise BadInput(f"{inside}: is given by the run itself; leave it out")
+            raise BadInput(f"{inner_key}: is given by the run itself; leave it out")
         if name not in hints and not takes_any:
-            raise BadInput(f"{inside}={spell(value)}: there is no such key; {names(hints, given)}")
+            raise BadInput(
+                f"{inner_key}={spell(value)}: there is no such key; {keys_hint(hints, given)}"
+            )
         if isinstance(value, dict) and "_target_" in value:
-            check_part(inside, value)
+            check_part(inner_key, value)
         elif not fits(value, hints.get(name, Any)):
-            raise BadInput(f"{inside}={spell(value)}: must be {words(hints[name])}")
+            raise BadInput(f"{inner_key}={spell(value)}: must be {description_of(hints[name])}")
 
 
-def find(key: str, name: str) -> Any:
+def find_target(key: str, name: str) -> Any:
     try:
         target = locate(name)
     except (HydraException, ImportError, ValueError) as error:
@@ -84,39 +86,40 @@ def find(key: str, name: str) -> Any:
     return target
 
 
-def names(hints: Mapping[str, Any], given: Sequence[str]) -> str:
+def keys_hint(hints: Mapping[str, Any], given: Sequence[str]) -> str:
+    """Which keys there are, to end a sentence about one that is unknown."""
     return f"there are {some_of(name for name in hints if name not in given) or 'none'}"
 
 
 @functools.cache
 def arguments_of(target: Any) -> tuple[dict[str, Any], bool]:
-    """The arguments by name with their annotations, and whether it takes any others, too.
+    """The annotations of the arguments by name, and whether any other arguments are taken.
 
-    Of a class whose constructor takes others, those of its parents are among them, to which it may
-    hand them on. It may also leave them unread: which of the two, only making it tells.
+    If a class's constructor takes any others, its parents' arguments are included, since it may
+    pass them on. Whether it does is only known once it is called.
     """
     if not isinstance(target, type):
         return annotated(target)
-    found, takes_any = annotated(target.__init__)
+    arguments, takes_any = annotated(target.__init__)
     for parent in target.__mro__[1:] if takes_any else ():
-        hints, more = annotated(parent.__init__)
-        found = hints | found
-        if not more:
+        hints, parent_takes_any = annotated(parent.__init__)
+        arguments = hints | arguments
+        if not parent_takes_any:
             break
-    return found, takes_any
+    return arguments, takes_any
 
 
 def annotated(function: Any) -> tuple[dict[str, Any], bool]:
     try:
         signature = inspect.signature(function)
         hints = typing.get_type_hints(function, include_extras=True)
-    except (TypeError, ValueError, NameError):  # it says nothing of its arguments
+    except (TypeError, ValueError, NameError):  # its arguments are not known
         return {}, True
     named, takes_any = {}, False
     for p in signature.parameters.values():
         hint = hints.get(p.name, Any)
         if p.kind is p.VAR_KEYWORD and get_origin(hint) is Unpack:
-            # Of a TypedDict, which names all of them.
+            # A TypedDict names all of them.
             named |= typing.get_type_hints(*get_args(hint))
         elif p.kind is p.VAR_KEYWORD:
             takes_any = True
@@ -129,16 +132,16 @@ def annotated(function: Any) -> tuple[dict[str, Any], bool]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value of a config may stand for what is annotated so; True where unclear."""
+    """Whether a config's value is one of an argument with this annotation; True where unclear."""
     if isinstance(hint, typing.TypeVar) or hint in (Any, object, inspect.Parameter.empty):
         return True
-    origin, inside = get_origin(hint), get_args(hint)
+    origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return fits(value, inside[0]) and all(bound.holds(value) for bound in bounds_of(hint))
+        return fits(value, arguments[0]) and all(holds(bound, value) for bound in bounds_of(hint))
     if origin in (Union, types.UnionType):
-        return any(fits(value, one) for one in inside)
+        return any(fits(value, inner) for inner in arguments)
     if origin is Literal:
-        return value in inside and type(value) in {type(one) for one in inside}
+        return value in arguments and type(value) in {type(inner) for inner in arguments}
     if hint is type(None):
         return value is None
     if hint is bool:
@@ -149,16 +152,25 @@ def fits(value: Any, hint: Any) -> bool:
         return is_number(value) or value in (float("inf"), float("-inf"))
     if hint in (str, Path):
         return isinstance(value, str)
-    if origin is tuple and inside and inside[-1] is not ...:
-        alike = isinstance(value, list) and len(value) == len(inside)
-        return alike and all(fits(item, one) for item, one in zip(value, inside, strict=True))
+    if origin is tuple and arguments and arguments[-1] is not ...:
+        if not isinstance(value, list) or len(value) != len(arguments):
+            return False
+        return all(map(fits, value, arguments))
     kind = origin or hint
     if isinstance(kind, type) and issubclass(kind, Mapping):
         return isinstance(value, dict)
     if is_list(kind):
-        return isinstance(value, list) and all(fits(v, one) for v in value for one in inside[:1])
-    # A function or an object, which only a part of the config with a _target_ makes.
+        item_hint = arguments[0] if arguments else Any
+        return isinstance(value, list) and all(fits(item, item_hint) for item in value)
+    # A function or an object, which can only be given by a part with a _target_.
     return False
+
+
+def holds(bound: Bound, value: Any) -> bool:
+    try:
+        return bool(bound.holds(value))
+    except Exception:  # a bound of somebody's own, for which the value is no number it can take
+        return False
 
 
 def bounds_of(hint: Any) -> list[Bound]:
@@ -171,20 +183,22 @@ def is_list(kind: Any) -> bool:
     return issubclass(kind, Iterable)
 
 
-def words(hint: Any) -> str:
-    """What a value must be, as a sentence says it."""
-    origin, inside = get_origin(hint), get_args(hint)
+def description_of(hint: Any) -> str:
+    """What a value must be, in words."""
+    origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        said = [bound.text for bound in bounds_of(hint)]
-        return ", and ".join(said) or words(inside[0])
+        texts = [bound.text for bound in bounds_of(hint)]
+        return ", and ".join(texts) or description_of(arguments[0])
     if origin in (Union, types.UnionType):
-        return ", or ".join(dict.fromkeys(words(one) for one in inside if one is not Tensor))
+        return ", or ".join(
+            dict.fromkeys(description_of(inner) for inner in arguments if inner is not Tensor)
+        )
     if origin is Literal:
-        return f"one of {', '.join(map(str, inside))}"
-    if hint in WORDS:
-        return WORDS[hint]
-    if origin is tuple and inside and inside[-1] is not ...:
-        return f"a list of {len(inside)} values: {', '.join(words(one) for one in inside)}"
+        return f"one of {', '.join(map(str, arguments))}"
+    if hint in DESCRIPTIONS:
+        return DESCRIPTIONS[hint]
+    if origin is tuple and arguments and arguments[-1] is not ...:
+        return f"a list of {len(arguments)} values: {', '.join(map(description_of, arguments))}"
     if is_list(origin or hint):
-        return "a list" + (f", of each item {words(inside[0])}" if inside else "")
+        return "a list" + (f", of each item {description_of(arguments[0])}" if arguments else "")
     return "KEY: VALUE pairs"

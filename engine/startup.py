@@ -1,4 +1,4 @@
-"""A quicker way to the first step."""
+"""A shorter start-up: PyTorch's compiler is imported only when it is used."""
 
 import importlib
 import sys
@@ -11,14 +11,14 @@ COMPILER = "torch._dynamo"
 
 
 def defer_compiler() -> None:
-    """Leave `torch._dynamo` unimported until something of it is really used.
+    """Do not import `torch._dynamo` until something of it is really used.
 
     torch's optimizers import the compiler when they are made and in every step, only to mark where
     a compiled program must pause, and that import takes about as long as PyTorch's own. Until the
-    compiler is used, these marks mean nothing, so a stand-in answers them; any other attribute
-    brings the real module. `python -X importtime -c "import torch, torch._dynamo"` shows the cost,
-    `python -m scripts.bench loop` the start-up with this in place. Other programs, which may want
-    the compiler for themselves, are left alone.
+    compiler is used, these marks mean nothing, so a stand-in provides them; any other attribute
+    imports the real module. `python -X importtime -c "import torch, torch._dynamo"` shows the cost,
+    `python -m scripts.bench loop` the start-up with this in place. It must not be called in other
+    programs, which may use the compiler themselves.
     """
     if COMPILER not in sys.modules:
         sys.modules[COMPILER] = torch._dynamo = StandIn(COMPILER)
@@ -36,7 +36,7 @@ class StandIn(ModuleType):
         return function
 
     def __getattr__(self, name: str) -> Any:
-        if name == "__file__":  # asked of all modules by `inspect`, for one that it looks for
+        if name == "__file__":  # `inspect` asks all modules for it
             raise AttributeError(name)
         if sys.modules.get(COMPILER) is self:
             del sys.modules[COMPILER]

@@ -1,4 +1,4 @@
-"""Values as sentences and commands show them."""
+"""Values as text in messages and in Hydra's overrides."""
 
 import difflib
 import json
@@ -6,36 +6,36 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-# Of what was typed, in a sentence about it.
+# How many characters of what was typed a message shows.
 SHOWN = 80
-# A path is of use only whole.
+# The same for a path, which is useful only in full.
 PATH_SHOWN = 250
-# Letters of names in a list that one still reads.
+# How many characters a readable list of names has.
 LISTED = 210
 
 
 def spell(value: Any) -> str:
-    """A value as a sentence shows it."""
+    """A value as a message shows it."""
     return shorten(value if isinstance(value, str) else json.dumps(value, default=str))
 
 
 def some_of(allowed: Iterable[str], name: str = "") -> str:
-    """What a name may be: all of it, or what is most like it first where all would be too much."""
-    every = sorted(allowed)
-    if len(", ".join(every)) <= LISTED:
-        return ", ".join(every)
-    near = difflib.get_close_matches(name[:SHOWN], every, n=6, cutoff=0.3)
-    return f"{', '.join([*dict.fromkeys([*near, *every])][:6])} and others"
+    """A list of allowed names; if all would be too long, some of them, the most similar first."""
+    names = sorted(allowed)
+    if len(", ".join(names)) <= LISTED:
+        return ", ".join(names)
+    closest = difflib.get_close_matches(name[:SHOWN], names, n=6, cutoff=0.3)
+    return f"{', '.join([*dict.fromkeys([*closest, *names])][:6])} and others"
 
 
-def shorten(text: str, most: int = SHOWN) -> str:
-    """A text that fits into a sentence, on one line, whatever it holds."""
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: most + 1])
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+def shorten(text: str, max_length: int = SHOWN) -> str:
+    """A text cut to fit into a message, on one line, with escapes for what cannot be printed."""
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: max_length + 1])
+    return shown if len(shown) <= max_length else f"{shown[: max_length - 1]}…"
 
 
 def hydra_text(value: Any) -> str:
-    """A value as Hydra's grammar writes it."""
+    """A value in Hydra's override grammar."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -45,6 +45,6 @@ def hydra_text(value: Any) -> str:
     text = str(value)
     if re.fullmatch(r"[\w./-]+", text, re.ASCII) or not isinstance(value, str):
         return text
-    # In Hydra's quotes a backslash is one, but before a quote, where it is doubled.
-    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + "\\'" * len(found[2]), text)
+    # Within Hydra's quotes a backslash stands for itself, but before a quote it must be doubled.
+    escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + "\\'" * len(match[2]), text)
     return f"'{escaped}'"

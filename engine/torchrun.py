@@ -1,6 +1,6 @@
-"""A run of a sweep on several devices: torchrun is started for it, and waited for.
+"""A run of a sweep on several devices, trained by torchrun as a child process.
 
-`python -m engine.torchrun` is torchrun, but ends with the process that started it.
+`python -m engine.torchrun` is torchrun, but ends when the process that started it ends.
 """
 
 import os
@@ -14,22 +14,23 @@ from typing import Any
 import torch
 
 from engine import interrupt
-from engine.devices import POLL_SECONDS, Jobs, available, reserved, threads
+from engine.devices import POLL_SECONDS, JobsPerDevice, available, reserved, threads
 from engine.run import Run
 from engine.titles import run_title
 
 
 def by_torchrun(run: Run, arguments: Sequence[str], share_devices: bool) -> str:
-    """Let torchrun carry out what `engine.execute.execute` would; return what that would return.
-
-    Or "died", where that ended without the run.
+    """As `engine.execute.execute`, but by several processes that torchrun starts.
 
     Args:
-        run: as its config asks for.
-        arguments: what this was composed from, as typed.
-        share_devices: wait for free places on this machine's devices.
+        run: the run.
+        arguments: the overrides that it was composed from, as typed.
+        share_devices: wait for free slots on this machine's devices.
+
+    Returns:
+        What `execute` would; "died" where torchrun ended before the run did.
     """
-    if interrupt.start_listening():
+    if interrupt.watch_signals():
         return "interrupted"
     if run.ended:
         print(f"{run_title(run.config)} [{run.id}]: {run.status} before", flush=True)
@@ -50,16 +51,16 @@ def by_torchrun(run: Run, arguments: Sequence[str], share_devices: bool) -> str:
 
 @contextmanager
 def devices_of(config: dict[str, Any], share_devices: bool) -> Iterator[list[torch.device]]:
-    wanted, sweep = config["train"]["device"], config["sweep"]
+    requested, sweep = config["train"]["device"], config["sweep"]
     if not share_devices:
-        yield available(wanted)[: sweep["devices_per_run"]]
+        yield available(requested)[: sweep["devices_per_run"]]
         return
-    with reserved(wanted, sweep["jobs_per_device"], sweep["devices_per_run"]) as devices:
+    with reserved(requested, sweep["jobs_per_device"], sweep["devices_per_run"]) as devices:
         yield devices
 
 
 def start(
-    devices: Sequence[torch.device], arguments: Sequence[str], jobs_per_device: Jobs
+    devices: Sequence[torch.device], arguments: Sequence[str], jobs_per_device: JobsPerDevice
 ) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "engine.torchrun", "--standalone"]
     command += [f"--nproc-per-node={len(devices)}", "-m", "scripts.train", *arguments]
@@ -73,25 +74,25 @@ def start(
 
 
 def visible(devices: Sequence[torch.device]) -> str:
-    """These GPUs by the names that CUDA_VISIBLE_DEVICES has for them, if it is set."""
+    """A value of CUDA_VISIBLE_DEVICES for these GPUs, by their names in its present value."""
     known = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = known.split(",") if known else [str(i) for i in range(torch.cuda.device_count())]
     return ",".join(names[device.index] for device in devices)
 
 
 def wait_for(torchrun: subprocess.Popen[bytes]) -> None:
-    """Wait until torchrun has ended, and tell it to stop when this process is told to."""
-    told = False
+    """Wait until torchrun has ended; terminate it when this process is told to stop."""
+    terminated = False
     while torchrun.poll() is None:
         interrupt.check_sweep_stopped()
-        if interrupt.received() and not told:
+        if interrupt.received() and not terminated:
             torchrun.terminate()
-            told = True
+            terminated = True
         time.sleep(POLL_SECONDS)
 
 
 def main() -> None:
-    """Be torchrun, which says in a line and not in a traceback why it ends."""
+    """Run torchrun, and print a line instead of a traceback where a process fails."""
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as torchrun
@@ -104,8 +105,8 @@ def main() -> None:
         rank, failure = error.get_first_failure()
         print(f"process {rank} of the run ended with exit code {failure.exitcode}", file=sys.stderr)
         sys.exit(1)
-    except SignalException as told:
-        sys.exit(128 + told.sigval)
+    except SignalException as stopped:
+        sys.exit(128 + stopped.sigval)
 
 
 if __name__ == "__main__":

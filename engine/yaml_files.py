@@ -1,4 +1,4 @@
-"""YAML as this project reads and writes it: strict, in UTF-8, and of bounded size and depth."""
+"""Strict reading and writing of YAML: in UTF-8, and of bounded size and depth."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ class Loader(Parser):
 
 
 class Dumper(yaml.SafeDumper):
-    """Quotes text that the Loader would take for a number."""
+    """Quotes text that Loader would read as a number, and writes no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -49,11 +49,11 @@ def dump_yaml(value: Any) -> str:
 
 
 def read_yaml(path: Path) -> Any:
-    """What a file says: None, truth values, numbers, text, lists and dictionaries.
+    """The value in a file: None, booleans, numbers, text, lists and dictionaries.
 
     Raises:
-        YamlError: it is no file that can be read, no YAML in UTF-8, has a key twice or a tag, or is
-            larger or deeper than LARGEST_FILE, LARGEST_VALUE and DEEPEST.
+        YamlError: it cannot be read, is not YAML in UTF-8, has a key twice or a tag, or exceeds
+            LARGEST_FILE, LARGEST_VALUE or DEEPEST.
         FileNotFoundError: there is nothing of this name.
     """
     try:
@@ -76,7 +76,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def check_depth(text: str) -> None:
-    """Refuse tags, and what the parser's recursion could not bear."""
+    """Refuse tags, and a nesting too deep for the parser's recursion."""
     depth = 0
     for event in yaml.parse(text, Loader):
         if getattr(event, "tag", None) is not None:
@@ -90,34 +90,34 @@ def check_depth(text: str) -> None:
 
 
 def measure(loader: Any, node: Any, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
-    """How large and how deep a value is, with its aliases written out.
+    """The number of values in a node and its depth, with its aliases expanded.
 
-    An alias stands behind what it repeats, which is `known` by then: the recursion goes no deeper
-    than the text does.
+    An alias comes after the value that it repeats, whose measure is `known` by then: the recursion
+    goes no deeper than the text does.
     """
     if id(node) in known:
-        found = known[id(node)]
-        if found is None:
+        measured = known[id(node)]
+        if measured is None:
             raise refused(node, "a value contains itself")
-        return found
+        return measured
     known[id(node)] = None
-    parts: list[Any] = []
+    children: list[Any] = []
     if isinstance(node, yaml.MappingNode):
         check_keys(loader, node)
-        parts = [part for pair in node.value for part in pair]
+        children = [child for pair in node.value for child in pair]
     elif isinstance(node, yaml.SequenceNode):
-        parts = node.value
-    measured = [measure(loader, part, known) for part in parts]
-    size = 1 + sum(size for size, _ in measured)
-    depth = 1 + max((depth for _, depth in measured), default=0)
-    if size > LARGEST_VALUE or depth > DEEPEST:
+        children = node.value
+    measures = [measure(loader, child, known) for child in children]
+    value_count = 1 + sum(count for count, _ in measures)
+    depth = 1 + max((depth for _, depth in measures), default=0)
+    if value_count > LARGEST_VALUE or depth > DEEPEST:
         raise refused(node, f"holds more than {LARGEST_VALUE:,} values, or aliases too deep")
-    known[id(node)] = size, depth
-    return size, depth
+    known[id(node)] = value_count, depth
+    return value_count, depth
 
 
 def check_keys(loader: Any, node: yaml.MappingNode) -> None:
-    """A dictionary would keep the last of two, without a word."""
+    """Refuse a key that is there twice, of which a dictionary would silently keep the last."""
     seen = set()
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
@@ -128,5 +128,5 @@ def check_keys(loader: Any, node: yaml.MappingNode) -> None:
         seen.add(value)
 
 
-def refused(place: Any, reason: str) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=reason, problem_mark=place.start_mark)
+def refused(node_or_event: Any, reason: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=reason, problem_mark=node_or_event.start_mark)

@@ -2,16 +2,19 @@
 
 Each file becomes an `--optimizer` of its name, or of its package and name where fairseq has one of
 that name itself: `torch_adam`. Its values are the defaults of the options, so that an optimizer is
-the same here and there. betas and eps are called `--adam-betas` and `--adam-eps`, as in recipes for
-fairseq's Adam; lr is fairseq's own `--lr`. All else is called as in the file, or `--no-…` where it
-switches off what the file switches on.
+the same in both projects. betas and eps are called `--adam-betas` and `--adam-eps`, as in recipes
+for fairseq's Adam; lr is fairseq's own `--lr`. Other keys keep their names, with `--no-…` for a
+flag that the file sets to true.
 
-Not all can be an option of fairseq's, which takes numbers, words, flags and lists of numbers. What
-refers to another value (`${.lr}`) follows that one and has no option. A file with KEY: VALUE pairs
-(`groups:`, for some of the parameters) is refused when it is chosen, since fairseq hands all
-parameters over as one group. So is an optimizer that fails to take steps with a matrix and a vector
-(it is not installed, takes matrices only, or needs a closure), and one that is to be told when the
-weights are evaluated. Each is refused in a sentence that says why.
+fairseq's options are numbers, words, flags and lists of numbers; other keys have no option. A value
+that refers to another (`${.lr}`) follows that one and has no option either. An optimizer is refused
+when it is chosen, in a sentence that says why,
+
+- if its file has KEY: VALUE pairs (`groups:`, for some of the parameters), since fairseq hands all
+  parameters over as one group;
+- if it fails to take steps with a matrix and a vector: it is not installed, takes matrices only, or
+  needs a closure;
+- if it has train() and eval(), which fairseq does not call.
 """
 
 import ast
@@ -31,12 +34,12 @@ from optim.base import ElementwiseOptimizer
 
 CONF = Path(__file__).parents[1] / "conf" / "optim"
 
-# They update every element by itself, and half precision in float32.
+# Ours update every element by itself, and keep their state in float32.
 OURS = Trial(flat=True, half=True)
 
 
 class PluggedOptimizer(FairseqOptimizer):
-    """What fairseq asks of an optimizer; each name that is registered is a subclass.
+    """The interface that fairseq expects of an optimizer; each registered name is a subclass.
 
     Attributes:
         settings: what its file says.
@@ -52,13 +55,15 @@ class PluggedOptimizer(FairseqOptimizer):
         super().__init__(cfg)
         config = self.optimizer_config
         try:
-            rule = locate(self.settings)
-            self.trial = OURS if is_ours(rule) else try_out(partial(rule, **config))
+            optimizer_class = locate(self.settings)
+            self.trial = (
+                OURS if is_ours(optimizer_class) else try_out(partial(optimizer_class, **config))
+            )
         except ValueError as error:
             raise ValueError(f"--optimizer {type(self).__name__} cannot train: {error}") from error
-        self._optimizer = rule(params, **config)
+        self._optimizer = optimizer_class(params, **config)
         # Ours keep their state in float32 when they load, and on the device of the parameters.
-        self._optimizer.disable_mem_eff_fp16_loading_hack = is_ours(rule)
+        self._optimizer.disable_mem_eff_fp16_loading_hack = is_ours(optimizer_class)
 
     @property
     def supports_flat_params(self) -> bool:
@@ -72,14 +77,16 @@ class PluggedOptimizer(FairseqOptimizer):
     def optimizer_config(self) -> dict[str, Any]:
         """The keyword arguments of the class."""
         lr = self.cfg.lr
-        chosen: dict[str, Any] = {"lr": lr[0] if isinstance(lr, Sequence) else lr}
+        values: dict[str, Any] = {"lr": lr[0] if isinstance(lr, Sequence) else lr}
         for key, default in options_of(self.settings).items():
             value = getattr(self.cfg, option_name(key, default))
             if isinstance(default, list):
                 value = read_list(key, value, default)
-            chosen[key] = not value if default is True else value
-        whole: Any = OmegaConf.to_container(OmegaConf.create(self.settings | chosen), resolve=True)
-        return {key: tuples(value) for key, value in whole.items() if key[0] != "_"}
+            values[key] = not value if default is True else value
+        resolved: Any = OmegaConf.to_container(
+            OmegaConf.create(self.settings | values), resolve=True
+        )
+        return {key: tuples(value) for key, value in resolved.items() if key[0] != "_"}
 
 
 def locate(settings: dict[str, Any]) -> Any:
@@ -91,25 +98,25 @@ def locate(settings: dict[str, Any]) -> Any:
     for key, value in settings.items():
         if isinstance(value, dict):
             raise ValueError(f"{key}: fairseq hands all parameters over as one group")
-    room, _, name = settings["_target_"].rpartition(".")
+    module, _, name = settings["_target_"].rpartition(".")
     try:
-        return getattr(import_module(room), name)
+        return getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ValueError(str(error)) from error
 
 
-def is_ours(rule: Any) -> bool:
-    return isinstance(rule, type) and issubclass(rule, ElementwiseOptimizer)
+def is_ours(optimizer_class: Any) -> bool:
+    return isinstance(optimizer_class, type) and issubclass(optimizer_class, ElementwiseOptimizer)
 
 
-def read_list(key: str, given: Any, default: list[Any]) -> tuple[Any, ...]:
-    """As many numbers as the default has; for MAdam's (α, (β_lo, β_hi)), Adam's two are α and β_hi.
+def read_list(key: str, typed: Any, default: list[Any]) -> tuple[Any, ...]:
+    """As many numbers as the default has.
 
-    β_lo is the default's then.
+    Of MAdam's (α, (β_lo, β_hi)), two numbers, as Adam has, are α and β_hi, with the default's β_lo.
     """
     bounds = isinstance(default[-1], list)
     try:
-        values = ast.literal_eval(given) if isinstance(given, str) else given
+        values = ast.literal_eval(typed) if isinstance(typed, str) else typed
         if bounds:
             alpha, beta = values
             low, high = beta if isinstance(beta, Sequence) else (default[1][0], beta)
@@ -118,13 +125,13 @@ def read_list(key: str, given: Any, default: list[Any]) -> tuple[Any, ...]:
             raise ValueError
         return tuple(None if value is None else float(value) for value in values)
     except (SyntaxError, TypeError, ValueError):
-        pair = key == "betas" and len(default) == 2
+        is_pair = key == "betas" and len(default) == 2
         count = {2: "two", 3: "three"}.get(len(default), len(default))
-        allowed = f"{count} numbers, as in '{(0.9, 0.98) if pair else tuple(default)}'"
+        allowed = f"{count} numbers, as in '{(0.9, 0.98) if is_pair else tuple(default)}'"
         if bounds:
             allowed += ", or bounds of the second, as in '(0.9, (0.5, 0.98))'"
         flag = option_name(key, default).replace("_", "-")
-        raise ValueError(f"Invalid --{flag}: {given}, must be {allowed}") from None
+        raise ValueError(f"Invalid --{flag}: {typed}, must be {allowed}") from None
 
 
 def tuples(value: Any) -> Any:
@@ -135,15 +142,21 @@ def tuples(value: Any) -> Any:
 
 
 def options_of(settings: dict[str, Any]) -> dict[str, Any]:
-    """What can be an option, and its default."""
-    return {k: v for k, v in settings.items() if k[0] != "_" and k != "lr" and is_option(k, v)}
+    """The keys that can be options, with their defaults."""
+    return {
+        key: value
+        for key, value in settings.items()
+        if key[0] != "_" and key != "lr" and is_option(key, value)
+    }
 
 
 def is_option(key: str, value: Any) -> bool:
     if isinstance(value, str):
         return "${" not in value
     if isinstance(value, list):
-        return key == "betas" or all(v is None or isinstance(v, int | float) for v in value)
+        return key == "betas" or all(
+            item is None or isinstance(item, int | float) for item in value
+        )
     return not isinstance(value, dict)
 
 

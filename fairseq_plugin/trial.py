@@ -1,4 +1,4 @@
-"""What an optimizer can do, seen from some of its steps: fairseq asks it of each."""
+"""What an optimizer can do, found out by some steps; fairseq asks it of each optimizer."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,10 +17,10 @@ STEPS = 3
 
 @dataclass(frozen=True)
 class Trial:
-    """What was seen.
+    """What an optimizer can do.
 
     Attributes:
-        flat: whether all parameters may be handed over as one long one.
+        flat: whether all parameters may be handed over as one vector.
         half: whether it keeps its state in float32 for parameters in half precision.
     """
 
@@ -29,49 +29,53 @@ class Trial:
 
 
 def try_out(make: Make) -> Trial:
-    """Take steps with a matrix and a vector, as a network has them, and with all in one.
+    """Take steps with a matrix and a vector, as a network has them, and with both in one vector.
 
     Raises:
-        ValueError: it cannot be made for these, or takes more than a gradient for a step.
+        ValueError: it cannot be made for these, or needs more than gradients to take a step.
     """
     try:
-        apart, optimizer = stepped(make, [(2, 3), (4,)])
-    except Exception as error:  # whatever a class says of what it cannot take
+        separate, optimizer = take_steps(make, [(2, 3), (4,)])
+    except Exception as error:  # whatever a class raises
         raise ValueError(str(error).partition("\n")[0] or type(error).__name__) from error
     if callable(getattr(optimizer, "train", None)) and callable(getattr(optimizer, "eval", None)):
         raise ValueError("it has train() and eval(), which fairseq does not call")
-    return Trial(is_flat(make, apart), is_half(make))
+    return Trial(is_flat(make, separate), is_half(make))
 
 
-def is_flat(make: Make, apart: Tensor) -> bool:
+def is_flat(make: Make, separate: Tensor) -> bool:
     try:
-        together, _ = stepped(make, [(10,)])
+        joined, _ = take_steps(make, [(10,)])
     except Exception:
         return False
-    return torch.allclose(apart, together, rtol=1e-4, atol=1e-6)
+    return torch.allclose(separate, joined, rtol=1e-4, atol=1e-6)
 
 
 def is_half(make: Make) -> bool:
     try:
-        _, optimizer = stepped(make, [(2, 3), (4,)], torch.half)
+        _, optimizer = take_steps(make, [(2, 3), (4,)], torch.half)
     except Exception:
         return False
-    kept = [value for state in optimizer.state.values() for value in state.values()]
-    moments = [v for v in kept if isinstance(v, Tensor) and v.numel() > 1 and v.is_floating_point()]
-    return bool(moments) and all(v.dtype == torch.float32 for v in moments)
+    state_values = [value for state in optimizer.state.values() for value in state.values()]
+    state_tensors = [
+        value
+        for value in state_values
+        if isinstance(value, Tensor) and value.numel() > 1 and value.is_floating_point()
+    ]
+    return bool(state_tensors) and all(value.dtype == torch.float32 for value in state_tensors)
 
 
-def stepped(
+def take_steps(
     make: Make, shapes: Sequence[Shape], dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, Optimizer]:
-    """All parameters in a row after some steps with the same gradients, whatever their shapes."""
-    sizes = list(map(math.prod, shapes))
-    begin = torch.linspace(-1, 1, sum(sizes), dtype=dtype)
-    pieces = zip(begin.split(sizes), shapes, strict=True)
-    parameters = [Parameter(piece.reshape(shape).clone()) for piece, shape in pieces]
+    """All parameters as one vector after some steps; the shapes do not change the gradients."""
+    numels = list(map(math.prod, shapes))
+    start = torch.linspace(-1, 1, sum(numels), dtype=dtype)
+    shaped = zip(start.split(numels), shapes, strict=True)
+    parameters = [Parameter(values.reshape(shape).clone()) for values, shape in shaped]
     optimizer = make(parameters)
     for step in range(STEPS):
-        gradients = (begin + step).cos().split(sizes)
+        gradients = (start + step).cos().split(numels)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient.reshape(parameter.shape).clone()
         optimizer.step()

@@ -75,24 +75,24 @@ class AWDLSTM(nn.Module):
     def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """(batch, steps) and a state → logits (batch, steps, words) and the state after them."""
         x = self.locked_dropout(self.embed(tokens), self.input_dropout)
-        after: list[Tensor] = []
-        pairs = zip(state[::2], state[1::2], strict=True)
-        for layer, share, pair in zip(self.layers, self.layer_dropouts, pairs, strict=True):
+        next_state: list[Tensor] = []
+        pairs = zip(state[::2], state[1::2], strict=True)  # hidden and cell of each layer
+        for layer, dropout, pair in zip(self.layers, self.layer_dropouts, pairs, strict=True):
             x, pair = functional_call(layer, self.dropped_weights(layer), (x, pair))
-            x = self.locked_dropout(x, share)
-            after += pair
-        return F.linear(x, self.embedding.weight, self.bias), tuple(after)
+            x = self.locked_dropout(x, dropout)
+            next_state += pair
+        return F.linear(x, self.embedding.weight, self.bias), tuple(next_state)
 
     def embed(self, tokens: Tensor) -> Tensor:
-        kept = F.dropout(self.bias.new_ones(len(self.bias), 1), self.word_dropout, self.training)
-        return self.embedding(tokens) * kept[tokens]
+        mask = F.dropout(self.bias.new_ones(len(self.bias), 1), self.word_dropout, self.training)
+        return self.embedding(tokens) * mask[tokens]
 
-    def locked_dropout(self, x: Tensor, share: float) -> Tensor:
+    def locked_dropout(self, x: Tensor, dropout: float) -> Tensor:
         """Dropout of x (batch, steps, units) with one mask for all steps of a sequence."""
-        kept = F.dropout(x.new_ones(len(x), 1, x.shape[2]), share, self.training)
-        return x * kept
+        mask = F.dropout(x.new_ones(len(x), 1, x.shape[2]), dropout, self.training)
+        return x * mask
 
     def dropped_weights(self, layer: nn.Module) -> dict[str, Tensor]:
-        """What stands in for the layer's weights between its own states in this batch."""
+        """The layer's weights between its own states, some of them dropped in this batch."""
         name = "weight_hh_l0"
         return {name: F.dropout(layer.get_parameter(name), self.weight_dropout, self.training)}

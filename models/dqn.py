@@ -68,14 +68,14 @@ def trunk(padding: str, side: int, channels: Sequence[int]) -> tuple[list[nn.Mod
     if len(channels) != len(KERNELS) or min(channels) < 1:
         raise ValueError(f"channels={list(channels)}: must be {len(KERNELS)} numbers above 0")
     layers: list[nn.Module] = []
-    inputs, given = STACK, side
+    inputs, size = STACK, side
     for outputs, kernel, stride, pad in zip(
         channels, KERNELS, STRIDES, PADDINGS[padding], strict=True
     ):
         layers += [nn.Conv2d(inputs, outputs, kernel, stride, pad), nn.ReLU()]
-        inputs, side = outputs, (side + 2 * pad - kernel) // stride + 1
-    if side < 1:
-        raise ValueError(f"side={given}: frames are too small for the three convolutions")
+        inputs, size = outputs, (size + 2 * pad - kernel) // stride + 1
+    if size < 1:
+        raise ValueError(f"side={side}: frames are too small for the three convolutions")
     for layer in layers:
         convert_conv2d_weight_memory_format(layer, torch.channels_last)
-    return [*layers, nn.Flatten()], inputs * side * side
+    return [*layers, nn.Flatten()], inputs * size * size

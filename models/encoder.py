@@ -14,7 +14,7 @@ def make_encoder(family: str, sizes: Mapping[str, Any]) -> nn.Module:
 
     Args:
         family: as transformers names its types of models: "roberta" or "bert".
-        sizes: what its config is to say.
+        sizes: the values of its config.
     """
     library = transformers()
     config = library.AutoConfig.for_model(family, **sizes)
@@ -55,15 +55,27 @@ class SentenceClassifier(nn.Module):
         """Logits (batch, outputs).
 
         Args:
-            tokens: (batch, steps); what is behind a text's end does not matter.
+            tokens: (batch, steps); those behind a text's end do not matter.
             types: which text of a pair each token belongs to, (batch, steps).
             lengths: tokens of each text, (batch,).
         """
         inside = torch.arange(tokens.size(1), device=tokens.device) < lengths[:, None]
         # RoBERTa counts positions by the tokens that are no padding.
         tokens = tokens.where(inside, self.encoder.config.pad_token_id)
-        found = self.encoder(tokens, attention_mask=inside.long(), token_type_ids=types)
-        return self.head(found.last_hidden_state[:, 0])
+        mask = attention_mask(inside)
+        states = self.encoder(tokens, attention_mask=mask, token_type_ids=types).last_hidden_state
+        return self.head(states[:, 0])
+
+
+def attention_mask(inside: Tensor) -> Tensor:
+    """What an encoder of transformers takes for "these tokens are no padding", (batch, steps).
+
+    If all are none, the library computes attention without a mask, which a CPU does faster. To know
+    it, a step on a GPU would have to wait; there it gets the mask that the library would make.
+    """
+    if inside.device.type == "cpu":
+        return inside.long()
+    return inside[:, None, None].expand(-1, -1, inside.size(1), -1)
 
 
 def positions(config: Any) -> int:

@@ -63,7 +63,7 @@ class LSTMClassifier(nn.Module):
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Texts (batch, steps) of these lengths (batch,), from 1 on → logits (batch,).
 
-        What stands behind a text's length is padding, and changes nothing.
+        Words behind a text's length are padding, and change nothing.
         """
         output, _ = self.lstm(self.embedding(tokens))
         last = output[torch.arange(len(output), device=output.device), lengths - 1]

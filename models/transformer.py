@@ -24,27 +24,27 @@ class Decoding:
     """What the decoder has read so far of a batch of sentences, so that it reads each word once.
 
     Attributes:
-        known: which words of the sources are there, (batch, 1, 1, source steps).
+        mask: which words of the sources are no padding, (batch, 1, 1, source steps).
         sources: keys and values of the sources, for each layer.
-        before: keys and values of the target words read so far, for each layer.
+        targets: keys and values of the target words read so far, for each layer.
     """
 
-    known: Tensor
+    mask: Tensor
     sources: list[KeysValues]
-    before: list[KeysValues]
+    targets: list[KeysValues]
 
     @property
     def steps(self) -> int:
         """Target words read so far."""
-        return self.before[0][0].shape[2]
+        return self.targets[0][0].shape[2]
 
-    def choose(self, rows: Tensor) -> "Decoding":
+    def choose(self, indices: Tensor) -> "Decoding":
         """The state of these sentences, in this order; one may be there several times."""
 
         def chosen(layers: list[KeysValues]) -> list[KeysValues]:
-            return [(keys[rows], values[rows]) for keys, values in layers]
+            return [(keys[indices], values[indices]) for keys, values in layers]
 
-        return Decoding(self.known[rows], chosen(self.sources), chosen(self.before))
+        return Decoding(self.mask[indices], chosen(self.sources), chosen(self.targets))
 
 
 class Transformer(nn.Module):
@@ -98,31 +98,34 @@ class Transformer(nn.Module):
                 "must have one size"
             )
         sizes = width, heads, feedforward, dropout
-        self.target_embedding = embedding(target_words, width)
-        self.source_embedding = self.target_embedding if shared else embedding(source_words, width)
+        self.target_embedding = make_embedding(target_words, width)
+        self.source_embedding = (
+            self.target_embedding if shared else make_embedding(source_words, width)
+        )
         self.encoder = nn.ModuleList(EncoderLayer(*sizes) for _ in range(layers))
         self.decoder = nn.ModuleList(DecoderLayer(*sizes) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, sources: Tensor, before: Tensor) -> Tensor:
+    def forward(self, sources: Tensor, decoder_inputs: Tensor) -> Tensor:
         """Logits of each target word (batch, target steps, target words).
 
         Args:
             sources: words (batch, source steps), PAD behind the end.
-            before: the target words before each, (batch, target steps), PAD behind the end.
+            decoder_inputs: the word before each target word, (batch, target steps), PAD behind
+                the end.
         """
         state = self.start(sources)
-        return self.read(before, state)[0]
+        return self.read(decoder_inputs, state)[0]
 
     def start(self, sources: Tensor) -> Decoding:
         """Encode the sources; no target word is read yet."""
-        known = (sources != PAD)[:, None, None, :]
+        mask = (sources != PAD)[:, None, None, :]
         x = self.embed(self.source_embedding, sources, 0)
         for layer in self.encoder:
-            x = layer(x, known)
+            x = layer(x, mask)
         encoded = [layer.across.project(x) for layer in self.decoder]
-        nothing = [tuple(kept[:, :, :0] for kept in pair) for pair in encoded]
-        return Decoding(known, encoded, nothing)
+        nothing = [(keys[:, :, :0], values[:, :, :0]) for keys, values in encoded]
+        return Decoding(mask, encoded, nothing)
 
     def read(self, words: Tensor, state: Decoding) -> tuple[Tensor, Decoding]:
         """Read the next target words (batch, steps): the logits of those after them, the new state.
@@ -130,21 +133,24 @@ class Transformer(nn.Module):
         Several at a time are read from the beginning only.
         """
         x = self.embed(self.target_embedding, words, state.steps)
-        after = []
-        for layer, source, before in zip(self.decoder, state.sources, state.before, strict=True):
-            x, read = layer(x, before, source, state.known)
-            after.append(read)
+        targets = []
+        for layer, source, target in zip(self.decoder, state.sources, state.targets, strict=True):
+            x, target = layer(x, target, source, state.mask)
+            targets.append(target)
         logits = F.linear(x, self.target_embedding.weight)
-        return logits, Decoding(state.known, state.sources, after)
+        return logits, Decoding(state.mask, state.sources, targets)
 
-    def embed(self, table: nn.Embedding, words: Tensor, first: int) -> Tensor:
-        width = table.embedding_dim
-        place = torch.arange(first, first + words.shape[1], device=words.device)
-        return self.dropout(math.sqrt(width) * table(words) + sinusoids(place, width))
+    def embed(self, embedding: nn.Embedding, words: Tensor, first: int) -> Tensor:
+        width = embedding.embedding_dim
+        positions = torch.arange(first, first + words.shape[1], device=words.device)
+        return self.dropout(math.sqrt(width) * embedding(words) + sinusoids(positions, width))
 
 
 class EncoderLayer(nn.Module):
-    """Attention of every word to all of its sentence, then a feed-forward network on each."""
+    """Attention of every word to all of its sentence, then a feed-forward network on each.
+
+    `own` is self-attention; checkpoints know it by this name.
+    """
 
     def __init__(self, width: int, heads: int, feedforward: int, dropout: float):
         super().__init__()
@@ -153,13 +159,16 @@ class EncoderLayer(nn.Module):
         self.feedforward_norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, known: Tensor) -> Tensor:
-        x = self.own_norm(x + self.dropout(self.own(x, self.own.project(x), known)))
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = self.own_norm(x + self.dropout(self.own(x, self.own.project(x), mask)))
         return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
 
 
 class DecoderLayer(nn.Module):
-    """Attention to the target words so far, then to the source, then a feed-forward network."""
+    """Attention to the target words so far, then to the source, then a feed-forward network.
+
+    `own` is self-attention, `across` is cross-attention; checkpoints know them by these names.
+    """
 
     def __init__(self, width: int, heads: int, feedforward: int, dropout: float):
         super().__init__()
@@ -170,15 +179,15 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: Tensor, before: KeysValues, source: KeysValues, known: Tensor
+        self, x: Tensor, target: KeysValues, source: KeysValues, mask: Tensor
     ) -> tuple[Tensor, KeysValues]:
         """The words' new vectors, and keys and values of all target words up to them."""
-        pairs = zip(before, self.own.project(x), strict=True)
+        pairs = zip(target, self.own.project(x), strict=True)
         keys, values = (torch.cat(pair, 2) for pair in pairs)
-        # Padding stands behind the target's end: what looks back from a word never sees it.
-        seen = self.own(x, (keys, values), causal=x.shape[1] > 1)
-        x = self.own_norm(x + self.dropout(seen))
-        x = self.across_norm(x + self.dropout(self.across(x, source, known)))
+        # Padding stands behind the target's end, so that no word before it attends to it.
+        attended = self.own(x, (keys, values), causal=x.shape[1] > 1)
+        x = self.own_norm(x + self.dropout(attended))
+        x = self.across_norm(x + self.dropout(self.across(x, source, mask)))
         x = self.feedforward_norm(x + self.dropout(self.feedforward(x)))
         return x, (keys, values)
 
@@ -199,25 +208,25 @@ class Attention(nn.Module):
 
     def project(self, x: Tensor) -> KeysValues:
         """Keys and values of words (batch, steps, width)."""
-        return self.parted(self.key(x)), self.parted(self.value(x))
+        return self.split_heads(self.key(x)), self.split_heads(self.value(x))
 
     def forward(
-        self, x: Tensor, looked_at: KeysValues, known: Tensor | None = None, causal: bool = False
+        self, x: Tensor, keys_values: KeysValues, mask: Tensor | None = None, causal: bool = False
     ) -> Tensor:
-        """What words (batch, steps, width) take from those that they look at.
+        """What words (batch, steps, width) take from those that they attend to.
 
         Args:
-            x: the words that look.
-            looked_at: keys and values.
-            known: which of these may be looked at, or None: all.
-            causal: whether each word sees those up to its own place alone.
+            x: the words that attend.
+            keys_values: of the words that they attend to.
+            mask: which of these count, or None: all.
+            causal: whether each word attends only to those up to its own position.
         """
-        found = F.scaled_dot_product_attention(
-            self.parted(self.query(x)), *looked_at, attn_mask=known, is_causal=causal
+        attended = F.scaled_dot_product_attention(
+            self.split_heads(self.query(x)), *keys_values, attn_mask=mask, is_causal=causal
         )
-        return self.output(found.transpose(1, 2).flatten(2))
+        return self.output(attended.transpose(1, 2).flatten(2))
 
-    def parted(self, x: Tensor) -> Tensor:
+    def split_heads(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
@@ -232,20 +241,20 @@ class FeedForward(nn.Sequential):
             nn.init.zeros_(layer.bias)
 
 
-def embedding(words: int, width: int) -> nn.Embedding:
-    table = nn.Embedding(words, width, padding_idx=PAD)
+def make_embedding(words: int, width: int) -> nn.Embedding:
+    embedding = nn.Embedding(words, width, padding_idx=PAD)
     with torch.no_grad():
-        table.weight.normal_(std=width**-0.5)
-        table.weight[PAD] = 0
-    return table
+        embedding.weight.normal_(std=width**-0.5)
+        embedding.weight[PAD] = 0
+    return embedding
 
 
-def sinusoids(place: Tensor, width: int) -> Tensor:
-    """Vectors (steps, width) of places from 0 on: sines in the first half, cosines in the second.
+def sinusoids(positions: Tensor, width: int) -> Tensor:
+    """Vectors (steps, width) of positions from 0 on: sines in the first half, then cosines.
 
-    Vaswani et al. interleave them; fairseq does not, and begins with place 2.
+    Vaswani et al. interleave them; fairseq does not, and begins with position 2.
     """
     half = width // 2
-    rates = torch.exp(torch.arange(half, device=place.device) * (-math.log(10000) / (half - 1)))
-    angles = (place[:, None] + 2) * rates
+    exponents = torch.arange(half, device=positions.device) * (-math.log(10000) / (half - 1))
+    angles = (positions[:, None] + 2) * torch.exp(exponents)
     return torch.cat([angles.sin(), angles.cos()], 1)

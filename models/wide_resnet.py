@@ -57,9 +57,9 @@ class PreActivation(nn.Module):
         self.shortcut = None if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
 
     def forward(self, input: Tensor) -> Tensor:
-        active = F.relu(self.first_norm(input))
-        change = self.second(F.relu(self.second_norm(self.first(active))))
-        return change + (input if self.shortcut is None else self.shortcut(active))
+        activated = F.relu(self.first_norm(input))
+        residual = self.second(F.relu(self.second_norm(self.first(activated))))
+        return residual + (input if self.shortcut is None else self.shortcut(activated))
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Module:

@@ -89,7 +89,8 @@ class Observer:
     @torch.no_grad()
     def _look_after(self, optimizer: Optimizer, *_: Any) -> None:
         every = pairs_of(optimizer)
-        before = {p: self._before.pop(p) for _, p in every}
+        # Kept, since a step that calls its parent class's step is seen twice.
+        before = {p: self._before[p] for _, p in every}
         pairs = [(group, p) for group, p in every if p.grad is not None]
         moved = {p: step_of(optimizer, group, p, before[p]) for group, p in pairs}
         self._moved = without(self._moved, every)

@@ -1,4 +1,4 @@
-"""From a study's runs to what its table says."""
+"""What a study's table says, computed from its runs."""
 
 import hashlib
 import shlex
@@ -21,7 +21,7 @@ class Point:
 
     Attributes:
         values: the grid's keys and the values tried here.
-        records: the runs that there are.
+        records: of the runs that have begun.
         planned: how many runs the study asks for.
     """
 
@@ -45,7 +45,11 @@ class Point:
         rule = study.select
         evaluations = rule.evaluations if at is None else 1
         finished = (record for record in self.records if record.status == "finished")
-        return [v for r in finished for v in r.values(metric, at or rule.at, evaluations)]
+        return [
+            value
+            for record in finished
+            for value in record.values(metric, at or rule.at, evaluations)
+        ]
 
     def estimate(self, metric: str, study: Study, at: str | None = None) -> Estimate | None:
         """The statistic over the seeds that finished; None where none did."""
@@ -100,7 +104,7 @@ class Result:
 
     @property
     def records(self) -> list[Record]:
-        return [r for row in self.rows for point in row.points for r in point.records]
+        return [record for row in self.rows for point in row.points for record in point.records]
 
     def count(self, status: str) -> int:
         return sum(row.count(status) for row in self.rows)
@@ -111,7 +115,7 @@ class Result:
 
     @property
     def name(self) -> str:
-        """What every file name begins with, for example "fc2.smoke.sample"."""
+        """The beginning of every file's name, for example "fc2.smoke.sample"."""
         profile = self.profile
         if self.changes:
             digest = hashlib.sha256(" ".join(sorted(self.changes)).encode()).hexdigest()
@@ -120,22 +124,24 @@ class Result:
 
     @property
     def made_with(self) -> str:
-        """What every title says, for example "profile smoke, sample data"."""
+        """The part that every title has, for example "profile smoke, sample data"."""
         changed = f" changed by {' '.join(self.changes)}" if self.changes else ""
         return f"profile {self.profile}{changed}, {self.data} data"
 
     def trials(self, metric: str) -> int:
-        """Values of the metric in a run, one for each independent trial; 1 where a run is one."""
-        found = (record.summary.get("trials", {}).get(metric, [0]) for record in self.records)
-        return max(map(len, found), default=1)
+        """How many independent trials a run has, each with a value of the metric; usually 1."""
+        values_of_runs = (
+            record.summary.get("trials", {}).get(metric, [0]) for record in self.records
+        )
+        return max(map(len, values_of_runs), default=1)
 
     @property
     def command(self) -> str:
-        """What makes it, for a shell."""
-        said = [f"study={self.study.name}", f"profile={self.profile}", f"data={self.data}"]
+        """The shell command that makes this result."""
+        arguments = [f"study={self.study.name}", f"profile={self.profile}", f"data={self.data}"]
         if not (search_path.CONF / "study" / f"{self.study.name}.yaml").exists():
-            said += [f"--config-dir={shown(folder)}" for folder in search_path.named()]
-        return f"python -m scripts.sweep {shlex.join([*said, *self.changes])}"
+            arguments += [f"--config-dir={relative_path(folder)}" for folder in search_path.named()]
+        return f"python -m scripts.sweep {shlex.join([*arguments, *self.changes])}"
 
     @property
     def comparable(self) -> bool:
@@ -143,8 +149,8 @@ class Result:
         return self.profile == "paper" and self.data == "full" and not self.changes
 
 
-def shown(folder: Path) -> str:
-    """As one types it where the command was given, if the folder lies there."""
+def relative_path(folder: Path) -> str:
+    """The path from the working folder, if the folder lies in it."""
     return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
 
 
@@ -158,13 +164,13 @@ def analyse(
     """Group a study's cells into rows and choose each row's best grid point."""
     groups: dict[tuple[str, str], dict[tuple, list[tuple[Cell, Record | None]]]] = {}
     for cell, record in runs:
-        points = groups.setdefault((cell.column, cell.row), {})
-        points.setdefault(tuple(map(str, cell.point.values())), []).append((cell, record))
+        by_point = groups.setdefault((cell.column, cell.row), {})
+        by_point.setdefault(tuple(map(str, cell.point.values())), []).append((cell, record))
     rows = []
     for (column, label), by_point in groups.items():
         points = [
-            Point(found[0][0].point, [record for _, record in found if record], len(found))
-            for found in by_point.values()
+            Point(seeds[0][0].point, [record for _, record in seeds if record], len(seeds))
+            for seeds in by_point.values()
         ]
         rows.append(make_row(study, label, column, points))
     return Result(study, profile, data, rows, changes)
@@ -172,78 +178,80 @@ def analyse(
 
 def make_row(study: Study, label: str, column: str, points: list[Point]) -> Row:
     best = choose(study, points)
-    wanted = dict.fromkeys([study.select.metric, *study.report])
-    found = {metric: best.estimate(metric, study) for metric in wanted} if best else {}
+    metrics = dict.fromkeys([study.select.metric, *study.report])
+    estimates = {metric: best.estimate(metric, study) for metric in metrics} if best else {}
     return Row(
         row=label,
         column=column,
         points=points,
         best=best,
-        estimates={metric: value for metric, value in found.items() if value is not None},
-        printed=in_print(study, label, column),
+        estimates={metric: value for metric, value in estimates.items() if value is not None},
+        printed=printed_numbers(study, label, column),
     )
 
 
-def in_print(study: Study, label: str, column: str) -> dict[str, float]:
+def printed_numbers(study: Study, label: str, column: str) -> dict[str, float]:
     tables = printed_quantities(study)
-    found = {what: printed(study.paper, t, label, column) for what, t in tables.items()}
-    return {what: value for what, value in found.items() if value is not None}
+    numbers = {
+        quantity: printed(study.paper, table, label, column) for quantity, table in tables.items()
+    }
+    return {quantity: value for quantity, value in numbers.items() if value is not None}
 
 
 def choose(study: Study, points: list[Point]) -> Point | None:
     """The best grid point by the mean over seeds.
 
-    A point at which a seed diverged comes after all at which none did, whatever the mean of the
-    seeds that are left; before them, where the worst is wanted.
+    The more seeds of a point diverged, the worse it is, whatever the mean of those that are left.
+    Where the study asks for the worst point, it is the one with most diverged seeds.
     """
-    sign = 1 if study.select.mode == "min" else -1
-    worse = -1 if study.select.worst else 1
+    mean_sign = 1 if study.select.mode == "min" else -1
+    diverged_sign = -1 if study.select.worst else 1
 
-    def rank(point: Point) -> tuple[int, float]:
+    def sort_key(point: Point) -> tuple[int, float]:
         # By the mean also where the table shows medians.
         mean = fmean(point.values_of(study.select.metric, study))
-        return worse * point.count("diverged"), sign * mean
+        return diverged_sign * point.count("diverged"), mean_sign * mean
 
-    able = [point for point in points if point.values_of(study.select.metric, study)]
-    return min(able, key=rank, default=None)
+    candidates = [point for point in points if point.values_of(study.select.metric, study)]
+    return min(candidates, key=sort_key, default=None)
 
 
-def at_edge(study: Study, row: Row) -> str | None:
-    """The grid key whose best value is the smallest or the largest tried, if there is one."""
+def key_at_edge(study: Study, row: Row) -> str | None:
+    """The first grid key whose best value is the smallest or the largest tried, if there is one."""
     if row.best is None or study.select.worst:
         return None
     for key in study.grid:
-        numbers = {p.values[key] for p in row.points if is_number(p.values[key])}
+        numbers = {point.values[key] for point in row.points if is_number(point.values[key])}
         if len(numbers) > 1 and row.best.values[key] in (min(numbers), max(numbers)):
             return key
     return None
 
 
 def printed_quantities(study: Study) -> dict[str, str]:
-    """What the paper's numbers are, a key of the grid or a metric → the table that prints them."""
+    """A grid key or a metric of which the paper prints numbers → the table that prints them."""
     tables = published(study.paper)["tables"]
     return {tables[name]["value"]: name for name in study.published}
 
 
 def warnings(result: Result) -> list[str]:
-    """All that a reader must know before trusting the table."""
-    said = []
+    """Sentences that a reader must know before trusting the table."""
+    texts = []
     if not result.comparable:
-        said.append(f"Made with {result.made_with}: not comparable with print.")
+        texts.append(f"Made with {result.made_with}: not comparable with print.")
     missing = result.planned - result.count("finished") - result.count("diverged")
     if missing:
-        said.append(f"{missing} of {result.planned} runs have not finished: the table may change.")
+        texts.append(f"{missing} of {result.planned} runs have not finished: the table may change.")
     if failed := result.count("failed"):
-        said.append(f"{failed} runs failed; their log.txt says why. Sweep again to retry them.")
+        texts.append(f"{failed} runs failed; their log.txt says why. Sweep again to retry them.")
     at_edges: dict[str, list[str]] = {}
     for row in result.rows:
-        if key := at_edge(result.study, row):
+        if key := key_at_edge(result.study, row):
             assert row.best is not None
-            where = f"{row.row} ({row.column}) {row.best.values[key]:g}"
-            at_edges.setdefault(key, []).append(where)
-    said += [
+            text = f"{row.row} ({row.column}) {row.best.values[key]:g}"
+            at_edges.setdefault(key, []).append(text)
+    texts += [
         f"The best {key} is at the edge of the grid, so that a better one may lie beyond: "
         f"{', '.join(rows)}."
         for key, rows in at_edges.items()
     ]
-    return said
+    return texts

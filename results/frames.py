@@ -10,7 +10,7 @@ from engine.records import Record, read_all
 if TYPE_CHECKING:
     import pandas as pd
 
-# Of a run's environment, what its numbers are not to be read without.
+# The part of a run's environment that its numbers depend on.
 MADE_ON = ("git_commit", "git_dirty", "device", "gpu", "cpu", "threads")
 
 
@@ -41,7 +41,7 @@ def curves(folder: str | Path = "runs") -> "pd.DataFrame":
         folder: of all runs, as `paths.runs` names it.
 
     Returns:
-        Columns: what tells the run (`id` to `seed`, as in `load`), `step`, and the metrics by
+        Columns: what identifies the run (`id` to `seed`, as in `load`), `step`, and the metrics by
         their names.
 
     Raises:
@@ -49,8 +49,10 @@ def curves(folder: str | Path = "runs") -> "pd.DataFrame":
     """
     import pandas as pd
 
-    found = [head(record) | line for record in records_in(folder) for line in record.lines]
-    return pd.DataFrame(found)
+    rows = [
+        identifying_columns(record) | line for record in records_in(folder) for line in record.lines
+    ]
+    return pd.DataFrame(rows)
 
 
 def records_in(folder: str | Path) -> Iterable[Record]:
@@ -61,30 +63,30 @@ def records_in(folder: str | Path) -> Iterable[Record]:
 
 def run_row(record: Record) -> dict[str, Any]:
     config, summary = record.config, record.summary
-    decides = {key: value for key, value in identity(config).items() if key != "names"}
-    best = {name: found["value"] for name, found in summary.get("best", {}).items()}
-    seconds = ("step", "steps", "diverged_at", "wall_seconds", "step_seconds", "parameters")
+    identity_config = {key: value for key, value in identity(config).items() if key != "names"}
+    best = {name: entry["value"] for name, entry in summary.get("best", {}).items()}
+    summary_keys = ("step", "steps", "diverged_at", "wall_seconds", "step_seconds", "parameters")
     return (
-        head(record)
-        | dict(leaves(decides))
+        identifying_columns(record)
+        | dict(leaves(identity_config))
         | summary.get("final", {})
         | {f"best {name}": value for name, value in best.items()}
-        | {key: summary[key] for key in seconds if key in summary}
+        | {key: summary[key] for key in summary_keys if key in summary}
         | {key: record.environment.get(key) for key in MADE_ON}
     )
 
 
-def head(record: Record) -> dict[str, Any]:
-    """What tells a run from others, and how it stands."""
+def identifying_columns(record: Record) -> dict[str, Any]:
+    """What identifies a run, and its status."""
     config = record.config
-    told = {"id": record.id, "status": record.status} | config["names"]
-    return told | {key: config[key] for key in ("data", "profile", "group", "seed")}
+    columns = {"id": record.id, "status": record.status} | config["names"]
+    return columns | {key: config[key] for key in ("data", "profile", "group", "seed")}
 
 
-def leaves(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """All values by their dotted keys; what Hydra needs to make a class is left out."""
+def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All values by their dotted keys, without `_partial_`, which only Hydra needs."""
     for key, value in config.items():
         if isinstance(value, Mapping):
-            yield from leaves(value, f"{before}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         elif key != "_partial_":
-            yield f"{before}{key}", value
+            yield f"{prefix}{key}", value

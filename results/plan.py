@@ -40,18 +40,18 @@ def find(name: str) -> Study:
 
 def all_studies() -> list[Study]:
     """The studies that there are; one whose YAML is wrong is named in a warning and left out."""
-    found = []
+    studies = []
     for name in names("study"):
         try:
-            found.append(find(name))
+            studies.append(find(name))
         except BadInput as error:
             log.warning("study %s is left out: %s", name, error)
-    return found
+    return studies
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell of a study, how its run is asked for, and the run's config."""
+    """A cell of a study, and the overrides and the config of its run."""
 
     cell: Cell
     overrides: list[str]
@@ -78,19 +78,25 @@ class Plan:
     runs: list[Planned]
 
     def result(self, records: Mapping[str, Record]) -> Result:
-        """What the study's table says, given the runs that there are."""
-        found = [(planned.cell, records.get(planned.run.id)) for planned in self.runs]
-        return analyse(self.study, self.profile, self.data, found, self.changes)
+        """What the study's table says, given the records of its runs, by id."""
+        recorded_cells = [(planned.cell, records.get(planned.run.id)) for planned in self.runs]
+        return analyse(self.study, self.profile, self.data, recorded_cells, self.changes)
 
 
-def read_planned(planned: Plan) -> dict[str, Record]:
-    """The runs of a plan that there are, by id."""
-    found = (read(each.run.folder, each.config) for each in planned.runs)
-    return {record.id: record for record in found if record}
+def read_planned(study_plan: Plan) -> dict[str, Record]:
+    """The records of a plan's runs, as far as there are any, by id."""
+    records = (read(planned.run.folder, planned.config) for planned in study_plan.runs)
+    return {record.id: record for record in records if record}
 
 
 def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> Plan:
-    """The runs of a study, with `shared` overriding what it does not say.
+    """The runs of a study.
+
+    Args:
+        study: which one.
+        profile: one that it has.
+        data: "full" or "sample".
+        shared: overrides of every run, of keys that the study does not set.
 
     Raises:
         BadInput: the study has no such profile, `shared` contradicts it, or a config is wrong.
@@ -109,7 +115,7 @@ def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> P
         runs = [planner.planned(cell) for cell in cells]
     except BadInput as error:
         if shared:
-            plan(study, profile, data)  # so that what the study itself has wrong is laid to it
+            plan(study, profile, data)  # a mistake of the study itself names the study
             raise
         raise BadInput(f"{study.name}.yaml: {error}") from error
     return Plan(study, profile, data, changes, runs)
@@ -118,36 +124,39 @@ def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> P
 def result_of(
     study: Study, profile: str, data: str, records: Mapping[str, Record], shared: Sequence[str]
 ) -> Result:
-    """What `plan(…).result(records)` is, without planning what none of the records can be of.
+    """The same as `plan(…).result(records)`, without planning cells that no record can be of.
 
     Args:
         study: which one.
         profile: one that it has.
         data: "full" or "sample".
-        records: runs by id.
-        shared: overrides that decide nothing of a run's outcome.
+        records: of runs, by id.
+        shared: overrides of every run that do not change its outcome.
 
     Raises:
         BadInput: a config is wrong.
     """
     planner = Planner(study, profile, shared)
-    names = [record.config["names"] for record in records.values()]
-    pairs = {(chosen["task"], chosen["optim"]) for chosen in names}
+    chosen_names = [record.config["names"] for record in records.values()]
+    task_optim_pairs = {(names["task"], names["optim"]) for names in chosen_names}
 
     def record_of(cell: Cell) -> Record | None:
-        said = cell.settings
-        if any(said.get("task", t) == t and said.get("optim", o) == o for t, o in pairs):
+        settings = cell.settings
+        if any(
+            settings.get("task", task) == task and settings.get("optim", optim) == optim
+            for task, optim in task_optim_pairs
+        ):
             return records.get(planner.planned(cell).run.id)
         return None
 
-    found = [(cell, record_of(cell)) for cell in study.cells(profile, data)]
-    return analyse(study, profile, data, found)
+    recorded_cells = [(cell, record_of(cell)) for cell in study.cells(profile, data)]
+    return analyse(study, profile, data, recorded_cells)
 
 
 class Planner:
     """Plans cells of a study one by one.
 
-    Composing is slow, and cells that make the same choices differ only in values.
+    Composing is slow, and cells that choose the same files of conf/ differ only in values.
     """
 
     def __init__(self, study: Study, profile: str, shared: Sequence[str]):
@@ -165,8 +174,8 @@ class Planner:
         choices = tuple(typed for typed in cell.overrides if is_choice(read_override(typed)))
         if choices not in self._composed:
             self._composed[choices] = compose_unresolved([*choices, *shared])
-        said = zip(cell.overrides, cell.settings.items(), strict=True)
-        values = dict(setting for typed, setting in said if typed not in choices)
+        typed_settings = zip(cell.overrides, cell.settings.items(), strict=True)
+        values = dict(setting for typed, setting in typed_settings if typed not in choices)
         config = resolve_and_check(
             self._composed[choices], values | {"profile": self.profile}, overrides
         )
@@ -177,15 +186,19 @@ class Planner:
 
 
 def is_choice(override: Override) -> bool:
-    """Whether Hydra must compose anew for it: optim, optim@task.reference, a key that is added."""
+    """Whether Hydra must compose again for it: optim, optim@task.reference, a key that is added."""
     return not is_change(override) or search_path.find(override.key_or_group) is not None
 
 
 def refuse_contradiction(study: Study, cell: Cell, shared: Sequence[str]) -> None:
-    for override, typed in itertools.product(cell.overrides, shared):
-        own, other = read_override(override), read_override(typed)
-        mine, key = name_of(own), name_of(other)
+    for cell_typed, shared_typed in itertools.product(cell.overrides, shared):
+        cell_override, shared_override = read_override(cell_typed), read_override(shared_typed)
+        cell_key, shared_key = name_of(cell_override), name_of(shared_override)
         # One may lie in the other, as optim.betas.1 in optim.betas, but not in a file's choice.
-        within = f"{mine}.".startswith(f"{key}.") or f"{key}.".startswith(f"{mine}.")
-        if mine == key or (within and not is_choice(own) and not is_choice(other)):
-            raise BadInput(f"{shorten(typed)}: study {study.name} sets {mine} itself")
+        within = f"{cell_key}.".startswith(f"{shared_key}.") or f"{shared_key}.".startswith(
+            f"{cell_key}."
+        )
+        if cell_key == shared_key or (
+            within and not is_choice(cell_override) and not is_choice(shared_override)
+        ):
+            raise BadInput(f"{shorten(shared_typed)}: study {study.name} sets {cell_key} itself")

@@ -1,8 +1,8 @@
-"""Rendered files, and what they were made from: they are current while nothing of that changed.
+"""Rendered files and the hash of their source: they are current while that has not changed.
 
-The folder of reports has a file MADE that says, for each study's files and for the page, the hash
-of all that they were made from, and the hash of each file. Where it is lost or damaged, everything
-counts as changed.
+The folder of reports has a file MADE with an entry for each study's files and for the page: the
+hash of all that they were made from, and the hash of each file. Where it is lost or damaged,
+everything counts as changed.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.environment import version
-from engine.files import Unreadable, read_bytes, read_json, replacing, write_json
+from engine.files import Unreadable, atomic_write, read_bytes, read_json, write_json
 from engine.record_files import RECORD
 from engine.shared import make_folder
 
@@ -39,16 +39,16 @@ class Made:
 def hash_source(runs: Path, code: Iterable[Path]) -> str:
     """The hash of all that a report is made from: runs, code, studies and libraries.
 
-    To be taken before any of it is read: what changes meanwhile then makes another hash.
+    Take it before any of these is read, so that a change in between makes the files outdated.
     """
-    found = [path for name in RECORD for path in runs.glob(f"*/*/*/{name}")]
-    found += [path for folder in code for path in folder.rglob("*") if path.suffix in CODE]
-    whole = hashlib.sha256()
+    paths = [path for name in RECORD for path in runs.glob(f"*/*/*/{name}")]
+    paths += [path for folder in code for path in folder.rglob("*") if path.suffix in CODE]
+    digest = hashlib.sha256()
     for text in (str(runs), platform.python_version(), *map(version, LIBRARIES)):
-        whole.update(f"{text}\n".encode())
-    for path in sorted(found):
-        whole.update(f"{path} {hash_file(path)}\n".encode(errors="surrogateescape"))
-    return whole.hexdigest()
+        digest.update(f"{text}\n".encode())
+    for path in sorted(paths):
+        digest.update(f"{path} {hash_file(path)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def hash_file(path: Path) -> str | None:
@@ -64,17 +64,17 @@ def hash_bytes(content: bytes) -> str:
 
 
 def current(reports: Path, name: str, source: str) -> list[Path]:
-    """The files of this name, if they were made from this and are as they were written."""
+    """The files of this name, if they were made from `source` and nothing changed them since."""
     made = read_made(reports).get(name)
     if made is None or made.source != source:
         return []
-    if any(hash_file(reports / file) != known for file, known in made.files.items()):
+    if any(hash_file(reports / file) != expected for file, expected in made.files.items()):
         return []
     return [reports / file for file in made.files]
 
 
 def write(reports: Path, name: str, source: str, files: Mapping[str, bytes]) -> list[Path]:
-    """Write files, remove those that this name had before and has no more, and note the source.
+    """Write files, remove those that only the previous call had written, and note the source.
 
     Args:
         reports: the folder of reports.
@@ -93,26 +93,26 @@ def write(reports: Path, name: str, source: str, files: Mapping[str, bytes]) -> 
         path = reports / file
         if hash_file(path) != hashes[file]:
             make_folder(path.parent)
-            with replacing(path) as opened:
+            with atomic_write(path) as opened:
                 opened.write(content)
-    before = read_made(reports)
-    for file in before[name].files if name in before else ():
+    previous = read_made(reports)
+    for file in previous[name].files if name in previous else ():
         if file not in files:
             (reports / file).unlink(missing_ok=True)
-    made = before | {name: Made(source, hashes)}
+    made = previous | {name: Made(source, hashes)}
     write_json(reports / MADE, {key: asdict(value) for key, value in made.items()})
     return [reports / file for file in files]
 
 
 def read_made(reports: Path) -> dict[str, Made]:
-    """What MADE says; nothing of it where that cannot be."""
+    """The entries of MADE; none where it is missing or damaged, and no damaged ones."""
     try:
-        said = read_json(reports / MADE)
+        content = read_json(reports / MADE)
     except (FileNotFoundError, Unreadable):
         return {}
-    if not isinstance(said, dict):
+    if not isinstance(content, dict):
         return {}
-    return {name: Made(**made) for name, made in said.items() if is_made(name, made)}
+    return {name: Made(**made) for name, made in content.items() if is_made(name, made)}
 
 
 def is_made(name: str, made: Any) -> bool:
@@ -123,7 +123,7 @@ def is_made(name: str, made: Any) -> bool:
         and isinstance(made["source"], str)
         and isinstance(made["files"], dict)
         and all(
-            file.startswith(name) and ".." not in file and isinstance(known, str)
-            for file, known in made["files"].items()
+            file.startswith(name) and ".." not in file and isinstance(digest, str)
+            for file, digest in made["files"].items()
         )
     )

@@ -28,10 +28,10 @@ def render_study(result: Result) -> dict[str, bytes]:
     Returns:
         The files' contents by their names, which begin with `name_of(result)`.
     """
-    made = table.tabulate(result)
+    tabulated = table.tabulate(result)
     texts = {
-        f"{result.name}.md": table.markdown(made),
-        f"{result.name}.tex": table.latex(made),
+        f"{result.name}.md": table.markdown(tabulated),
+        f"{result.name}.tex": table.latex(tabulated),
         f"{result.name}.csv": table.comma_separated(result),
         f"{result.name}.jsonl": "".join(map(run_line, result.records)),
     }
@@ -40,12 +40,12 @@ def render_study(result: Result) -> dict[str, bytes]:
 
 
 def name_of(result: Result) -> str:
-    """What the names of a study's files begin with, in the folder of reports."""
+    """The path in the folder of reports that a study's files begin with."""
     return f"{result.study.folder}/{result.name}"
 
 
 def run_line(record: Record) -> str:
-    """One run, complete enough to be kept without its folder, but for curves and trials."""
+    """A run as a line of JSON: what to keep of it without its folder, curves and trials."""
     left_out = ("trials", "sha256")
     summary = {key: value for key, value in record.summary.items() if key not in left_out}
     line = {"id": record.id, "identity": identity(record.config)}
@@ -62,7 +62,7 @@ def render_page(
         "version": version("adamily"),
         "generated": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "metrics": {
-            name: asdict(metric_named(name))
+            name: metric_payload(name)
             for name in in_order([*reported(records), *shown_by(studies)])
         },
         "studies": [
@@ -75,8 +75,13 @@ def render_page(
 
 
 def reported(records: Iterable[Record]) -> list[str]:
-    """The metrics that there are of some runs, in the order in which they are offered."""
+    """The metrics that some runs have, in the order in which the page offers them."""
     return in_order(name for record in records for name in record.curves)
+
+
+def metric_payload(name: str) -> dict[str, Any]:
+    metric = metric_named(name)
+    return {"label": metric.label, "better": metric.better, "log": metric.log}
 
 
 def shown_by(studies: Iterable[Study]) -> Iterator[str]:
@@ -103,17 +108,17 @@ def study_payload(study: Study, results: Sequence[Result]) -> dict[str, Any]:
 
 
 def variant_payload(result: Result) -> dict[str, Any]:
-    made = table.tabulate(result)
-    ended = {status: result.count(status) for status in ("finished", "diverged", "failed")}
+    tabulated = table.tabulate(result)
+    counts = {status: result.count(status) for status in ("finished", "diverged", "failed")}
     return {
         "profile": " ".join([result.profile, *result.changes]),
         "data": result.data,
         "status": {
             "cells": result.planned,
-            **ended,
-            "missing": result.planned - sum(ended.values()),
+            **counts,
+            "missing": result.planned - sum(counts.values()),
         },
-        "table": {"headers": made.headers, "rows": made.rows},
+        "table": {"headers": tabulated.headers, "rows": tabulated.rows},
         "warnings": warnings(result),
         "hardware": table.hardware_of(result),
         "commits": table.commits_of(result),
@@ -138,7 +143,7 @@ def curves_payload(row: Row, study: Study) -> dict[str, Any]:
         "row": row.row,
         "column": row.column,
         "point": ", ".join(
-            f"{table.short(k)}={table.number(v)}" for k, v in row.best.values.items()
+            f"{table.short(key)}={table.number(value)}" for key, value in row.best.values.items()
         ),
         "metrics": {
             metric: {
@@ -159,7 +164,7 @@ def sensitivity_payload(row: Row, key: str, study: Study) -> dict[str, Any]:
     bands = {metric: curves.sensitivity(row, key, metric, study) for metric in metrics}
     diverged: Counter[Any] = Counter()
     for point in row.points:
-        diverged[curves.place(study, key, point.values[key])] += point.count("diverged")
+        diverged[curves.axis_value(study, key, point.values[key])] += point.count("diverged")
     return {
         "row": row.row,
         "column": row.column,
@@ -179,36 +184,38 @@ def sensitivity_payload(row: Row, key: str, study: Study) -> dict[str, Any]:
 
 
 def figure_payloads(result: Result) -> list[dict[str, Any]]:
-    """Heat maps and lines: a study's figures that are not each column's curves over the steps."""
-    found = []
-    for name, wanted in result.study.figures.items():
-        if wanted.is_heat_map:
-            shown = maps_payload(wanted, result)
-        elif wanted.x != "step" or wanted.normalised:
-            shown = {"x": wanted.x, "lines": lines_payload(wanted, result)}
-            shown |= {"label": wanted.label, "log": wanted.log, "normalised": wanted.normalised}
+    """A study's heat maps and lines, without each column's curves over the steps."""
+    payloads = []
+    for name, figure in result.study.figures.items():
+        if figure.is_heat_map:
+            payload = maps_payload(figure, result)
+        elif figure.x != "step" or figure.normalised:
+            payload = {"x": figure.x, "lines": lines_payload(figure, result)}
+            payload |= {"label": figure.label, "log": figure.log, "normalised": figure.normalised}
         else:
             continue
-        if shown.get("panels") or shown.get("lines"):
-            found.append({"name": name, "title": wanted.title, "metric": wanted.metric} | shown)
-    return found
+        if payload.get("panels") or payload.get("lines"):
+            payloads.append(
+                {"name": name, "title": figure.title, "metric": figure.metric} | payload
+            )
+    return payloads
 
 
-def maps_payload(wanted: Figure, result: Result) -> dict[str, Any]:
-    panels = curves.heat_maps(result, wanted)
+def maps_payload(figure: Figure, result: Result) -> dict[str, Any]:
+    panels = curves.heat_maps(result, figure)
     return {
-        "x": wanted.x,
-        "y": wanted.y,
-        "shade": wanted.shade,
-        "range": list(curves.colour_range(panels.values(), metric_named(wanted.shade).log)),
+        "x": figure.x,
+        "y": figure.y,
+        "shade": figure.shade,
+        "range": list(curves.colour_range(panels.values(), metric_named(figure.shade).log)),
         "panels": [{"name": name} | asdict(panel) for name, panel in panels.items()],
     }
 
 
-def lines_payload(wanted: Figure, result: Result) -> list[dict[str, Any]]:
+def lines_payload(figure: Figure, result: Result) -> list[dict[str, Any]]:
     return [
         {"row": row, "column": column, "x": thin(line.x), "mean": thin(line.mean)}
-        for column, lines in curves.lines_of(result, wanted).items()
+        for column, lines in curves.lines_of(result, figure).items()
         for row, line in lines.items()
     ]
 

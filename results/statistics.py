@@ -1,4 +1,4 @@
-"""One number out of several seeds, with how far to trust it."""
+"""Statistics over seeds, with their spread and interval."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,8 +38,8 @@ def estimate(values: Sequence[float], statistic: Statistic) -> Estimate:
     """Center and spread as `statistic` says, and the percentile bootstrap interval of the center.
 
     The bootstrap draws RESAMPLES times from the seeds with a fixed generator, so that a table
-    rendered twice says the same, and a tenth as often where there are MANY. With two or three seeds
-    the interval is hardly more than their range, and says so by its width.
+    rendered twice is the same; from MANY values or more, a tenth as often. With two or three seeds
+    the interval is hardly more than their range.
 
     Raises:
         ValueError: no values.

@@ -46,13 +46,14 @@ class Select:
 class Figure:
     """One of the paper's figures: learning curves of some rows, each at its best grid point.
 
-    A heat map has numbers in its cells, over two keys of the grid, or for each trial of a run.
+    A heat map has a number in each of its squares, one for each pair of values of two grid keys,
+    or one for each trial of a run.
 
     Attributes:
         x: "step", a metric, a key of the grid, or "trial".
         y: a key of the grid, where x is one.
-        across: where x is "trial", the cells in a line.
-        colour: of a heat map's cells, if not `metric`.
+        across: where x is "trial", the number of squares side by side.
+        colour: the metric that colours a heat map's squares, if not `metric`.
         normalised: whether the columns are averaged, after the values of all rows in each of them
             were scaled to run from 0 to 1.
     """
@@ -68,7 +69,7 @@ class Figure:
 
     @property
     def label(self) -> str:
-        """What stands on the axis of the metric."""
+        """The label of the metric's axis."""
         label = metric_named(self.metric).label
         return f"{label}, 0 to 1 in each column" if self.normalised else label
 
@@ -95,7 +96,7 @@ class Cell:
         row, column: labels.
         point: the grid's keys and the values of this run.
         seed: the run's seed.
-        settings: all that this run's config is to say, grid and seed included.
+        settings: all that the study sets in this run's config, grid and seed included.
     """
 
     row: str
@@ -112,7 +113,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """What the YAML says; see the top of this file."""
+    """What the YAML says; `results/study_file.py` explains each key."""
 
     name: str
     paper: str
@@ -132,7 +133,7 @@ class Study:
 
     @property
     def folder(self) -> str:
-        """What its name begins with: of the studies of a paper its name."""
+        """The folder of its YAML in `conf/study/`: the paper's or the suite's name."""
         return self.name.partition("/")[0]
 
     def cells(self, profile: str, data: str) -> list[Cell]:
@@ -169,20 +170,21 @@ class Study:
 
     def settings(self, profile: str, data: str, row: str, column: str) -> tuple[Settings, int]:
         """What all runs of a row in a column share, and how many seeds there are."""
-        parts = [self.columns[column], self.rows[row], self.profiles[profile]]
-        own = [part[column] for part in parts if column in part]
-        said = {"data": data, "profile": profile, "group": self.name, "seeds": self.seeds}
-        for part in parts + own:
-            said |= {k: v for k, v in part.items() if not isinstance(v, dict)}
-        seeds = said.pop("seeds")
-        said.pop("columns", None)
-        return said, seeds
+        layers = [self.columns[column], self.rows[row], self.profiles[profile]]
+        for_column = [layer[column] for layer in layers if column in layer]
+        settings = {"data": data, "profile": profile, "group": self.name, "seeds": self.seeds}
+        for layer in layers + for_column:
+            settings |= {k: v for k, v in layer.items() if not isinstance(v, dict)}
+        seeds = settings.pop("seeds")
+        settings.pop("columns", None)
+        return settings, seeds
 
 
 def is_number(value: Any) -> bool:
+    """Infinity included, which `engine.checks.is_number` refuses: a grid may have it."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def slug(text: str) -> str:
-    """What stands for the text in the name of a file."""
+    """The text as a part of a file's name."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -44,7 +44,7 @@ from results.published import published
 from results.study import Figure, Select, Settings, Study, StudyError
 from results.study_checks import check, check_labels, check_text, mapping
 
-# What a figure need not say.
+# The values of what a figure leaves out.
 FIGURE = {"x": "step", "y": None, "across": None, "colour": None, "normalised": False}
 
 
@@ -56,22 +56,22 @@ def load(name: str, folders: Sequence[Path]) -> Study:
             file.
     """
     try:
-        text = read(name, folders)
-        check_text(f"{file_of(name, folders)}: paper", text["paper"])
-        tables = published(text["paper"])["tables"]
+        spec = read(name, folders)
+        check_text(f"{file_of(name, folders)}: paper", spec["paper"])
+        tables = published(spec["paper"])["tables"]
     except YamlError as error:
         raise StudyError(str(error)) from error
     except FileNotFoundError as error:
         raise StudyError(f"{error.filename}: there is no such file") from error
-    complete(text)
-    check(file_of(name, folders), text, tables)
-    text["select"] = Select(**text["select"])
-    text["figures"] = {key: Figure(**figure) for key, figure in text["figures"].items()}
-    study = Study(name=name, **text)
+    complete(spec)
+    check(file_of(name, folders), spec, tables)
+    spec["select"] = Select(**spec["select"])
+    spec["figures"] = {key: Figure(**figure) for key, figure in spec["figures"].items()}
+    study = Study(name=name, **spec)
     for profile in study.profiles:
-        if (asked := study.count(profile)) > MOST_RUNS:
+        if (runs := study.count(profile)) > MOST_RUNS:
             raise StudyError(
-                f"{file_of(name, folders)}: profiles: {profile}: asks for {asked:,} runs; "
+                f"{file_of(name, folders)}: profiles: {profile}: asks for {runs:,} runs; "
                 f"at most {MOST_RUNS:,}"
             )
     return study
@@ -83,65 +83,65 @@ def file_of(name: str, folders: Sequence[Path]) -> str:
     return str(next((path for path in paths if path.exists()), paths[0]))
 
 
-def complete(text: Settings) -> None:
-    """Add what a study need not say to what its YAML says."""
-    if isinstance(select := text.get("select"), dict):
+def complete(spec: Settings) -> None:
+    """Add the defaults of what a study's YAML leaves out."""
+    if isinstance(select := spec.get("select"), dict):
         select.setdefault("evaluations", 1)
-    if isinstance(figures := text.get("figures"), dict):
-        text["figures"] = {
+    if isinstance(figures := spec.get("figures"), dict):
+        spec["figures"] = {
             key: FIGURE | figure if isinstance(figure, dict) else figure
             for key, figure in figures.items()
         }
 
 
-def read(name: str, folders: Sequence[Path], others: tuple[str, ...] = ()) -> Settings:
-    """What the YAML says, completed from the study that it is like.
+def read(name: str, folders: Sequence[Path], chain: tuple[str, ...] = ()) -> Settings:
+    """What the YAML says, completed from the study that it is like, the base.
 
-    `others` are those that are like this one.
+    `chain` has the names of the studies that lead here, each of them like another.
     """
     where = file_of(name, folders)
-    text = mapping(where, read_yaml(Path(where)))
-    if "like" not in text:
-        if added := text.keys() & {"add_rows"}:
-            raise StudyError(f"{where}: {', '.join(added)}: is for a study that is like another")
-        return {"paper": name.partition("/")[0]} | text
-    like = text.pop("like")
+    spec = mapping(where, read_yaml(Path(where)))
+    if "like" not in spec:
+        if "add_rows" in spec:
+            raise StudyError(f"{where}: add_rows: is for a study that is like another")
+        return {"paper": name.partition("/")[0]} | spec
+    like = spec.pop("like")
     if not isinstance(like, str) or not re.fullmatch(r"[^/.][^/]*(/[^/.][^/]*)*", like):
         raise StudyError(f"{where}: like: {like}: must be the name of a study, as in paper/table2")
-    if like in (name, *others):
+    if like in (name, *chain):
         raise StudyError(f"{where}: like: {like}: the studies are like each other in a circle")
     if not Path(file_of(like, folders)).exists():
         raise StudyError(f"{where}: like: {like}: there is no such study")
-    other = read(like, folders, (name, *others))
-    for part in ("columns", "rows"):
-        if isinstance(labels := text.get(part), list):
-            text[part] = picked(f"{where}: {part}", labels, mapping(where, other.get(part)))
-    rows = mapping(f"{where}: rows", text.get("rows", other.get("rows")))
-    more = mapping(f"{where}: add_rows", text.pop("add_rows", {}))
-    if twice := [str(label) for label in more if label in rows]:
-        raise StudyError(f"{where}: add_rows: {', '.join(twice)}: there is such a row already")
-    return without_columns(where, other | text | {"rows": rows | more}, other)
+    base = read(like, folders, (name, *chain))
+    for section in ("columns", "rows"):
+        if isinstance(labels := spec.get(section), list):
+            spec[section] = pick(f"{where}: {section}", labels, mapping(where, base.get(section)))
+    rows = mapping(f"{where}: rows", spec.get("rows", base.get("rows")))
+    added_rows = mapping(f"{where}: add_rows", spec.pop("add_rows", {}))
+    if duplicates := [str(label) for label in added_rows if label in rows]:
+        raise StudyError(f"{where}: add_rows: {', '.join(duplicates)}: there is such a row already")
+    return without_columns(where, base | spec | {"rows": rows | added_rows}, base)
 
 
-def picked(where: str, labels: list[Any], known: Settings) -> Settings:
+def pick(where: str, labels: list[Any], available: Settings) -> Settings:
     """Those of another study's columns or rows that a list names."""
-    if unknown := [str(label) for label in labels if label not in list(known)]:
+    if unknown := [str(label) for label in labels if label not in list(available)]:
         raise StudyError(f"{where}: there is no {', '.join(unknown)}")
-    return {label: known[label] for label in labels}
+    return {label: available[label] for label in labels}
 
 
-def without_columns(where: str, text: Settings, other: Settings) -> Settings:
-    """The same without settings for columns that the other study has and this one has not."""
-    for part in ("columns", "rows", "profiles"):
-        check_labels(f"{where}: {part}", text.get(part))
-    kept = text["columns"].keys()
-    left_out = mapping(where, other.get("columns")).keys() - kept
-    for part in ("rows", "profiles"):
-        text[part] = {
+def without_columns(where: str, spec: Settings, base: Settings) -> Settings:
+    """The same without settings for columns that the base has and this study has not."""
+    for section in ("columns", "rows", "profiles"):
+        check_labels(f"{where}: {section}", spec.get(section))
+    kept = spec["columns"].keys()
+    left_out = mapping(where, base.get("columns")).keys() - kept
+    for section in ("rows", "profiles"):
+        spec[section] = {
             label: {key: value for key, value in settings.items() if key not in left_out}
-            for label, settings in text[part].items()
+            for label, settings in spec[section].items()
         }
-    for profile in text["profiles"].values():
+    for profile in spec["profiles"].values():
         if isinstance(columns := profile.get("columns"), list):
             profile["columns"] = [label for label in columns if label not in left_out]
-    return text
+    return spec

@@ -27,12 +27,12 @@ class Sweep:
 
     Attributes:
         overrides: as typed, of every run.
-        for_launcher: overrides of Hydra itself.
+        launcher_overrides: those of Hydra itself, for its launcher.
     """
 
     plan: Plan
     overrides: list[str]
-    for_launcher: list[str]
+    launcher_overrides: list[str]
 
     def prepare(self) -> None:
         """Make data ready.
@@ -49,13 +49,13 @@ class Sweep:
         print(f"{self.plan.study.name}: {len(runs)} runs, {ended} ended before", flush=True)
         if ended < len(runs):
             say_how(self.overrides, runs[0].config, len(runs) - ended)
-        with interrupt.told_to_workers():
+        with interrupt.forwarding_to_workers():
             jobs = [(planned.run, planned.overrides) for planned in runs]
-            run_all(job, self.for_launcher, jobs)
+            run_all(job, self.launcher_overrides, jobs)
         release_workers(self.overrides)
 
     def read(self) -> tuple[Result, str]:
-        """What the table says, and the hash of what that was made from."""
+        """What the table says, and the hash of the files that it was made from."""
         source = hash_of(Path(self.plan.runs[0].config["paths"]["runs"]))
         return self.plan.result(read_planned(self.plan)), source
 
@@ -73,8 +73,8 @@ class Sweep:
         return write_swept(self.plan, result, source, Path(paths["runs"]), Path(paths["reports"]))
 
 
-def ask(study: str, profile: str, data: str, overrides: Sequence[str]) -> Sweep:
-    """The sweep that is asked for, when it can be carried out.
+def make_sweep(study: str, profile: str, data: str, overrides: Sequence[str]) -> Sweep:
+    """Plan a sweep, and check that it can be carried out.
 
     Args:
         study: its name, as in lp_adam/fc2.
@@ -83,14 +83,14 @@ def ask(study: str, profile: str, data: str, overrides: Sequence[str]) -> Sweep:
         overrides: as typed, of every run and of Hydra's launcher.
 
     Raises:
-        BadInput: something of it is wrong.
+        BadInput: an argument or the study is wrong.
         tasks.sources.DataError: there is no room for a run in memory.
     """
-    of_runs = [typed for typed in overrides if not is_hydras(typed)]
-    wanted = plan(find(study), profile, data, of_runs)
-    runs = [planned.run for planned in wanted.runs]
-    for_launcher = [typed for typed in overrides if is_hydras(typed)]
-    for_launcher += launcher_settings(overrides, runs[0].config, len(runs))
+    run_overrides = [typed for typed in overrides if not is_hydras(typed)]
+    study_plan = plan(find(study), profile, data, run_overrides)
+    runs = [planned.run for planned in study_plan.runs]
+    launcher_overrides = [typed for typed in overrides if is_hydras(typed)]
+    launcher_overrides += launcher_settings(overrides, runs[0].config, len(runs))
     check_writable(runs[0].config["paths"]["reports"], "paths.reports")
     check_ready(runs, trains_here(overrides))
-    return Sweep(wanted, list(overrides), for_launcher)
+    return Sweep(study_plan, list(overrides), launcher_overrides)

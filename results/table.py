@@ -39,35 +39,35 @@ def tabulate(result: Result) -> Table:
         if study.select.at == "best":
             headers.append(f"{metric_named(metric).label}, last")
     headers += ["runs", "diverged"]
-    rows = [line(row, result) for row in result.rows]
+    rows = [row_texts(row, result) for row in result.rows]
     return Table(
         title(result), headers, rows, [*study.notes, *provenance(result), *warnings(result)]
     )
 
 
-def line(row: Row, result: Result) -> list[str]:
+def row_texts(row: Row, result: Result) -> list[str]:
     study = result.study
     printed = printed_quantities(study)
-    cells = [row.row]
+    texts = [row.row]
     if len(study.columns) > 1:
-        cells.append(row.column)
+        texts.append(row.column)
     for key in study.grid:
         value = row.best.values[key] if row.best else None
-        cells.append(number(value))
+        texts.append(number(value))
         if key in printed:
-            theirs = row.printed.get(key)
-            cells += [number(theirs), ratio(value, theirs)]
+            in_print = row.printed.get(key)
+            texts += [number(in_print), ratio(value, in_print)]
     for metric in study.report:
-        found = row.estimates.get(metric)
-        cells += [center_and_spread(found, study.statistic), interval(found)]
+        estimate = row.estimates.get(metric)
+        texts += [center_and_spread(estimate, study.statistic), interval(estimate)]
         if metric in printed:
-            theirs = row.printed.get(metric)
-            cells += [number(theirs), difference(found, theirs), inside(found, theirs)]
+            in_print = row.printed.get(metric)
+            texts += [number(in_print), difference(estimate, in_print), inside(estimate, in_print)]
         if study.select.at == "best":
             last = row.best.estimate(metric, study, at="last") if row.best else None
-            cells.append(center_and_spread(last, study.statistic))
+            texts.append(center_and_spread(last, study.statistic))
     ended = row.count("finished") + row.count("diverged")
-    return [*cells, f"{ended}/{row.planned}", str(row.count("diverged"))]
+    return [*texts, f"{ended}/{row.planned}", str(row.count("diverged"))]
 
 
 def title(result: Result) -> str:
@@ -77,28 +77,28 @@ def title(result: Result) -> str:
 
 
 def provenance(result: Result) -> list[str]:
-    """Chosen how, printed where, made with what."""
+    """Notes: how values were chosen, where the paper prints them, what they were made with."""
     study = result.study
     seeds = max((point.planned for row in result.rows for point in row.points), default=0)
-    count = result.trials(study.select.metric)
-    trials = f", each of {count} trials" if count > 1 else ""
-    said = [f"{how_chosen(study)} Seeds: {seeds}{trials}."]
+    trial_count = result.trials(study.select.metric)
+    trials = f", each of {trial_count} trials" if trial_count > 1 else ""
+    notes = [f"{how_chosen(study)} Seeds: {seeds}{trials}."]
     if study.published:
         source = published(study.paper)
         printed_in = ". ".join(source["tables"][name]["title"] for name in study.published)
-        said.append(f"In print: {source['authors']}, “{source['title']}”. {printed_in}.")
+        notes.append(f"In print: {source['authors']}, “{source['title']}”. {printed_in}.")
     if hardware := hardware_of(result):
-        said.append(f"Made on {'; '.join(hardware)}. Commit {', '.join(commits_of(result))}.")
-    said.append(f"Made by `{result.command}`.")
-    return said
+        notes.append(f"Made on {'; '.join(hardware)}. Commit {', '.join(commits_of(result))}.")
+    notes.append(f"Made by `{result.command}`.")
+    return notes
 
 
 def how_chosen(study: Study) -> str:
     rule = study.select
     chosen = f"{'Worst' if rule.worst else 'Best'}: {rule.mode}imum of {rule.metric}"
-    where = f"{chosen} ({evaluated(rule)}), by the mean over seeds. " if study.grid else ""
+    choice = f"{chosen} ({evaluated(rule)}), by the mean over seeds. " if study.grid else ""
     return (
-        f"{where}Values ({evaluated(rule)}): {STATISTICS[study.statistic]}, and the 95% bootstrap "
+        f"{choice}Values ({evaluated(rule)}): {STATISTICS[study.statistic]}, and the 95% bootstrap "
         "interval over seeds."
     )
 
@@ -109,8 +109,8 @@ def evaluated(rule: Select) -> str:
 
 
 def hardware_of(result: Result) -> list[str]:
-    found = (record.environment for record in result.records)
-    return sorted({env.get("gpu") or cpu_of(env) for env in found if env})
+    environments = (record.environment for record in result.records)
+    return sorted({env.get("gpu") or cpu_of(env) for env in environments if env})
 
 
 def cpu_of(environment: dict[str, Any]) -> str:
@@ -119,18 +119,18 @@ def cpu_of(environment: dict[str, Any]) -> str:
 
 
 def commits_of(result: Result) -> list[str]:
-    found = {
+    commits = {
         (env.get("git_commit"), env.get("git_dirty"))
         for record in result.records
         if (env := record.environment)
     }
     return sorted(
         f"{commit[:10]}{' (changed)' if dirty else ''}" if commit else "unknown"
-        for commit, dirty in found
+        for commit, dirty in commits
     )
 
 
-# -- cells as text ---------------------------------------------------------------------------------
+# -- values as text --------------------------------------------------------------------------------
 
 
 def short(key: str) -> str:
@@ -145,20 +145,20 @@ def number(value: float | None) -> str:
     )
 
 
-def center_and_spread(found: Estimate | None, statistic: str) -> str:
-    if found is None:
+def center_and_spread(estimate: Estimate | None, statistic: str) -> str:
+    if estimate is None:
         return "–"
-    if found.n == 1:  # says nothing of its spread
-        return number(found.center)
-    uncertainty = found.spread or abs(found.center) / 1000
-    return f"{rounded(found.center, uncertainty)} ± {rounded(found.spread, uncertainty)}"
+    if estimate.n == 1:  # which has no spread
+        return number(estimate.center)
+    uncertainty = estimate.spread or abs(estimate.center) / 1000
+    return f"{rounded(estimate.center, uncertainty)} ± {rounded(estimate.spread, uncertainty)}"
 
 
-def interval(found: Estimate | None) -> str:
-    if found is None or found.n == 1:
+def interval(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.n == 1:
         return "–"
-    uncertainty = (found.high - found.low) / 2 or abs(found.center) / 1000
-    return f"[{rounded(found.low, uncertainty)}, {rounded(found.high, uncertainty)}]"
+    uncertainty = (estimate.high - estimate.low) / 2 or abs(estimate.center) / 1000
+    return f"[{rounded(estimate.low, uncertainty)}, {rounded(estimate.high, uncertainty)}]"
 
 
 def rounded(value: float, uncertainty: float) -> str:
@@ -176,40 +176,45 @@ def decimals(uncertainty: float) -> int:
     return min(max(1 - floor(log10(uncertainty)), 0), 6)
 
 
-def ratio(ours: float | None, theirs: float | None) -> str:
-    if ours is None or theirs is None:
+def ratio(ours: float | None, in_print: float | None) -> str:
+    if ours is None or in_print is None:
         return "–"
-    return "same" if ours == theirs else f"× {ours / theirs:.3g}"
+    return "same" if ours == in_print else f"× {ours / in_print:.3g}"
 
 
-def difference(found: Estimate | None, theirs: float | None) -> str:
-    return "–" if found is None or theirs is None else f"{found.center - theirs:+.4g}"
+def difference(estimate: Estimate | None, in_print: float | None) -> str:
+    return "–" if estimate is None or in_print is None else f"{estimate.center - in_print:+.4g}"
 
 
-def inside(found: Estimate | None, theirs: float | None) -> str:
-    if found is None or found.n == 1 or theirs is None:
+def inside(estimate: Estimate | None, in_print: float | None) -> str:
+    if estimate is None or estimate.n == 1 or in_print is None:
         return "–"
-    return "yes" if found.contains(theirs) else "no"
+    return "yes" if estimate.contains(in_print) else "no"
 
 
 # -- formats ---------------------------------------------------------------------------------------
 
 
 def markdown(table: Table) -> str:
-    lines = [f"# {table.title}", "", row_of(table.headers), row_of(["---"] * len(table.headers))]
-    lines += [row_of(cells) for cells in table.rows]
+    lines = [
+        f"# {table.title}",
+        "",
+        markdown_row(table.headers),
+        markdown_row(["---"] * len(table.headers)),
+    ]
+    lines += [markdown_row(texts) for texts in table.rows]
     lines += ["", *(f"- {note}" for note in table.notes)]
     return "\n".join(lines) + "\n"
 
 
-def row_of(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def markdown_row(texts: list[str]) -> str:
+    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
 
 
 def latex(table: Table) -> str:
     r"""A booktabs table; needs \usepackage{booktabs}."""
     columns = "l" + "r" * (len(table.headers) - 1)
-    body = [" & ".join(map(escape, cells)) + r" \\" for cells in table.rows]
+    body = [" & ".join(map(escape, texts)) + r" \\" for texts in table.rows]
     notes = [f"% {line}" for note in table.notes for line in note.splitlines()]
     lines = [
         *notes,
@@ -246,14 +251,14 @@ def comma_separated(result: Result) -> str:
     """Every grid point with its numbers unrounded, for further work."""
     import pandas as pd
 
-    lines = [grid_point(row, point, result) for row in result.rows for point in row.points]
+    rows = [grid_point(row, point, result) for row in result.rows for point in row.points]
     # As objects: in a column of numbers, a count beside one that is missing would be a fraction.
-    return pd.DataFrame(lines, dtype=object).to_csv(index=False, lineterminator="\r\n")
+    return pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\r\n")
 
 
 def grid_point(row: Row, point: Point, result: Result) -> dict[str, Any]:
     study = result.study
-    said = {
+    columns = {
         "study": study.name,
         "profile": " ".join([result.profile, *result.changes]),
         "data": result.data,
@@ -265,13 +270,13 @@ def grid_point(row: Row, point: Point, result: Result) -> dict[str, Any]:
         **{status: point.count(status) for status in ("finished", "diverged", "failed")},
     }
     for metric in dict.fromkeys([study.select.metric, *study.report]):
-        found = point.estimate(metric, study)
+        estimate = point.estimate(metric, study)
         for name in ("center", "spread", "low", "high", "n"):
-            said[f"{metric} {name}"] = getattr(found, name) if found else None
+            columns[f"{metric} {name}"] = getattr(estimate, name) if estimate else None
         if metric_named(metric).better:
             other = "last" if study.select.at == "best" else "best"
-            found = point.estimate(metric, study, at=other)
-            said[f"{metric} {other} center"] = found.center if found else None
+            estimate = point.estimate(metric, study, at=other)
+            columns[f"{metric} {other} center"] = estimate.center if estimate else None
     for quantity in printed_quantities(study):
-        said[f"in print: {quantity}"] = row.printed.get(quantity)
-    return said
+        columns[f"in print: {quantity}"] = row.printed.get(quantity)
+    return columns

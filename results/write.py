@@ -1,4 +1,4 @@
-"""The files that show a folder of runs: tables and figures of its studies, and the page."""
+"""The files that report on a folder of runs: tables and figures of its studies, and the page."""
 
 import itertools
 import logging
@@ -52,7 +52,7 @@ def write_swept(
     Raises:
         OSError: a file could not be written.
     """
-    # A changed study is on the page that its own sweep writes, and on no other.
+    # A study with changes is only on the page that its own sweep writes.
     page_source = " ".join([source, name_of(result)]) if swept.changes else source
     files, page = current(reports, name_of(result), source), current(reports, PAGE, page_source)
     if not files:
@@ -67,15 +67,15 @@ def write_swept(
 def collect(
     runs: Path, swept: Plan | None = None
 ) -> tuple[list[Study], list[Result], dict[str, Record]]:
-    """All studies, the results that there are of them in a folder of runs, and its runs."""
+    """All studies, those results of theirs that a folder of runs has, and its runs."""
     records = read_all(runs)
     studies = all_studies()
     results = []
     for study in studies:
         for profile, data in variants(study, records):
-            wanted = (study.name, profile, data, ())
-            # A plan takes seconds to compose, so that of the sweep serves again.
-            if swept and (swept.study.name, swept.profile, swept.data, swept.changes) == wanted:
+            variant = (study.name, profile, data, ())
+            # A plan takes seconds to compose: where there is one already, it is used.
+            if swept and (swept.study.name, swept.profile, swept.data, swept.changes) == variant:
                 result = swept.result(records)
             else:
                 result = result_or_none(study, profile, data, records, runs)
@@ -87,7 +87,7 @@ def collect(
 def result_or_none(
     study: Study, profile: str, data: str, records: dict[str, Record], runs: Path
 ) -> Result | None:
-    """What the table says; None, with a warning, where the study sets what cannot be."""
+    """What the table says; None, with a warning, where a config of the study is wrong."""
     try:
         return result_of(study, profile, data, records, [f"paths.runs={hydra_text(str(runs))}"])
     except BadInput as error:
@@ -96,11 +96,11 @@ def result_or_none(
 
 
 def variants(study: Study, records: dict[str, Record]) -> list[tuple[str, str]]:
-    """Profiles and data sources of which there may be a run."""
+    """The profiles and data sources of which the study may have a run."""
     tasks = {settings.get("task") for settings in study.columns.values()}
-    there = {
+    recorded = {
         (record.config["profile"], record.config["data"])
         for record in records.values()
         if record.config["names"]["task"] in tasks
     }
-    return [pair for pair in itertools.product(study.profiles, SOURCES) if pair in there]
+    return [pair for pair in itertools.product(study.profiles, SOURCES) if pair in recorded]

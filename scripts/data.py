@@ -6,7 +6,7 @@ from pathlib import Path
 from engine.checks import BadInput
 from engine.config import compose
 from engine.console import log_to_console, refuse
-from engine.make import outline
+from engine.make import meta_task
 from engine.texts import shorten
 from scripts.flags import quote_paths, take_config_dirs
 from tasks.sources import DataError
@@ -33,14 +33,14 @@ def main() -> None:
     try:
         arguments = take_config_dirs(sys.argv[1:])
         if arguments[:1] != ["prepare"]:
-            said = shorten(" ".join(arguments[:1]))
-            raise BadInput(f"{said}: must be prepare; see python -m scripts.data --help")
+            command = shorten(" ".join(arguments[:1]))
+            raise BadInput(f"{command}: must be prepare; see python -m scripts.data --help")
         config = compose(arguments[1:])
-        outline(config).prepare()
+        meta_task(config).prepare()
     except (BadInput, DataError) as error:
         refuse(error)
-    where = Path(config["paths"]["data"]).resolve()
-    print(f"{config['names']['task']}: {config['data']} data are whole, in {where}")
+    folder = Path(config["paths"]["data"]).resolve()
+    print(f"{config['names']['task']}: {config['data']} data are whole, in {folder}")
 
 
 if __name__ == "__main__":

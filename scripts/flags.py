@@ -19,8 +19,8 @@ NOT_HERE = {
     "experimental_rerun": "give the run's own command again to go on with it",
 }
 
-# Each is a way to use the command, the last three to see something only.
-WAYS = ("run", "multirun", "cfg", "info", "shell_completion")
+# Flags that choose what the command does; with the last three it only shows something.
+MODES = ("run", "multirun", "cfg", "info", "shell_completion")
 COMPLETION = re.compile("(install|uninstall|query)=(bash|fish|zsh)")
 
 
@@ -30,47 +30,47 @@ def read_flags(arguments: Sequence[str]) -> argparse.Namespace:
     Raises:
         BadInput: a flag is unknown, or has no meaning here or beside another one.
     """
-    typed = sentenced(get_args_parser(), HELP).parse_args(arguments)
+    flags = with_short_errors(get_args_parser(), HELP).parse_args(arguments)
     for name, instead in NOT_HERE.items():
-        if getattr(typed, name) is not None:
+        if getattr(flags, name) is not None:
             raise BadInput(f"--{name.replace('_', '-')}: cannot be used; {instead}")
-    ways = [flag for flag in WAYS if getattr(typed, flag)]
-    if len(ways) > 1 and not (typed.help or typed.hydra_help):
-        flags = " ".join(f"--{flag.replace('_', '-')}" for flag in ways)
-        raise BadInput(f"{flags}: only one of these at a time")
+    modes = [flag for flag in MODES if getattr(flags, flag)]
+    if len(modes) > 1 and not (flags.help or flags.hydra_help):
+        listed = " ".join(f"--{flag.replace('_', '-')}" for flag in modes)
+        raise BadInput(f"{listed}: only one of these at a time")
     for name in ("package", "resolve"):
-        if getattr(typed, name) and not typed.cfg:
+        if getattr(flags, name) and not flags.cfg:
             raise BadInput(f"--{name}: is for --cfg alone")
-    if typed.hydra_help and typed.overrides:
+    if flags.hydra_help and flags.overrides:
         raise BadInput("--hydra-help: is about Hydra alone, and takes no KEY=VALUE")
-    if typed.shell_completion and not COMPLETION.fullmatch(" ".join(typed.overrides)):
+    if flags.shell_completion and not COMPLETION.fullmatch(" ".join(flags.overrides)):
         raise BadInput("--shell-completion: must have one of install, uninstall and query, =SHELL")
-    return typed
+    return flags
 
 
 def take_config_dirs(arguments: Sequence[str]) -> list[str]:
-    """Use the folders of YAML files that a command line names; return the rest of it.
+    """Add the folders of --config-dir to the search path; return the other arguments.
 
     Raises:
         BadInput: one is not there, or has a file of the same name as another.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config-dir", "-cd", action="append", default=[])
-    typed, rest = sentenced(parser, HELP).parse_known_args(arguments)
-    search_path.use(typed.config_dir)
+    flags, rest = with_short_errors(parser, HELP).parse_known_args(arguments)
+    search_path.use(flags.config_dir)
     return rest
 
 
-def only_shows(typed: argparse.Namespace) -> bool:
-    """Whether a command line asks to see something, and nothing is to be trained."""
-    return any(getattr(typed, flag) for flag in ("help", "hydra_help", *WAYS[2:]))
+def only_shows(flags: argparse.Namespace) -> bool:
+    """Whether a command line only asks to see something, without training."""
+    return any(getattr(flags, flag) for flag in ("help", "hydra_help", *MODES[2:]))
 
 
-def sentenced(parser: argparse.ArgumentParser, help: str) -> argparse.ArgumentParser:
-    """The parser, which says in one sentence what is wrong."""
+def with_short_errors(parser: argparse.ArgumentParser, hint: str) -> argparse.ArgumentParser:
+    """The same parser, whose errors are BadInput with one sentence, which ends with the hint."""
 
     def error(message: str) -> NoReturn:
-        raise BadInput(f"{shorten(message, 2 * SHOWN)}; {help}")
+        raise BadInput(f"{shorten(message, 2 * SHOWN)}; {hint}")
 
     parser.error = error  # type: ignore[method-assign]
     return parser
@@ -78,4 +78,4 @@ def sentenced(parser: argparse.ArgumentParser, help: str) -> argparse.ArgumentPa
 
 def quote_paths() -> None:
     """Put in quotes, on this process's command line, paths that Hydra would not read as typed."""
-    sys.argv[1:] = [quoted(typed) for typed in sys.argv[1:]]
+    sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]

@@ -11,10 +11,10 @@ from engine import search_path
 from engine.checks import SOURCES, BadInput
 from engine.config import compose, names
 from engine.console import log_to_console, refuse
-from engine.make import outline
+from engine.make import meta_task
 from engine.yaml_files import YamlError, read_yaml
 from results.plan import all_studies
-from scripts.flags import sentenced, take_config_dirs
+from scripts.flags import take_config_dirs, with_short_errors
 
 log = logging.getLogger("adamily")
 
@@ -37,29 +37,29 @@ def main() -> None:
     parser.add_argument("what", nargs="?", choices=list(LISTS), help="default: all three")
     parser.add_argument("--json", action="store_true", help="for programs")
     try:
-        parser = sentenced(parser, "see python -m scripts.list --help")
-        asked = parser.parse_args(take_config_dirs(sys.argv[1:]))
+        parser = with_short_errors(parser, "see python -m scripts.list --help")
+        flags = parser.parse_args(take_config_dirs(sys.argv[1:]))
     except BadInput as error:
         refuse(error)
     log_to_console()
-    chosen = {asked.what: LISTS[asked.what]} if asked.what else LISTS
-    listed = {name: make() for name, make in chosen.items()}
-    if asked.json:
-        print(json.dumps(listed[asked.what] if asked.what else listed, indent=2))
+    lists = {flags.what: LISTS[flags.what]} if flags.what else LISTS
+    listed = {name: make() for name, make in lists.items()}
+    if flags.json:
+        print(json.dumps(listed[flags.what] if flags.what else listed, indent=2))
         return
     for name, entries in listed.items():
         print_entries(name, entries)
 
 
 def entries_of(group: str, entry: Callable[[str], dict[str, Any]]) -> list[dict[str, Any]]:
-    """An entry for every name; one whose YAML is wrong is named in a warning and left out."""
-    found = []
+    """An entry for each name of a group; a wrong YAML is named in a warning and left out."""
+    entries = []
     for name in names(group):
         try:
-            found.append({"name": name} | entry(name))
+            entries.append({"name": name} | entry(name))
         except (BadInput, YamlError) as error:
             log.warning("%s %s is left out: %s", group, name, error)
-    return found
+    return entries
 
 
 def tasks() -> list[dict[str, Any]]:
@@ -68,16 +68,16 @@ def tasks() -> list[dict[str, Any]]:
 
 
 def task_entry(name: str) -> dict[str, Any]:
-    made = {data: task_of(name, data) for data in SOURCES}
-    parameters = made["full"].model.parameters()
+    tasks_by_data = {data: task_of(name, data) for data in SOURCES}
+    parameters = tasks_by_data["full"].model.parameters()
     return {
-        "parameters": sum(p.numel() for p in parameters if p.requires_grad),
-        "steps": {data: task.steps for data, task in made.items()},
+        "parameters": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        "steps": {data: task.steps for data, task in tasks_by_data.items()},
     }
 
 
 def task_of(name: str, data: str) -> Any:
-    return outline(compose([f"task={name}", f"data={data}"]))
+    return meta_task(compose([f"task={name}", f"data={data}"]))
 
 
 def optims() -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from engine.overrides import settings
 from engine.ready import leave
 from engine.texts import spell
 from results.preview import preview
-from results.sweep import Sweep, ask
+from results.sweep import Sweep, make_sweep
 from results.table import markdown, tabulate
 from scripts.flags import quote_paths, take_config_dirs
 from tasks.sources import DataError
@@ -49,9 +49,9 @@ def main() -> None:
     quote_paths()
     try:
         parallel.check_one_run("scripts.sweep")
-        asked, overrides = parse(take_config_dirs(sys.argv[1:]))
-        sweep = ask(asked["study"], asked["profile"], asked["data"], overrides)
-        if asked["dry_run"]:
+        options, overrides = parse(take_config_dirs(sys.argv[1:]))
+        sweep = make_sweep(options["study"], options["profile"], options["data"], overrides)
+        if options["dry_run"]:
             print(preview(sweep.plan))
             return
         sweep.prepare()
@@ -68,12 +68,12 @@ def parse(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         BadInput: an argument is no KEY=VALUE, or a value is not allowed.
     """
     defaults = {"study": "", "profile": "", "data": "full", "dry_run": False}
-    asked, shared = settings(arguments, defaults, "python -m scripts.sweep")
-    if not is_flag(asked["dry_run"]):
-        raise BadInput(f"dry_run={spell(asked['dry_run'])}: must be true or false")
+    options, shared = settings(arguments, defaults, "python -m scripts.sweep")
+    if not is_flag(options["dry_run"]):
+        raise BadInput(f"dry_run={spell(options['dry_run'])}: must be true or false")
     for key in ("study", "profile", "data"):
-        asked[key] = spell(asked[key])
-    return asked, shared
+        options[key] = spell(options[key])
+    return options, shared
 
 
 def finish(sweep: Sweep) -> None:
@@ -82,10 +82,10 @@ def finish(sweep: Sweep) -> None:
         result, source = sweep.read()
         print(f"\n{markdown(tabulate(result))}", flush=True)
         try:
-            written, page = sweep.write(result, source)
+            paths, page = sweep.write(result, source)
         except (BadInput, OSError) as error:
             refuse(f"the runs have ended, but not all can be rendered: {error}")
-        print(f"Table and figures: {', '.join(map(str, written))}")
+        print(f"Table and figures: {', '.join(map(str, paths))}")
         print(f"Page: {page}")
     leave(planned.run for planned in sweep.plan.runs)
 

@@ -29,60 +29,62 @@ def main() -> None:
     quote_paths()
     interrupt.end_with_parent()  # of a sweep's torchrun
     try:
-        typed = read_flags(take_config_dirs(sys.argv[1:]))
-        shows = only_shows(typed)
+        flags = read_flags(take_config_dirs(sys.argv[1:]))
+        shows = only_shows(flags)
         if not shows:
             world.check()
             if world.rank() > 0:
-                parallel.join()  # as soon as the first process has found nothing wrong
-        expanded = [] if typed.shell_completion else expanded_by(typed)
-        configs = [compose(overrides) for overrides in expanded]
+                parallel.join()  # waits until the first process has checked everything
+        overrides_of_runs = [] if flags.shell_completion else expand_overrides(flags)
+        configs = [compose(overrides) for overrides in overrides_of_runs]
         if not shows:
             runs = [Run(config["paths"]["runs"], config) for config in configs]
-            settings = settings_of(typed, configs)
+            launcher_overrides = launcher_overrides_for(flags, configs)
             check_records(runs)
-            check_ready(runs, not typed.multirun or trains_here(typed.overrides))
+            check_ready(runs, not flags.multirun or trains_here(flags.overrides))
             prepare(runs)
-            if typed.multirun:
-                say_how(typed.overrides, configs[0], len(configs))
+            if flags.multirun:
+                say_how(flags.overrides, configs[0], len(configs))
     except (BadInput, DataError, OSError) as error:
         refuse(error)
     if shows:
-        show()
+        show_by_hydra()
         return
     parallel.join()
-    with interrupt.told_to_workers():
-        if typed.multirun:
-            run_all(job, settings, list(zip(runs, expanded, strict=True)))
+    with interrupt.forwarding_to_workers():
+        if flags.multirun:
+            run_all(job, launcher_overrides, list(zip(runs, overrides_of_runs, strict=True)))
         else:
             with interrupt.in_run():
                 execute(runs[0])
     leave(runs)
 
 
-def show() -> None:
+def show_by_hydra() -> None:
     """Let Hydra answer --cfg, --info, --help and the like."""
     sys.argv[1:] = take_config_dirs(sys.argv[1:])
     if folders := [f"file://{folder}" for folder in search_path.others()]:
         sys.argv.append(f"hydra.searchpath={hydra_text(folders)}")
-    main = hydra.main(version_base="1.3", config_path=str(search_path.CONF), config_name="train")
-    main(job)()
+    app = hydra.main(version_base="1.3", config_path=str(search_path.CONF), config_name="train")
+    app(job)()
 
 
-def expanded_by(typed: argparse.Namespace) -> list[list[str]]:
+def expand_overrides(flags: argparse.Namespace) -> list[list[str]]:
     """The overrides of all runs that a command line asks for."""
-    if typed.multirun:
+    if flags.multirun:
         parallel.check_one_run("-m")
     with hydra_of() as hydra:
-        return expand(typed.overrides, hydra.config_loader, typed.multirun)
+        return expand(flags.overrides, hydra.config_loader, flags.multirun)
 
 
-def settings_of(typed: argparse.Namespace, configs: Sequence[dict[str, Any]]) -> list[str]:
-    """What the launcher of several runs is told."""
-    if not typed.multirun:
+def launcher_overrides_for(
+    flags: argparse.Namespace, configs: Sequence[dict[str, Any]]
+) -> list[str]:
+    """Overrides of Hydra's launcher, where there are several runs."""
+    if not flags.multirun:
         return []
-    settings = [override for override in typed.overrides if is_hydras(override)]
-    return settings + launcher_settings(typed.overrides, configs[0], len(configs))
+    typed = [override for override in flags.overrides if is_hydras(override)]
+    return typed + launcher_settings(flags.overrides, configs[0], len(configs))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ A task's module is imported when somebody asks for the task: each needs librarie
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tasks.task import Task
-
 if TYPE_CHECKING:
     from tasks.atari import AtariDqn, AtariRainbow
     from tasks.cifar import Cifar
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from tasks.mnist import Mnist
     from tasks.ptb import Ptb
     from tasks.roberta_pretrain import RobertaPretrain
+    from tasks.task import Task
     from tasks.translation import Translation
     from tasks.trials import ConvexExample, Quadratic, Rosenbrock
 

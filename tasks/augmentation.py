@@ -8,24 +8,24 @@ from torch import Tensor
 
 
 def crop_and_flip(
-    images: Tensor, padding: int, mirror: Tensor, rows: Tensor, columns: Tensor
+    images: Tensor, padding: int, mirror: Tensor, top: Tensor, left: Tensor
 ) -> Tensor:
-    """A window of the images' own size out of each image, or its mirror image, in a black frame.
+    """A window of the images' own size out of each image, or its mirror image, padded with black.
 
     Args:
         images: (batch, height, width, channels).
         padding: black pixels on each side.
         mirror: (batch,), 1 where the mirror image is taken, 0 where the image is.
-        rows: (batch,), where each window begins, from 0 to 2·padding.
-        columns: the same for columns.
+        top: (batch,), the first pixel of each window from above, from 0 to 2·padding.
+        left: the same from the left.
     """
     count, height, width, _ = images.shape
-    both = torch.stack([images, images.flip(2)])
-    framed = F.pad(both, (0, 0, padding, padding, padding, padding))
-    # All windows that there are, as a view: (2, batch, row, column, channels, height, width).
-    windows = framed.unfold(2, height, 1).unfold(3, width, 1)
-    every = torch.arange(count, device=images.device)
-    return windows[mirror, every, rows, columns].permute(0, 2, 3, 1)
+    plain_and_mirrored = torch.stack([images, images.flip(2)])
+    padded = F.pad(plain_and_mirrored, (0, 0, padding, padding, padding, padding))
+    # All windows that there are, as a view: (2, batch, top, left, channels, height, width).
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+    index = torch.arange(count, device=images.device)
+    return windows[mirror, index, top, left].permute(0, 2, 3, 1)
 
 
 def normalise(images: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -49,6 +49,6 @@ def scale_and_shift(
     Both are (size, size, channels): one number for each pixel and channel, because on a CPU loops
     over three channels alone are slow.
     """
-    spread = torch.tensor(std).repeat(size, size, 1)
-    middle = torch.tensor(mean).repeat(size, size, 1)
-    return (1 / (255 * spread)).to(device), (-middle / spread).to(device)
+    stds = torch.tensor(std).repeat(size, size, 1)
+    means = torch.tensor(mean).repeat(size, size, 1)
+    return (1 / (255 * stds)).to(device), (-means / stds).to(device)

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def tokenised_bleu(translations: Sequence[str], references: Sequence[str]) -> float:
-    """Of lines of words with blanks between: what the papers print."""
+    """BLEU of lines of words with spaces between, as the papers print it."""
     # `force` takes back a warning that the text looks tokenised, which it is meant to be.
     return metric(tokenize="none", force=True).corpus_score(translations, [references]).score
 
@@ -13,7 +13,7 @@ def tokenised_bleu(translations: Sequence[str], references: Sequence[str]) -> fl
 def sacrebleu(
     translations: Sequence[str], plain: Sequence[str], language: str, lowercase: bool
 ) -> tuple[float, str]:
-    """Of the translations as people would write them, and the signature that says how.
+    """BLEU of the translations as people would write them, and its signature, which says how.
 
     Args:
         translations: lines of words as Moses tokenises.
@@ -24,9 +24,9 @@ def sacrebleu(
     from sacremoses import MosesDetokenizer
 
     moses = MosesDetokenizer(language)
-    written = [moses.detokenize(line.split()) for line in translations]
+    detokenised = [moses.detokenize(line.split()) for line in translations]
     bleu = metric(lowercase=lowercase)
-    score = bleu.corpus_score(written, [plain]).score
+    score = bleu.corpus_score(detokenised, [plain]).score
     return score, str(bleu.get_signature())
 
 

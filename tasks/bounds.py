@@ -4,7 +4,7 @@
 
 A value in a config that lies outside is refused before a run starts, in one sentence with its key:
 `task.batch_size=0: must be a whole number above 0`. A bound of one's own is an `Annotated` with a
-`Bound`. What depends on several arguments is the constructor's to refuse, by a ValueError.
+`Bound`. What depends on several arguments, the constructor refuses by a ValueError.
 """
 
 import math

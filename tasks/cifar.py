@@ -33,7 +33,7 @@ class Cifar(Classification):
     All images lie on the device as one tensor of bytes. A batch is a few operations on it for all
     of its images at once: choose, crop and mirror, and normalise into floats in channels_last
     order. (The convolutions follow that order; their weights stay as they are, because optimizers
-    are fastest on parameters in one piece.)
+    are fastest on contiguous parameters.)
 
     Args:
         mean: of red, green and blue in [0, 1], subtracted.
@@ -72,26 +72,27 @@ class Cifar(Classification):
         return load(self.data, tuple(self.files()), self.source["classes"], sizes, self.device)
 
     def draw(self, epoch: int) -> list[Tensor]:
-        order = super().draw(epoch)
+        [order] = super().draw(epoch)
         if not self.flip and not self.crop_padding:
-            return order
+            return [order]
         draw = torch.Generator().manual_seed(derive(self.seed, "augmentation", epoch))
-        window = 2 * self.crop_padding + 1
-        limits = (2 if self.flip else 1, window, window)
-        return order + [torch.randint(n, (len(order[0]),), generator=draw) for n in limits]
+        offsets = 2 * self.crop_padding + 1
+        # Of mirroring, and of a window's first pixel from above and from the left.
+        choices = (2 if self.flip else 1, offsets, offsets)
+        return [order, *(torch.randint(n, (len(order),), generator=draw) for n in choices)]
 
     def batch(self, step: int) -> Images:
-        chosen, *window = self.chosen(step)
-        images, labels = self.images["train"]
-        some = images.index_select(0, chosen)
+        chosen, *window = self.drawn(step)
+        all_images, labels = self.images["train"]
+        images = all_images.index_select(0, chosen)
         if window:
-            some = crop_and_flip(some, self.crop_padding, *window)
-        return normalise(some, self.scale, self.shift), labels.index_select(0, chosen)
+            images = crop_and_flip(images, self.crop_padding, *window)
+        return normalise(images, self.scale, self.shift), labels.index_select(0, chosen)
 
     def batches(self, split: str) -> Iterator[Images]:
-        images, labels = self.images[split]
-        for some, wanted in zip(images.split(EVAL_BATCH), labels.split(EVAL_BATCH), strict=True):
-            yield normalise(some, self.scale, self.shift), wanted
+        parts = (tensor.split(EVAL_BATCH) for tensor in self.images[split])
+        for images, labels in zip(*parts, strict=True):
+            yield normalise(images, self.scale, self.shift), labels
 
 
 @functools.lru_cache(maxsize=2)
@@ -101,10 +102,10 @@ def load(
     """Both splits on the device; kept, because one process trains many runs on them."""
     read = {"full": read_archive, "sample": mnist_m.read}[data]
     train, test = read(files, classes)
-    found = (len(train[0]), len(test[0]))
-    if found != sizes:
+    counts = (len(train[0]), len(test[0]))
+    if counts != sizes:
         raise DataError(
-            f"{files[0]}: found {found[0]} + {found[1]} images, expected {sizes[0]} + {sizes[1]}"
+            f"{files[0]}: found {counts[0]} + {counts[1]} images, expected {sizes[0]} + {sizes[1]}"
         )
     if sorted(set(train[1].tolist())) != list(range(classes)):
         raise DataError(f"{files[0]}: found {len(train[1].unique())} classes, expected {classes}")

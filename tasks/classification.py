@@ -1,4 +1,4 @@
-"""Images that are to be told apart: the epochs, the loss and the measures of every such task."""
+"""Classification of images: what all such tasks have in common."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +17,7 @@ from tasks.transfer import to_device
 # Images and their labels: all of a split, or a batch.
 Images = tuple[Tensor, Tensor]
 
-# By how many of the likeliest classes are looked at.
+# By k: the share of images whose class is among the k likeliest.
 ACCURACY = {1: "test/accuracy", 5: "test/top5_accuracy"}
 
 
@@ -27,11 +27,11 @@ class Classification(Task):
     The last incomplete batch of an epoch is left out, so that all steps see equally many images:
     the papers' scripts keep it. Other images are left out in every epoch.
 
-    `test/loss` and `test/accuracy` are means over all test images; where `ranks` has 5 in it,
+    `test/loss` and `test/accuracy` are means over all test images; where `top_k` has 5 in it,
     `test/top5_accuracy` counts an image as right if its class is among the five likeliest.
 
     Attributes:
-        ranks: how many of the likeliest classes are looked at, in rising order.
+        top_k: for which k an image is right if its class is among the k likeliest, rising.
         images_device: where the images of a batch are put together.
 
     Args:
@@ -49,12 +49,12 @@ class Classification(Task):
         root: the folder of all data sets.
 
     Raises:
-        ValueError: a batch holds more images than there are to train on, or the model tells fewer
-            classes apart than there are.
+        ValueError: a batch holds more images than there are to train on, or the model has fewer
+            logits than there are classes.
     """
 
     headline = "test/accuracy"
-    ranks: tuple[int, ...] = (1,)
+    top_k: tuple[int, ...] = (1,)
 
     def __init__(
         self,
@@ -108,14 +108,14 @@ class Classification(Task):
         draw = torch.Generator().manual_seed(derive(self.seed, "data order", epoch))
         return [torch.randperm(self.source["train"], generator=draw)]
 
-    def chosen(self, step: int) -> list[Tensor]:
-        """The part of what was drawn that belongs to a step: (batch,) each."""
+    def drawn(self, step: int) -> list[Tensor]:
+        """The part of `draw` that belongs to a step: (batch,) each."""
         epoch, index = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._drawn = [to_device(numbers, self.images_device) for numbers in self.draw(epoch)]
+            self._drawn = [to_device(tensor, self.images_device) for tensor in self.draw(epoch)]
             self._epoch = epoch
-        part = slice(index * self.batch_size, (index + 1) * self.batch_size)
-        return [numbers[part] for numbers in self._drawn]
+        batch = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        return [tensor[batch] for tensor in self._drawn]
 
     def loss(self, batch: Images) -> Tensor:
         images, labels = batch
@@ -123,21 +123,21 @@ class Classification(Task):
 
     def evaluate(self) -> dict[str, float]:
         loss, accuracies = self.measure("test")
-        found = {"test/loss": loss}
-        found |= {ACCURACY[k]: value for k, value in zip(self.ranks, accuracies, strict=True)}
+        metrics = {"test/loss": loss}
+        metrics |= {ACCURACY[k]: value for k, value in zip(self.top_k, accuracies, strict=True)}
         if self.eval_train:
-            found["train/eval_loss"], _ = self.measure("train")
-        return found
+            metrics["train/eval_loss"], _ = self.measure("train")
+        return metrics
 
     def measure(self, split: str) -> tuple[float, list[float]]:
-        """Mean loss over a split, and the accuracy at each rank."""
+        """Mean loss over a split, and the accuracy for each of `top_k`."""
         loss = torch.zeros((), device=self.device)
-        correct = torch.zeros(len(self.ranks), device=self.device)
+        correct = torch.zeros(len(self.top_k), device=self.device)
         count = 0
         for images, labels in self.batches(split):
             logits = self.model(images)
             loss += F.cross_entropy(logits, labels, reduction="sum")
-            hits = logits.topk(self.ranks[-1]).indices == labels[:, None]
-            correct += torch.stack([hits[:, :rank].sum() for rank in self.ranks])
+            hits = logits.topk(self.top_k[-1]).indices == labels[:, None]
+            correct += torch.stack([hits[:, :k].sum() for k in self.top_k])
             count += len(labels)
-        return loss.item() / count, [right / count for right in correct.tolist()]
+        return loss.item() / count, [hits / count for hits in correct.tolist()]

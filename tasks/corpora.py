@@ -25,7 +25,7 @@ TEST_SETS = ("TED.dev2010", "TEDX.dev2012", "TED.tst2010", "TED.tst2011", "TED.t
 
 @dataclass(frozen=True)
 class Text:
-    """Sentences and their translations as lines of words with blanks between.
+    """Sentences and their translations as lines of words with spaces between.
 
     Attributes:
         source, target: equally many lines.
@@ -40,7 +40,8 @@ class Text:
 def read_iwslt14(source: Mapping[str, Any], folder: Path) -> dict[str, Text]:
     """German talks and their English translation, as fairseq's recipe prepares them.
 
-    Words are separated, pairs of unequal length go, all is lower-cased; every 23rd pair validates.
+    Words are separated, pairs of unequal length are left out, all is in lower case, and every 23rd
+    pair is one to validate on.
     """
     [archive] = fetch(source, folder)
     languages = source["source"], source["target"]
@@ -51,35 +52,34 @@ def read_iwslt14(source: Mapping[str, Any], folder: Path) -> dict[str, Text]:
             for language in languages
         ],
     }
-    found = members(archive, [name for sides in names.values() for side in sides for name in side])
-    train = [talks(found[name]) for [name] in names["train"]]
-    test = [[line for name in side for line in segments(found[name])] for side in names["test"]]
+    files = members(archive, [name for sides in names.values() for side in sides for name in side])
+    train = [talks(files[name]) for [name] in names["train"]]
+    test = [[line for name in side for line in segments(files[name])] for side in names["test"]]
     check_paired("data=full: train", *train)
     log.info("tokenising %s pairs of sentences: this takes minutes, once", f"{len(train[0]):,}")
     everything = tokenised(train, languages)
-    kept = picked(everything, map(is_clean, everything.source, everything.target))
-    valid = [place % VALID_EVERY == 0 for place in range(1, len(kept.source) + 1)]
+    clean = select(everything, map(is_clean, everything.source, everything.target))
+    is_valid = [number % VALID_EVERY == 0 for number in range(1, len(clean.source) + 1)]
     return {
-        "train": picked(kept, [not one for one in valid]),
-        "valid": picked(kept, valid),
+        "train": select(clean, [not valid for valid in is_valid]),
+        "valid": select(clean, is_valid),
         "test": tokenised(test, languages),
     }
 
 
 def read_wmt16(source: Mapping[str, Any], folder: Path) -> dict[str, Text]:
-    """News in English and German that Google tokenised and cut into pieces of words."""
+    """News in English and German that Google tokenised and cut into subwords."""
     [archive] = fetch(source, folder)
     languages = source["source"], source["target"]
     sets = {"train": "train", "valid": source["valid_set"], "test": source["test_set"]}
-    cut = {part: f"{name}.tok.bpe.32000" for part, name in sets.items()}
-    cut["train"] = "train.tok.clean.bpe.32000"
+    subwords = {part: f"{name}.tok.bpe.32000" for part, name in sets.items()}
+    subwords["train"] = "train.tok.clean.bpe.32000"
     plain = {part: f"{sets[part]}.{languages[1]}" for part in ("valid", "test")}
-    names = [f"{name}.{language}" for name in cut.values() for language in languages]
-    found = members(archive, [*names, *plain.values()])
-    sides = {part: [found[f"{name}.{own}"] for own in languages] for part, name in cut.items()}
+    names = {part: [f"{name}.{lang}" for lang in languages] for part, name in subwords.items()}
+    files = members(archive, [*names["train"], *names["valid"], *names["test"], *plain.values()])
     return {
-        part: Text(source_side, target_side, found[plain[part]] if part in plain else [])
-        for part, (source_side, target_side) in sides.items()
+        part: Text(files[of_source], files[of_target], files[plain[part]] if part in plain else [])
+        for part, (of_source, of_target) in names.items()
     }
 
 
@@ -100,21 +100,21 @@ def members(archive: Path, names: Iterable[str]) -> dict[str, Lines]:
     Raises:
         DataError: the archive breaks off or lacks one.
     """
-    found = {}
-    wanted = set(names)
+    files = {}
+    names = set(names)
     try:
         with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
                 name = member.name.removeprefix("./")
-                content = tar.extractfile(member) if name in wanted else None
+                content = tar.extractfile(member) if name in names else None
                 if content:
                     # Not splitlines(), which also ends a line at U+2028 and the like.
-                    found[name] = content.read().decode("utf-8").removesuffix("\n").split("\n")
+                    files[name] = content.read().decode("utf-8").removesuffix("\n").split("\n")
     except (tarfile.TarError, EOFError, OSError, zlib.error, UnicodeError) as error:
         raise DataError(f"{archive}: cannot be read to its end: {error}") from error
-    if missing := wanted - found.keys():
+    if missing := names - files.keys():
         raise DataError(f"{archive}: lacks {', '.join(sorted(missing))}")
-    return found
+    return files
 
 
 def check_paired(where: str, source: Lines, target: Lines) -> None:
@@ -129,15 +129,15 @@ def check_paired(where: str, source: Lines, target: Lines) -> None:
 
 
 def talks(lines: Iterable[str]) -> Lines:
-    """What is said, with titles and descriptions."""
+    """The spoken lines of a training file, with titles and descriptions."""
     spoken = (line for line in lines if not re.search("<(url|talkid|keywords)>", line))
     return [re.sub("</?(title|description)>", "", line) for line in spoken]
 
 
 def segments(lines: Iterable[str]) -> Lines:
-    """What is said in a test set."""
-    found = (re.search(r"<seg id[^>]*>\s*(.*?)\s*</seg>", line) for line in lines)
-    return [segment[1].replace("’", "'") for segment in found if segment]
+    """The spoken lines of a test set."""
+    matches = (re.search(r"<seg id[^>]*>\s*(.*?)\s*</seg>", line) for line in lines)
+    return [match[1].replace("’", "'") for match in matches if match]
 
 
 def tokenised(sides: Sequence[Lines], languages: Sequence[str]) -> Text:
@@ -148,11 +148,12 @@ def tokenised(sides: Sequence[Lines], languages: Sequence[str]) -> Text:
     """
     from sacremoses import MosesTokenizer
 
-    cut = []
+    tokenised_sides = []
     for lines, language in zip(sides, languages, strict=True):
         moses = MosesTokenizer(language)
-        cut.append([" ".join(moses.tokenize(line)).lower() for line in lines])
-    return Text(cut[0], cut[1], list(sides[1]))
+        tokenised_sides.append([" ".join(moses.tokenize(line)).lower() for line in lines])
+    source, target = tokenised_sides
+    return Text(source, target, list(sides[1]))
 
 
 def is_clean(source: str, target: str) -> bool:
@@ -160,6 +161,6 @@ def is_clean(source: str, target: str) -> bool:
     return shorter >= MIN_WORDS and longer <= MAX_WORDS and longer <= MAX_RATIO * shorter
 
 
-def picked(text: Text, wanted: Iterable[bool]) -> Text:
-    wanted = list(wanted)
-    return Text(*(list(compress(side, wanted)) for side in (text.source, text.target, text.plain)))
+def select(text: Text, keep: Iterable[bool]) -> Text:
+    keep = list(keep)
+    return Text(*(list(compress(side, keep)) for side in (text.source, text.target, text.plain)))

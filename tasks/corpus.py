@@ -24,7 +24,7 @@ VALID_EVERY = 20  # one document of so many is to validate on
 
 @dataclass(frozen=True)
 class Blocks(Ragged):
-    """Blocks of tokens, on the device.
+    """Blocks of tokens, on the CPU, where their masks are drawn.
 
     Attributes:
         tokens: of all blocks, (tokens,).
@@ -41,7 +41,7 @@ class Blocks(Ragged):
 
 
 def make_blocks(
-    documents: Iterable[str], tokenizer: Any, size: int, most: int, device: torch.device
+    documents: Iterable[str], tokenizer: Any, max_tokens: int, max_blocks: int
 ) -> Blocks:
     """Pack lines into blocks; as in fairseq's "complete", a line that does not fit begins another.
 
@@ -49,43 +49,42 @@ def make_blocks(
     on in one block, without more than </s> between them.
 
     Args:
-        documents: texts of one or more lines; empty lines are passed over.
+        documents: texts of one or more lines; empty lines are left out.
         tokenizer: RoBERTa's kind: byte-level, with its special tokens.
-        size: the most tokens of a block.
-        most: blocks to make; fewer where the documents are.
-        device: where they are to be.
+        max_tokens: of a block.
+        max_blocks: to make; fewer where the documents give fewer.
     """
     start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
     # Byte-level tokens with a space before them begin a word; so does the first one of a line.
     spaced = {n for token, n in tokenizer.get_vocab().items() if token.startswith("Ġ")}
     tokens, begins, lengths = array("i"), bytearray(), array("q")
-    held: list[int] = []
+    block: list[int] = []  # that is being filled, without its <s>
 
     def close() -> None:
-        firsts = [i == 0 or held[i - 1] == end for i in range(len(held))]
-        tokens.extend([start, *held])
+        firsts = [i == 0 or block[i - 1] == end for i in range(len(block))]
+        tokens.extend([start, *block])
         begins.append(1)
         begins.extend(
             first or token == end or token in spaced
-            for first, token in zip(firsts, held, strict=True)
+            for first, token in zip(firsts, block, strict=True)
         )
-        lengths.append(len(held) + 1)
-        held.clear()
+        lengths.append(len(block) + 1)
+        block.clear()
 
     for line in encoded_lines(documents, tokenizer):
-        for piece in range(0, len(line), size - 2):
-            part = [*line[piece : piece + size - 2], end]
-            if held and len(held) + len(part) + 1 > size:
+        for first in range(0, len(line), max_tokens - 2):
+            part = [*line[first : first + max_tokens - 2], end]
+            if block and len(block) + len(part) + 1 > max_tokens:
                 close()
-            held += part
-        if len(lengths) >= most:
+            block += part
+        if len(lengths) >= max_blocks:
             break
-    if held and len(lengths) < most:
+    if block and len(lengths) < max_blocks:
         close()
     # Through NumPy, which takes an array as it is: torch makes a list of a billion numbers first.
     return Blocks.laid_out(
-        torch.tensor(lengths[:most], dtype=torch.long),
-        device,
+        torch.tensor(lengths[:max_blocks], dtype=torch.long),
+        torch.device("cpu"),
         torch.from_numpy(np.asarray(tokens)),
         torch.from_numpy(np.asarray(begins)).bool(),
     )
@@ -93,13 +92,13 @@ def make_blocks(
 
 def encoded_lines(documents: Iterable[str], tokenizer: Any) -> Iterator[list[int]]:
     lines = (line for document in documents for line in document.splitlines() if line.strip())
-    while some := list(islice(lines, LINES_AT_ONCE)):
-        for encoding in tokenizer.encode_batch(some, add_special_tokens=False):
+    while chunk := list(islice(lines, LINES_AT_ONCE)):
+        for encoding in tokenizer.encode_batch(chunk, add_special_tokens=False):
             yield encoding.ids
 
 
-def parted(documents: Iterable[str], valid: bool) -> Iterator[str]:
-    """Those to validate on, or the others."""
+def of_part(documents: Iterable[str], valid: bool) -> Iterator[str]:
+    """The documents to validate on, or those to train on."""
     for number, document in enumerate(documents):
         if (number % VALID_EVERY == 0) == valid:
             yield document
@@ -144,10 +143,10 @@ def read_files(paths: Sequence[Path]) -> list[str]:
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"task.files: {path} cannot be read: {error}") from error
-        found = [part for part in re.split(r"\n\s*\n", text) if part.strip()]
-        if not found:
+        of_file = [document for document in re.split(r"\n\s*\n", text) if document.strip()]
+        if not of_file:
             raise DataError(f"task.files: {path}: there is no text in it")
-        documents += found
+        documents += of_file
     if len(documents) < 2:
         raise DataError(
             f"task.files: {paths[0]} is one document, and there must be one to train and one to "
@@ -166,7 +165,7 @@ def read_dataset(source: Mapping[str, Any], folder: Path) -> Iterable[str]:
 
     name, config = source["dataset"], source["config"]
     try:
-        found: Any = load_dataset(
+        articles: Any = load_dataset(
             name, config, revision=source["revision"], split="train", cache_dir=str(folder)
         )
     except Exception as error:  # of many kinds, from three libraries
@@ -175,11 +174,11 @@ def read_dataset(source: Mapping[str, Any], folder: Path) -> Iterable[str]:
             f"data=full: {name} ({config}) is not in {folder} and cannot be downloaded: {reason}. "
             f"Without a network, use data=sample."
         ) from error
-    return (row["text"] for row in found)
+    return (article["text"] for article in articles)
 
 
 def read_news(wheel: Path) -> list[str]:
-    """News of the BBC, less those that repeat a long line of another one."""
+    """News of the BBC without those that repeat a long line of another one."""
     kept, seen = [], set()
     for text in bbc.read(wheel):
         long = {line for line in text.splitlines() if len(line) > 80}

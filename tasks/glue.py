@@ -198,42 +198,42 @@ class Glue(Task):
         return F.cross_entropy(logits.float(), labels.long(), reduction="none")
 
     def evaluate(self) -> dict[str, float]:
-        loss, judged, labels = self.judge("valid")
-        found = {"valid/loss": loss}
+        loss, predictions, labels = self.predict("valid")
+        metrics = {"valid/loss": loss}
         if self.name == "stsb":
-            found["valid/pearson"] = found["valid/score"] = correlation(judged, labels)
-            return found
-        found["valid/accuracy"] = found["valid/score"] = accuracy(judged, labels)
+            metrics["valid/pearson"] = metrics["valid/score"] = correlation(predictions, labels)
+            return metrics
+        metrics["valid/accuracy"] = metrics["valid/score"] = accuracy(predictions, labels)
         if self.name == "cola":
             # Of two classes, Matthews' correlation is Pearson's of their numbers.
-            found["valid/mcc"] = found["valid/score"] = correlation(judged, labels)
+            metrics["valid/mcc"] = metrics["valid/score"] = correlation(predictions, labels)
         if "mismatched" in self.parts:
-            _, judged, labels = self.judge("mismatched")
-            found["valid/mismatched_accuracy"] = accuracy(judged, labels)
-        return found
+            _, predictions, labels = self.predict("mismatched")
+            metrics["valid/mismatched_accuracy"] = accuracy(predictions, labels)
+        return metrics
 
-    def judge(self, part: str) -> tuple[float, Tensor, Tensor]:
-        """The mean loss over a part, what the model takes each example for, and the labels."""
+    def predict(self, part: str) -> tuple[float, Tensor, Tensor]:
+        """The mean loss over a part, the predicted class or score of each example, the labels."""
         examples = self.parts[part]
-        judged = torch.zeros_like(examples.labels)
+        predictions = torch.zeros_like(examples.labels)
         total = torch.zeros((), device=self.device)
-        for some in examples.lengths.argsort(stable=True).split(EVAL_BATCH):
-            *texts, labels = examples.batch(some)
+        for chosen in examples.lengths.argsort(stable=True).split(EVAL_BATCH):
+            *texts, labels = examples.batch(chosen)
             logits = self.model(*texts)
             total += self.losses(logits, labels).sum()
-            guess = logits.argmax(1) if logits.size(1) > 1 else logits[:, 0]
-            judged[some.to(self.device)] = guess.to(judged)
-        return total.item() / len(judged), judged, examples.labels
+            predicted = logits.argmax(1) if logits.size(1) > 1 else logits[:, 0]
+            predictions[to_device(chosen, self.device)] = predicted.to(predictions)
+        return total.item() / len(predictions), predictions, examples.labels
 
 
-def accuracy(judged: Tensor, labels: Tensor) -> float:
-    return (judged == labels).double().mean().item()
+def accuracy(predictions: Tensor, labels: Tensor) -> float:
+    return (predictions == labels).double().mean().item()
 
 
-def correlation(judged: Tensor, labels: Tensor) -> float:
+def correlation(predictions: Tensor, labels: Tensor) -> float:
     """Pearson's; 0 where one of the two is the same for all examples."""
-    found = torch.corrcoef(torch.stack([judged, labels]).double())[0, 1]
-    return found.nan_to_num(0.0).item()
+    coefficient = torch.corrcoef(torch.stack([predictions, labels]).double())[0, 1]
+    return coefficient.nan_to_num(0.0).item()
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -256,26 +256,22 @@ def load(
         DataError: a part has another number of examples than the source says, or the tokenizer is
             another model's.
     """
-    found = {"full": sentences.read_full, "sample": sentences.read_sample}[data](name, files)
-    for part, wanted in sizes:
-        if len(found[part]) != wanted:
-            raise DataError(
-                f"{files[0]}: {len(found[part])} examples to {part} on, expected {wanted}"
-            )
+    parts = {"full": sentences.read_full, "sample": sentences.read_sample}[data](name, files)
+    for part, size in sizes:
+        if (count := len(parts[part])) != size:
+            raise DataError(f"{files[0]}: {count} examples to {part} on, expected {size}")
     tokenizer = read_tokenizer(encoder, vocabulary)
-    return {
-        part: encode(examples, tokenizer, max_tokens, device) for part, examples in found.items()
-    }
+    return {part: encode(parts[part], tokenizer, max_tokens, device) for part in parts}
 
 
 def encode(examples: Examples, tokenizer: Any, max_tokens: int, device: torch.device) -> Encoded:
     """Examples as tokens; where one has more than `max_tokens`, its longer text loses its end."""
     tokenizer.enable_truncation(max_tokens)
     tokens, types, lengths = array("i"), array("i"), array("q")
-    waiting = iter(examples)
-    while some := list(islice(waiting, ENCODED_AT_ONCE)):
-        asked = [as_asked(example, max_tokens) for example in some]
-        for encoding in tokenizer.encode_batch(asked):
+    remaining = iter(examples)
+    while chunk := list(islice(remaining, ENCODED_AT_ONCE)):
+        inputs = [tokenizer_input(example, max_tokens) for example in chunk]
+        for encoding in tokenizer.encode_batch(inputs):
             tokens.extend(encoding.ids)
             types.extend(encoding.type_ids)
             lengths.append(len(encoding.ids))
@@ -288,7 +284,7 @@ def encode(examples: Examples, tokenizer: Any, max_tokens: int, device: torch.de
     )
 
 
-def as_asked(example: Example, max_tokens: int) -> str | Sequence[str]:
+def tokenizer_input(example: Example, max_tokens: int) -> str | Sequence[str]:
     """A text, or a pair of texts, as the library tokenizers takes them.
 
     Words that cannot be among the tokens are left out: where it cuts both texts of a pair, the
@@ -299,5 +295,5 @@ def as_asked(example: Example, max_tokens: int) -> str | Sequence[str]:
 
 
 def first_words(text: str, count: int) -> str:
-    behind = next(islice(re.finditer(r"\S+", text), count, None), None)
-    return text[: behind.start()] if behind else text
+    following = next(islice(re.finditer(r"\S+", text), count, None), None)
+    return text[: following.start()] if following else text

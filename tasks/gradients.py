@@ -1,4 +1,4 @@
-"""Gradients that are prescribed, to see what an optimizer makes of them and nothing else."""
+"""Gradients that are prescribed, to see only what an optimizer does with them."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal
@@ -57,7 +57,7 @@ class PrescribedGradients(Trials):
         self.reference = reference([self.twin])
         # Largest so far: the step, the difference, the reference's displacement.
         self.largest = torch.zeros(3, dtype=torch.float64, device=self.device)
-        # Where both stood after `burn_in` steps.
+        # The parameters and the reference's after `burn_in` steps.
         self.origin = torch.zeros(2, self.trials, 1, dtype=torch.float64, device=self.device)
         self._before = self.theta.clone()
 
@@ -84,14 +84,14 @@ class PrescribedGradients(Trials):
             self.origin = both
         moved, reference = both - self.origin
         changes = (both[0] - self._before.double(), moved - reference, reference)
-        found = torch.stack([change.abs().max() for change in changes])
-        self.largest = torch.maximum(self.largest, found)
+        of_step = torch.stack([change.abs().max() for change in changes])
+        self.largest = torch.maximum(self.largest, of_step)
 
     def evaluate(self) -> dict[str, float | Tensor]:
         step, difference, displacement = self.largest.tolist()
         return {
             "optim/largest_step": step / self.lr,
-            # Where the reference has not moved, any difference is more than all of it.
+            # Where the reference has not moved, any difference counts as 1.
             "optim/distance": difference / displacement if displacement else float(difference > 0),
         }
 

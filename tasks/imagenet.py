@@ -26,8 +26,8 @@ from tasks.sources import DataError, fetch
 EVAL_BATCH = 250
 FOLDERS = {"train": "train", "test": "val"}
 
-# The number of a photograph, and the seed of its augmentation; None: not augmented.
-Order = tuple[int, int | None]
+# The index of a photograph, and the seed of its augmentation; None: not augmented.
+Request = tuple[int, int | None]
 
 
 class ImageNet(Classification):
@@ -52,7 +52,7 @@ class ImageNet(Classification):
     """
 
     metrics: ClassVar = {"test/top5_accuracy": Metric("test accuracy (top 5)", "max")}
-    ranks = (1, 5)
+    top_k = (1, 5)
 
     def __init__(self, *, mean: Sequence[float], std: Sequence[float], **budget: Any):
         super().__init__(**budget)
@@ -76,7 +76,7 @@ class ImageNet(Classification):
             unpack(folder, missing)
         size, classes = self.source["size"], self.source["classes"]
         return {
-            split: look_through(folder / name, size, classes, self.source[split])
+            split: list_photographs(folder / name, size, classes, self.source[split])
             for split, name in FOLDERS.items()
         }
 
@@ -89,20 +89,23 @@ class ImageNet(Classification):
         if step != self._next:
             # Weak, since a cycle would leave the processes that read to the garbage collector.
             task = weakref.proxy(self)
-            orders = (task.orders(later) for later in itertools.count(step))
-            self._stream = read(self.photographs["train"], orders, self.device)
+            requests = (task.requests(later) for later in itertools.count(step))
+            self._stream = read(self.photographs["train"], requests, self.device)
         self._next = step + 1
         images, labels = next(self._stream)
         return normalise(images, self.scale, self.shift), labels
 
-    def orders(self, step: int) -> list[Order]:
-        numbers, seeds = self.chosen(step)
-        return list(zip(numbers.tolist(), seeds.tolist(), strict=True))
+    def requests(self, step: int) -> list[Request]:
+        indices, seeds = self.drawn(step)
+        return list(zip(indices.tolist(), seeds.tolist(), strict=True))
 
     def batches(self, split: str) -> Iterator[Images]:
-        every: list[Order] = [(number, None) for number in range(self.source[split])]
-        orders = (every[first : first + EVAL_BATCH] for first in range(0, len(every), EVAL_BATCH))
-        for images, labels in read(self.photographs[split], orders, self.device):
+        count = self.source[split]
+        batches: Iterator[list[Request]] = (
+            [(index, None) for index in range(first, min(first + EVAL_BATCH, count))]
+            for first in range(0, count, EVAL_BATCH)
+        )
+        for images, labels in read(self.photographs[split], batches, self.device):
             yield normalise(images, self.scale, self.shift), labels
 
 
@@ -123,12 +126,12 @@ class Photographs(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, order: Order) -> tuple[Tensor, int]:
+    def __getitem__(self, request: Request) -> tuple[Tensor, int]:
         """Bytes (size, size, 3) and the class."""
         from PIL import Image
 
-        number, seed = order
-        path = os.fsdecode(self.paths[number])
+        index, seed = request
+        path = os.fsdecode(self.paths[index])
         try:
             with Image.open(path) as file:
                 photograph = file.convert("RGB")
@@ -141,15 +144,15 @@ class Photographs(Dataset[tuple[Tensor, int]]):
             # The transforms draw from the global generator, here of a process that only reads.
             torch.default_generator.manual_seed(seed)
             image = augmented(photograph)
-        return torch.from_numpy(np.array(image)), int(self.labels[number])
+        return torch.from_numpy(np.array(image)), int(self.labels[index])
 
 
 @functools.lru_cache
 def transforms(size: int) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    """Of the training and of the test photographs.
+    """The transforms of training photographs and those of test photographs.
 
-    No part of `Photographs`: a process that reads and was not forked would import torchvision by
-    unpickling them, and not by the door through which it can be imported.
+    Not kept in `Photographs`: a process that reads and was not forked would import torchvision by
+    unpickling them, and not through `models.torchvision_import`, as it has to be.
     """
     make = torchvision().transforms
     augmented = make.Compose([make.RandomResizedCrop(size), make.RandomHorizontalFlip()])
@@ -158,13 +161,13 @@ def transforms(size: int) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
 
 
 def read(
-    photographs: Photographs, orders: Iterable[list[Order]], device: torch.device
+    photographs: Photographs, requests: Iterable[list[Request]], device: torch.device
 ) -> Iterator[Images]:
-    """The bytes and labels of each list of orders, read ahead by one process for each core."""
+    """The bytes and labels of each batch of requests, read ahead by one process for each core."""
     cuda = device.type == "cuda"
     loader = DataLoader(
         photographs,
-        batch_sampler=orders,
+        batch_sampler=requests,
         num_workers=cores(),
         pin_memory=cuda,
         # Its own, although nothing is drawn from it here: dropout draws from the global one.
@@ -175,29 +178,29 @@ def read(
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """The processor's cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 @functools.lru_cache(maxsize=4)
-def look_through(folder: Path, size: int, classes: int, count: int) -> Photographs:
+def list_photographs(folder: Path, size: int, classes: int, count: int) -> Photographs:
     """What is in a folder, without reading the photographs; kept for the runs that follow.
 
     Raises:
         DataError: it holds another number of classes or of photographs.
     """
     try:
-        found = torchvision().datasets.ImageFolder(folder)
+        images = torchvision().datasets.ImageFolder(folder)
     except FileNotFoundError as error:
         raise DataError(f"{folder}: {error}") from error
-    if (len(found.classes), len(found)) != (classes, count):
+    if (len(images.classes), len(images)) != (classes, count):
         raise DataError(
-            f"{folder}: found {len(found)} photographs in {len(found.classes)} classes, "
+            f"{folder}: found {len(images)} photographs in {len(images.classes)} classes, "
             f"expected {count} in {classes}"
         )
-    paths, labels = zip(*found.samples, strict=True)
+    paths, labels = zip(*images.samples, strict=True)
     return Photographs(paths, labels, size)
 
 
@@ -246,7 +249,7 @@ def write(images: Tensor, labels: Tensor, size: int, folder: Path) -> None:
     from PIL import Image
 
     for number, (image, label) in enumerate(zip(images.numpy(), labels.tolist(), strict=True)):
-        place = folder / str(label)
-        place.mkdir(parents=True, exist_ok=True)
-        larger = Image.fromarray(image).resize((size, size))
-        larger.save(place / f"{number}.jpg", quality=95)
+        class_folder = folder / str(label)
+        class_folder.mkdir(parents=True, exist_ok=True)
+        enlarged = Image.fromarray(image).resize((size, size))
+        enlarged.save(class_folder / f"{number}.jpg", quality=95)

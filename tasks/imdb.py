@@ -142,21 +142,21 @@ class Imdb(Task):
 
     def evaluate(self) -> dict[str, float]:
         test = self.texts.test
-        loss, accuracy = self.judge(test, test.labels)
+        loss, accuracy = self.measure(test, test.labels)
         metrics = {"test/loss": loss, "test/accuracy": accuracy}
         if self.eval_train:
-            metrics["train/eval_loss"], _ = self.judge(self.texts.train, self.labels)
+            metrics["train/eval_loss"], _ = self.measure(self.texts.train, self.labels)
         return metrics
 
-    def judge(self, reviews: Reviews, labels: Tensor) -> tuple[float, float]:
+    def measure(self, reviews: Reviews, labels: Tensor) -> tuple[float, float]:
         """Mean loss and accuracy over all of them."""
         loss = torch.zeros((), device=self.device)
         correct = torch.zeros((), device=self.device)
-        for some in reviews.lengths.argsort(stable=True).split(EVAL_BATCH):
-            wanted = labels[some.to(self.device)]
-            logits = self.model(*reviews.padded(some))
-            loss += F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum")
-            correct += ((logits > 0) == (wanted > 0.5)).sum()
+        for chosen in reviews.lengths.argsort(stable=True).split(EVAL_BATCH):
+            targets = labels[to_device(chosen, self.device)]
+            logits = self.model(*reviews.padded(chosen))
+            loss += F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+            correct += ((logits > 0) == (targets > 0.5)).sum()
         return loss.item() / len(labels), correct.item() / len(labels)
 
     def _shuffle(self, epoch: int) -> Tensor:

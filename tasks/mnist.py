@@ -51,14 +51,14 @@ class Mnist(Classification):
         return images.float().div_(255).sub_(self.mean_image)
 
     def batch(self, step: int) -> Images:
-        [chosen] = self.chosen(step)
+        [chosen] = self.drawn(step)
         images, labels = self.images["train"]
         return self.scaled(images.index_select(0, chosen)), labels.index_select(0, chosen)
 
     def batches(self, split: str) -> Iterator[Images]:
-        images, labels = self.images[split]
-        for some, wanted in zip(images.split(EVAL_BATCH), labels.split(EVAL_BATCH), strict=True):
-            yield self.scaled(some), wanted
+        parts = (tensor.split(EVAL_BATCH) for tensor in self.images[split])
+        for images, labels in zip(*parts, strict=True):
+            yield self.scaled(images), labels
 
 
 @functools.lru_cache(maxsize=2)

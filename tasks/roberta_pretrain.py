@@ -1,10 +1,10 @@
-"""RoBERTa's pre-training: find the words of a text that are masked."""
+"""RoBERTa's pre-training: predict the words of a text that are masked."""
 
 import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from tasks.corpus import (
     Blocks,
     learn_tokenizer,
     make_blocks,
-    parted,
+    of_part,
     read_dataset,
     read_files,
     read_news,
@@ -30,9 +30,9 @@ from tasks.pretrained import read_tokenizer
 from tasks.seeds import derive
 from tasks.sources import DataError, fetch
 from tasks.task import Task, build_model
+from tasks.transfer import to_device
 
 EVAL_BATCH = 16
-NOT_ASKED = -100
 LEAST_TOKENS = 3  # of a block
 
 Masked = Annotated[float, Bound(lambda value: 0 < value < 1, "a number between 0 and 1")]
@@ -44,20 +44,34 @@ Paths = Annotated[
     ),
 ]
 
-# Tokens, some of them masked (batch, longest); the tokens to find, NOT_ASKED elsewhere, likewise;
-# lengths of the blocks (batch,).
-Batch = tuple[Tensor, Tensor, Tensor]
+
+class Batch(NamedTuple):
+    """Blocks in which some tokens are masked, and the tokens to predict: the targets.
+
+    Attributes:
+        tokens: (batch, longest).
+        lengths: tokens of each block, (batch,).
+        positions: of the targets in `tokens.flatten()`, in rising order, (targets,).
+        targets: the tokens that belong there, (targets,).
+        counts: targets of each block, (batch,), on the CPU: no step waits to learn their number.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+    positions: Tensor
+    targets: Tensor
+    counts: Tensor
 
 
 class RobertaPretrain(Task):
-    """Mask whole words of blocks of text, and learn to find them.
+    """Mask whole words of blocks of text, and learn to predict them.
 
     Liu et al. (2019) with fairseq's `--mask-whole-words`, as Ziyin, Wang & Ueda (LaProp, appendix
     C.5) had it: a share of all words is chosen; of these, 80% become <mask>, 10% other tokens, and
     10% stay. Departures from fairseq: each word is chosen by itself, so that a block's number of
     chosen words varies; special tokens are not chosen, where fairseq counts each as a word, and
     what a line begins with as a part of it; losses are in nats. Masks are fixed by (seed, step),
-    and those of the evaluation by nothing.
+    and those of the evaluation are always the same.
 
     `valid/loss` is the mean over chosen tokens, and `valid/perplexity` its exponential: of tokens
     that are masked, with both sides known, so that it does not compare with a language model's.
@@ -66,7 +80,7 @@ class RobertaPretrain(Task):
 
     Args:
         model: makes the network from the number of tokens and its sizes; it maps tokens, lengths
-            and which are chosen to the chosen ones' logits.
+            and positions in the flattened tokens to the logits at these positions.
         mask_probability: of each word.
         max_tokens: of a block.
         valid_blocks: at most so many to validate on.
@@ -80,7 +94,7 @@ class RobertaPretrain(Task):
         steps: optimizer steps.
         eval_every: steps between evaluations.
         seed: of the initial weights, the order of the blocks, and the masks.
-        device: where model and text live.
+        device: where the model lives.
         root: the folder of all data sets.
 
     Raises:
@@ -152,12 +166,12 @@ class RobertaPretrain(Task):
     def tokenizer(self) -> Any:
         if self.data == "full":
             return read_tokenizer(fetch(self.source, self.folder), self.words)
-        learned = learn_tokenizer(parted(self.documents(), valid=False), self.words)
-        found = learned.get_vocab_size()
-        if found != self.words:
+        learned = learn_tokenizer(of_part(self.documents(), valid=False), self.words)
+        size = learned.get_vocab_size()
+        if size != self.words:
             raise DataError(
                 f"task.sources.{self.data}.words={self.words}: the tokenizer learned on the text "
-                f"has {found} tokens; it can have at least one for each byte and special token, "
+                f"has {size} tokens; it can have at least one for each byte and special token, "
                 "and at most one for each piece of the text"
             )
         return learned
@@ -165,17 +179,17 @@ class RobertaPretrain(Task):
     @functools.cached_property
     def blocks(self) -> dict[str, Blocks]:
         """The blocks to train and to validate on."""
-        most = {"train": self.steps * self.batch_size, "valid": self.valid_blocks}
-        found = {}
-        for part, number in most.items():
-            some = parted(self.documents(), valid=part == "valid")
-            found[part] = make_blocks(some, self.tokenizer, self.max_tokens, number, self.device)
-        if (number := len(found["train"].lengths)) < self.batch_size:
+        counts = {"train": self.steps * self.batch_size, "valid": self.valid_blocks}
+        blocks = {}
+        for part, count in counts.items():
+            documents = of_part(self.documents(), valid=part == "valid")
+            blocks[part] = make_blocks(documents, self.tokenizer, self.max_tokens, count)
+        if (count := len(blocks["train"].lengths)) < self.batch_size:
             raise DataError(
-                f"task.batch_size={self.batch_size}: must be at most {number}, the blocks of up to "
+                f"task.batch_size={self.batch_size}: must be at most {count}, the blocks of up to "
                 f"{self.max_tokens} tokens that the text has to train on"
             )
-        return found
+        return blocks
 
     def batch(self, step: int) -> Batch:
         blocks = self.blocks["train"]
@@ -189,47 +203,61 @@ class RobertaPretrain(Task):
         return self.masked(blocks, chosen, derive(self.seed, "masks", step))
 
     def masked(self, blocks: Blocks, chosen: Tensor, seed: int) -> Batch:
-        """These blocks, with words masked as the seed says."""
+        """These blocks, with words masked as the seed says: on the CPU, alike for every device."""
         tokens, begins, lengths = blocks.padded(chosen, self.tokenizer.token_to_id(PADDING))
-        word = begins.flatten().cumsum(0).view_as(tokens) - 1
-        # Drawn on the CPU, so that every device sees the same masks.
+        word = begins.flatten().cumsum(0).view_as(tokens) - 1  # the number of each token's word
         draw = torch.Generator().manual_seed(seed)
-        words = int(word[-1, -1]) + 1
-        chance, fate = torch.rand(2, words, generator=draw).to(self.device)[:, word]
+        chance, fate = torch.rand(2, int(word[-1, -1]) + 1, generator=draw)[:, word]
         special = sorted(map(self.tokenizer.token_to_id, SPECIAL))
         others = torch.randint(self.words - len(special), tokens.shape, generator=draw)
         for number in special:  # RoBERTa's <mask> has the last one
             others += others >= number
-        no_words = torch.tensor(special, device=self.device)
-        asked = (chance < self.mask_probability) & ~torch.isin(tokens, no_words)
-        masked = tokens.where(~asked | (fate >= 0.8), self.tokenizer.token_to_id(MASK))
-        masked = masked.where(~asked | (fate < 0.8) | (fate >= 0.9), others.to(self.device))
-        return masked, tokens.where(asked, NOT_ASKED), lengths
+        is_target = (chance < self.mask_probability) & ~torch.isin(tokens, torch.tensor(special))
+        masked = tokens.where(~is_target | (fate >= 0.8), self.tokenizer.token_to_id(MASK))
+        masked = masked.where(~is_target | (fate < 0.8) | (fate >= 0.9), others)
+        positions = is_target.flatten().nonzero().squeeze(1)
+        return Batch(
+            to_device(masked, self.device),
+            to_device(lengths, self.device),
+            to_device(positions, self.device),
+            to_device(tokens.flatten()[positions], self.device),
+            is_target.sum(1),
+        )
 
     def split(self, batch: Batch, parts: int) -> list[tuple[Batch, float]]:
-        """As every task, but micro-batches weigh as many tokens as are to be found in them."""
-        pieces = [piece for piece, _ in super().split(batch, parts)]
-        counts = [int((wanted != NOT_ASKED).sum()) for _, wanted, _ in pieces]
-        total = max(sum(counts), 1)
-        return [(piece, count / total) for piece, count in zip(pieces, counts, strict=True)]
+        """Cut between blocks; micro-batches weigh as many tokens as are to be predicted in them."""
+        total = max(len(batch.targets), 1)
+        first_block = first_target = 0
+        micro_batches = []
+        for counts in batch.counts.tensor_split(min(parts, len(batch.counts))):
+            count = int(counts.sum())
+            blocks = slice(first_block, first_block + len(counts))
+            targets = slice(first_target, first_target + count)
+            micro_batch = Batch(
+                batch.tokens[blocks],
+                batch.lengths[blocks],
+                batch.positions[targets] - first_block * batch.tokens.size(1),
+                batch.targets[targets],
+                counts,
+            )
+            micro_batches.append((micro_batch, count / total))
+            first_block, first_target = blocks.stop, targets.stop
+        return micro_batches
 
     def loss(self, batch: Batch) -> Tensor:
-        total, count = self.total(batch)
-        return total / max(count, 1)
+        return self.summed_loss(batch) / max(len(batch.targets), 1)
 
-    def total(self, batch: Batch) -> tuple[Tensor, int]:
-        """The sum of the losses of the tokens that are to be found, and their number."""
-        tokens, wanted, lengths = batch
-        asked = wanted != NOT_ASKED
-        logits = self.model(tokens, lengths, asked).float()
-        return F.cross_entropy(logits, wanted[asked], reduction="sum"), len(logits)
+    def summed_loss(self, batch: Batch) -> Tensor:
+        """The sum of the losses of all targets."""
+        logits = self.model(batch.tokens, batch.lengths, batch.positions).float()
+        return F.cross_entropy(logits, batch.targets, reduction="sum")
 
     def evaluate(self) -> dict[str, float]:
         blocks = self.blocks["valid"]
-        sums, counts = [], []
-        for number, some in enumerate(torch.arange(len(blocks.lengths)).split(EVAL_BATCH)):
-            total, count = self.total(self.masked(blocks, some, derive(0, "valid masks", number)))
-            sums.append(total.item())
-            counts.append(count)
-        loss = math.fsum(sums) / max(sum(counts), 1)
+        sums, count = [], 0
+        for number, chosen in enumerate(torch.arange(len(blocks.lengths)).split(EVAL_BATCH)):
+            batch = self.masked(blocks, chosen, derive(0, "valid masks", number))
+            sums.append(self.summed_loss(batch).item())
+            count += len(batch.targets)
+        loss = math.fsum(sums) / max(count, 1)
         return {"valid/loss": loss, "valid/perplexity": perplexity(loss)}

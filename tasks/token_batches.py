@@ -47,20 +47,20 @@ class TokenBatches:
     def epoch(self, seed: int, epoch: int) -> list[Tensor]:
         """The sentences of each batch in the order of an epoch, on the CPU."""
         draw = torch.Generator().manual_seed(derive(seed, "data order", epoch))
-        mixed = torch.randperm(len(self.key), generator=draw)
-        batches = mixed[self.key[mixed].argsort(stable=True)].split(self.sizes)
+        shuffled = torch.randperm(len(self.key), generator=draw)
+        batches = shuffled[self.key[shuffled].argsort(stable=True)].split(self.sizes)
         return [batches[i] for i in torch.randperm(len(batches), generator=draw).tolist()]
 
 
 def cut(lengths: list[int], max_tokens: int) -> list[int]:
     """How many sentences are in each batch, of sentences in this order."""
     sizes, first, longest = [], 0, 0
-    for place, length in enumerate(lengths):
+    for last, length in enumerate(lengths):
         longest = max(longest, length)
-        while (place - first + 1) * longest > max_tokens:
-            count = place - first
+        while (last - first + 1) * longest > max_tokens:
+            count = last - first
             count = count // MULTIPLE * MULTIPLE or count
             sizes.append(count)
             first += count
-            longest = max(lengths[first : place + 1])
+            longest = max(lengths[first : last + 1])
     return [*sizes, len(lengths) - first]

@@ -27,32 +27,33 @@ log = logging.getLogger("adamily")
 EVAL_TOKENS, DECODE_TOKENS = 8192, 2048
 
 
-class Piece(NamedTuple):
-    """Sentences of a batch that go through the model together.
+class SentenceBatch(NamedTuple):
+    """Sentences of a step that go through the model together.
 
     Attributes:
         sources: words (sentences, source steps).
-        before: the target word before each of its words, (sentences, target steps).
+        decoder_inputs: the word before each target word, (sentences, target steps).
         targets: the target words, (sentences, target steps).
-        lengths: target words of each sentence, (sentences,), on the CPU.
+        lengths: target words of each sentence, (sentences,), on the CPU: no step waits for them.
     """
 
     sources: Tensor
-    before: Tensor
+    decoder_inputs: Tensor
     targets: Tensor
     lengths: Tensor
 
     @property
     def tokens(self) -> int:
+        """Target words, without padding."""
         return int(self.lengths.sum())
 
-    def parted(self, parts: int) -> list["Piece"]:
+    def cut(self, parts: int) -> list["SentenceBatch"]:
         """Cut between sentences; where these are fewer than parts, each is one."""
-        cut = (tensor.tensor_split(min(parts, len(self.lengths))) for tensor in self)
-        return [Piece(*tensors) for tensors in zip(*cut, strict=True)]
+        chunks = (tensor.tensor_split(min(parts, len(self.lengths))) for tensor in self)
+        return [SentenceBatch(*tensors) for tensors in zip(*chunks, strict=True)]
 
 
-Batch = list[Piece]
+Batch = list[SentenceBatch]
 
 
 class Translation(Task):
@@ -81,7 +82,7 @@ class Translation(Task):
         max_tokens: of a batch of words, padding included; the larger side counts.
         batches: of words in a step.
         label_smoothing: the share of the probability that is spread over all words.
-        beam: translations that are followed side by side.
+        beam: hypotheses that are followed side by side.
         length_penalty: see `beam_search`.
         eval_every: steps between evaluations.
         decode_every: evaluations between those that translate; the last one always does.
@@ -154,60 +155,63 @@ class Translation(Task):
         """
         pairs = self.text.parts["train"]
         try:
-            found = TokenBatches(pairs.source.lengths, pairs.target.lengths, self.max_tokens)
+            batches = TokenBatches(pairs.source.lengths, pairs.target.lengths, self.max_tokens)
         except ValueError as error:
             raise DataError(str(error)) from error
-        if len(found) < self.batches:
+        if len(batches) < self.batches:
             raise DataError(
-                f"task.batches={self.batches}: must be at most {len(found)}, the batches of "
+                f"task.batches={self.batches}: must be at most {len(batches)}, the batches of "
                 f"task.max_tokens={self.max_tokens} words in an epoch of data={self.data}"
             )
-        return found
+        return batches
 
     def batch(self, step: int) -> Batch:
         epoch, index = divmod(step, len(self.training) // self.batches)
         if epoch != self._epoch:
             self._order, self._epoch = self.training.epoch(self.seed, epoch), epoch
-        chosen = self._order[index * self.batches : (index + 1) * self.batches]
-        return [piece(self.text.parts["train"], some) for some in chosen]
+        of_step = self._order[index * self.batches : (index + 1) * self.batches]
+        return [sentence_batch(self.text.parts["train"], chosen) for chosen in of_step]
 
     def split(self, batch: Batch, parts: int) -> list[tuple[Batch, float]]:
-        each = math.ceil(parts / len(batch))
-        pieces = [cut for whole_piece in batch for cut in whole_piece.parted(each)]
-        count = min(parts, len(pieces))
-        bounds = [len(pieces) * place // count for place in range(count + 1)]
-        cut = [pieces[first:last] for first, last in pairwise(bounds)]
+        parts_each = math.ceil(parts / len(batch))
+        cut = [part for sentences in batch for part in sentences.cut(parts_each)]
+        count = min(parts, len(cut))
+        bounds = [len(cut) * number // count for number in range(count + 1)]
+        micro_batches = [cut[first:last] for first, last in pairwise(bounds)]
         total = tokens(batch)
-        return [(part, tokens(part) / total) for part in cut]
+        return [(micro_batch, tokens(micro_batch) / total) for micro_batch in micro_batches]
 
     def loss(self, batch: Batch) -> Tensor:
-        losses = [summed(self.logits(piece), piece, self.label_smoothing) for piece in batch]
+        losses = [
+            summed_loss(self.logits(sentences), sentences, self.label_smoothing)
+            for sentences in batch
+        ]
         return torch.stack(losses).sum() / tokens(batch)
 
-    def logits(self, piece: Piece) -> Tensor:
-        return self.model(piece.sources, piece.before)
+    def logits(self, sentences: SentenceBatch) -> Tensor:
+        return self.model(sentences.sources, sentences.decoder_inputs)
 
     def after_step(self, step: int) -> None:
         self._done = step + 1
 
     def evaluate(self) -> dict[str, float]:
-        metrics = self.judge(self.text.parts["valid"])
-        wanted = self._done % (self.eval_every * self.decode_every) == 0
+        metrics = self.measure(self.text.parts["valid"])
+        due = self._done % (self.eval_every * self.decode_every) == 0 or self._done == self.steps
         # A loss that is not finite ends the run, and no word is likeliest where all are NaN.
-        if math.isfinite(metrics["valid/loss"]) and (wanted or self._done == self.steps):
+        if due and math.isfinite(metrics["valid/loss"]):
             metrics |= self.translate_and_score()
         return metrics
 
-    def judge(self, pairs: Pairs) -> dict[str, float]:
+    def measure(self, pairs: Pairs) -> dict[str, float]:
         """The validation loss and perplexity."""
         smoothed = torch.zeros((), dtype=torch.float64, device=self.device)
         plain = torch.zeros_like(smoothed)
         batches = TokenBatches(pairs.source.lengths, pairs.target.lengths, EVAL_TOKENS)
         for chosen in batches.sorted():
-            some = piece(pairs, chosen)
-            logits = self.logits(some)
-            smoothed += summed(logits, some, self.label_smoothing)
-            plain += summed(logits, some, 0.0)
+            sentences = sentence_batch(pairs, chosen)
+            logits = self.logits(sentences)
+            smoothed += summed_loss(logits, sentences, self.label_smoothing)
+            plain += summed_loss(logits, sentences, 0.0)
         count = int(pairs.target.lengths.sum())
         return {
             "valid/loss": smoothed.item() / count,
@@ -218,10 +222,10 @@ class Translation(Task):
         scores = {}
         for part in ("valid", "test"):
             pairs = self.text.parts[part]
-            found = self.translate(pairs)
-            scores[f"{part}/bleu"] = tokenised_bleu(found, pairs.references)
+            lines = self.translate(pairs)
+            scores[f"{part}/bleu"] = tokenised_bleu(lines, pairs.references)
         language, lowercase = self.source["target"], self.source["lowercase"]
-        scores["test/sacrebleu"], signature = sacrebleu(found, pairs.plain, language, lowercase)
+        scores["test/sacrebleu"], signature = sacrebleu(lines, pairs.plain, language, lowercase)
         log.info("test/sacrebleu is %s", signature)
         return scores
 
@@ -233,39 +237,40 @@ class Translation(Task):
         for chosen in batches.sorted():
             limits = longest_translation(sources.lengths[chosen]).to(self.device)
             words = sources.padded(chosen)
-            found, _ = beam_search(self.model, words, limits, self.beam, self.length_penalty)
-            for number, line in zip(chosen.tolist(), found.tolist(), strict=True):
-                lines[number] = self.spell(line)
-        return [lines[number] for number in range(len(lines))]
+            best, _ = beam_search(self.model, words, limits, self.beam, self.length_penalty)
+            for index, numbers in zip(chosen.tolist(), best.tolist(), strict=True):
+                lines[index] = self.decode(numbers)
+        return [lines[index] for index in range(len(lines))]
 
-    def spell(self, numbers: list[int]) -> str:
-        """The words of a translation before its END, pieces put together."""
-        known = self.text.target_words
+    def decode(self, numbers: list[int]) -> str:
+        """The whole words of a translation before its END."""
+        vocabulary = self.text.target_words
         # A number of the vocabulary for which there is no word was never trained on.
-        words = (
-            known[n] if n < len(known) else known[UNKNOWN] for n in numbers[: numbers.index(END)]
+        subwords = (
+            vocabulary[n] if n < len(vocabulary) else vocabulary[UNKNOWN]
+            for n in numbers[: numbers.index(END)]
         )
-        return whole(" ".join(words))
+        return whole(" ".join(subwords))
 
 
-def piece(pairs: Pairs, chosen: Tensor) -> Piece:
+def sentence_batch(pairs: Pairs, chosen: Tensor) -> SentenceBatch:
     """Some sentences of a part, by their numbers on the CPU."""
     targets = pairs.target.padded(chosen)
-    before = targets.roll(1, 1)
-    before[:, 0] = END
-    before = before.where(targets != PAD, PAD)
-    return Piece(pairs.source.padded(chosen), before, targets, pairs.target.lengths[chosen])
+    inputs = targets.roll(1, 1)
+    inputs[:, 0] = END
+    inputs = inputs.where(targets != PAD, PAD)
+    return SentenceBatch(pairs.source.padded(chosen), inputs, targets, pairs.target.lengths[chosen])
 
 
 def tokens(batch: Batch) -> int:
-    return sum(some.tokens for some in batch)
+    return sum(sentences.tokens for sentences in batch)
 
 
-def summed(logits: Tensor, some: Piece, label_smoothing: float) -> Tensor:
+def summed_loss(logits: Tensor, sentences: SentenceBatch, label_smoothing: float) -> Tensor:
     """The sum of the losses of all target words."""
     return F.cross_entropy(
         logits.flatten(0, 1),
-        some.targets.flatten(),
+        sentences.targets.flatten(),
         ignore_index=PAD,
         reduction="sum",
         label_smoothing=label_smoothing,

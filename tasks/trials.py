@@ -17,7 +17,7 @@ from tasks.transfer import to_device
 
 # Steps whose noise is drawn at a time.
 BLOCK = 500
-# Gradients from which on a step of float64 can be measured: smaller ones near its least number.
+# A step of float64 can be measured if its gradient is larger: smaller ones underflow.
 READABLE = 1e-280
 
 
@@ -29,7 +29,7 @@ SUCCESS = {
 
 
 class Trials(Task):
-    """A problem whose trials are the rows of one parameter, `theta` of shape (trials, dimensions).
+    """A problem whose trials are all in one parameter, `theta` of shape (trials, dimensions).
 
     An optimizer that treats every element by itself, as all of `conf/optim/` do, lets no trial see
     another; clipping the gradient's norm would. Numbers are float64, so that only the method
@@ -110,7 +110,7 @@ class Quadratic(Trials):
         first: where every trial starts; None draws each start from N(0, I).
     """
 
-    # The place of the first trial, its first two coordinates.
+    # Where the first trial is: its first two coordinates.
     metrics: ClassVar = {"path/x": Metric("x"), "path/y": Metric("y")}
     headline = "test/loss"
 
@@ -144,11 +144,11 @@ class Quadratic(Trials):
 
     def evaluate(self) -> dict[str, float | Tensor]:
         value = 0.5 * (self.curvature * self.theta.square()).sum(1)
-        return {"test/loss": value, **place(self.theta)}
+        return {"test/loss": value, **first_coordinates(self.theta)}
 
 
 class Rosenbrock(Trials):
-    """The Rosenbrock function at a place that noise shifts: LaProp, section 5.1 and appendix C.2.
+    """The Rosenbrock function at a point that noise shifts: LaProp, section 5.1 and appendix C.2.
 
     ℓ(x, y) = (1 - (x + ε₁))² + 100·((y + ε₂) - (x + ε₁)²)², ε ~ Uniform(-σ, σ) in every step. A
     trial succeeds at the first step after which ℓ without noise is below `threshold`. The run ends
@@ -165,7 +165,7 @@ class Rosenbrock(Trials):
     def __init__(self, *, noise: PositiveOrZero, threshold: Positive, **budget: Any):
         self.noise, self.threshold = noise, threshold
         super().__init__(**budget)
-        # The whole budget, for a trial that has not succeeded.
+        # Steps to success: the whole budget, for a trial that has not succeeded.
         self.reached = torch.full((self.trials,), self.steps, device=self.device)
         self.success = torch.zeros(self.trials, dtype=torch.bool, device=self.device)
 
@@ -180,9 +180,9 @@ class Rosenbrock(Trials):
         return rosenbrock(self.model.theta + batch).sum()
 
     def after_step(self, step: int) -> None:
-        now = (rosenbrock(self.theta) < self.threshold) & ~self.success
-        self.reached.masked_fill_(now, step + 1)
-        self.success |= now
+        succeeds = (rosenbrock(self.theta) < self.threshold) & ~self.success
+        self.reached.masked_fill_(succeeds, step + 1)
+        self.success |= succeeds
 
     def evaluate(self) -> dict[str, float | Tensor]:
         self.done = bool(self.success.all())
@@ -256,8 +256,8 @@ class ConvexExample(Trials):
     def after_step(self, step: int) -> None:
         moved = (self.theta[:, 0] - self._before).abs()
         # Trials end at θ = 0, where the step tells nothing: there the rate stays what it was.
-        seen = moved / (self.lr * self._slope.abs())
-        rate = torch.where(self._slope.abs() > READABLE, seen, self.rate)
+        measured = moved / (self.lr * self._slope.abs())
+        rate = torch.where(self._slope.abs() > READABLE, measured, self.rate)
         self.terms["term_a"] += (rate * self._slope).square()
         self.terms["term_b"] += (rate - self.rate).abs().nan_to_num(0.0)
         self.terms["s2"] += rate
@@ -281,10 +281,10 @@ class ConvexExample(Trials):
 
 def huber(theta: Tensor) -> Tensor:
     """θ²/2 inside |θ| ≤ 1, |θ| - 1/2 outside: the sum of the eleven functions."""
-    size = theta.abs()
-    return torch.where(size <= 1, 0.5 * theta.square(), size - 0.5)
+    distance = theta.abs()
+    return torch.where(distance <= 1, 0.5 * theta.square(), distance - 0.5)
 
 
-def place(theta: Tensor) -> dict[str, float]:
+def first_coordinates(theta: Tensor) -> dict[str, float]:
     """The first two coordinates of the first trial."""
     return dict(zip(("path/x", "path/y"), theta[0].tolist(), strict=False))

@@ -16,8 +16,8 @@ from omegaconf import OmegaConf
 
 from engine.checks import SOURCES
 from engine.config import compose, names
-from engine.make import make_optimizer, make_schedule, outline
-from engine.optimizers import Judged
+from engine.make import make_optimizer, make_schedule, meta_task
+from engine.optimizers import EvaluationWeights
 from engine.run import Run
 from engine.yaml_files import read_yaml
 from results.plan import find, plan
@@ -286,7 +286,7 @@ def test_every_yaml_is_read_strictly_and_as_hydra_reads_it():
 @pytest.mark.parametrize("data", SOURCES)
 def test_every_task_is_built_without_its_data(name, data, tmp_path):
     config = compose([f"task={name}", f"data={data}", f"paths.data={tmp_path / 'none'}"])
-    task = outline(config)
+    task = meta_task(config)
     assert task.steps > 0 and 0 < task.eval_every <= task.steps
     assert all(parameter.is_meta for parameter in task.model.parameters())
     assert not (tmp_path / "none").exists()
@@ -302,7 +302,7 @@ def test_every_optimizer_takes_steps_downhill(name):
     parameter.data = parameter.data.new_tensor([3.0, -2.0])
     optimizer = make_optimizer(compose([f"optim={name}", "optim.lr=0.01"]), model)
     assert isinstance(optimizer, torch.optim.Optimizer)
-    Judged(optimizer)
+    EvaluationWeights(optimizer)
     before = [p.detach().clone() for p in model.parameters()]
     for _ in range(20):
         optimizer.zero_grad()

@@ -1,12 +1,12 @@
 """Experiment trackers: Weights & Biases, trackio and TensorBoard behind four calls.
 
 A logger has `start(info)`, `log(metrics, step)`, `show(artifact, step)` and `finish(summary)`; its
-constructor takes the options that stand in `conf/logger/NAME.yaml` and does nothing else. The
-trackers themselves are optional and slow to import, so each is imported when its logger starts.
-`Loggers` is what a training loop holds: whatever happens to a tracker, the run goes on.
+constructor takes the options in `conf/logger/NAME.yaml` and does nothing else. The trackers
+themselves are optional and slow to import, so each is imported when its logger starts. A training
+loop uses `Loggers`: whatever happens to a tracker, the run goes on.
 
-A step counts the optimizer steps done. Of a run that goes on from step N, the trackers keep what
-they have up to N; what was logged beyond N before the interruption appears once.
+A step is the number of optimizer steps done. When a run is resumed from step N, the trackers keep
+what they have up to N; what was logged beyond N before the interruption appears once.
 """
 
 from engine.loggers.logger import Logger, Loggers, RunInfo, describe, flatten

@@ -1,4 +1,4 @@
-"""What a logger is, several as one, and what all of them need."""
+"""The protocol of a logger, several loggers as one, and what all of them need."""
 
 import importlib
 import logging
@@ -17,7 +17,7 @@ class RunInfo:
     """What every logger is told about a run.
 
     Attributes:
-        id: 12 hexadecimal digits, the run's identity; a resumed run has the one it had.
+        id: 12 hexadecimal digits, the run's identity; it stays the same when the run is resumed.
         name: what a dashboard calls it, e.g. "adam lr=0.001 seed=0".
         group: the study's name, e.g. "lp_adam/fc2"; the task's for a run outside a study.
         tags: paper, task, optimizer, "data:sample", "profile:smoke".
@@ -54,12 +54,12 @@ class Logger(Protocol):
 class Loggers:
     """Several loggers as one, none of which can end the run.
 
-    The first exception of a logger is one warning, and the last that is heard of that logger.
+    After the first exception of a logger, there is one warning and that logger is dropped.
 
     Args:
-        loggers: not started yet; may be empty. They start with the first call, since importing a
-            tracker can take longer than the first steps of training.
-        info: the run, with which each is started.
+        loggers: not started yet; may be empty. They are started by the first call, since importing
+            a tracker can take longer than the first steps of training.
+        info: describes the run; each logger is started with it.
     """
 
     def __init__(self, loggers: Sequence[Logger], info: RunInfo):
@@ -72,9 +72,9 @@ class Loggers:
         self._call("log", metrics, step)
 
     def show(self, artifact: Path, step: int) -> None:
-        """Send a picture (PNG) or video (GIF) that the evaluation after `step` steps has left.
+        """Send a picture (PNG) or video (GIF) of the evaluation after `step` steps.
 
-        Other files lie in the run's folder and nowhere else.
+        Artifacts of other types are in the run's folder only.
         """
         if artifact.suffix in (".png", ".gif"):
             self._call("show", artifact, step)
@@ -121,7 +121,7 @@ def flatten(summary: Mapping[str, Any]) -> dict[str, float | str]:
 
 
 def title_of(artifact: Path) -> str:
-    """What dashboards call it at every step: "artifacts/game" for 000000500.game.gif."""
+    """An artifact's name in dashboards: "artifacts/game" for 000000500.game.gif at any step."""
     return f"artifacts/{artifact.stem.partition('.')[2]}"
 
 
@@ -153,7 +153,7 @@ def import_tracker(name: str) -> Any:
 
 
 def make_writable(folder: Path) -> None:
-    """Make a folder where missing.
+    """Make a folder if it is missing, and check that it is writable.
 
     Raises:
         OSError: it cannot be made or written.

@@ -21,12 +21,12 @@ from engine.loggers.logger import (
 class TrackioLogger:
     """trackio: a local SQLite database, shown by `trackio show`; no account, no server started.
 
-    A process has one trackio folder. A thread writes down what is logged.
+    A process has one trackio folder. A thread writes what is logged.
 
     Args:
         project: trackio project, which is the name of the database.
-        dir: folder of the databases, made where missing. TRACKIO_DIR in the environment comes
-            before it; None means trackio's own default.
+        dir: folder of the databases, made if missing. TRACKIO_DIR in the environment takes
+            precedence; None means trackio's own default.
     """
 
     def __init__(self, project: str = "adamily", dir: str | Path | None = None):
@@ -77,7 +77,7 @@ def _trackio_config(info: RunInfo) -> dict[str, Any]:
 
 
 def _import_trackio(folder: str | Path | None) -> Any:
-    """Import trackio, which reads the place of its databases once, from the environment.
+    """Import trackio, which then reads the folder of its databases from the environment.
 
     Raises:
         RuntimeError: it was imported before with another folder.
@@ -96,15 +96,15 @@ def _import_trackio(folder: str | Path | None) -> Any:
 
 @contextlib.contextmanager
 def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
+    previous = os.environ.get(name)
     os.environ[name] = value
     try:
         yield
     finally:
-        if before is None:
+        if previous is None:
             del os.environ[name]
         else:
-            os.environ[name] = before
+            os.environ[name] = previous
 
 
 def _no_stdout() -> contextlib.AbstractContextManager:

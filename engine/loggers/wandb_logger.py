@@ -1,4 +1,4 @@
-"""Weights & Biases."""
+"""Weights & Biases (W&B)."""
 
 import logging
 import os
@@ -27,11 +27,12 @@ class WandbLogger:
     """Weights & Biases: online where a key is configured, offline otherwise, and never a prompt.
 
     Files go to the `wandb` folder inside the run's; `wandb sync FOLDER` uploads an offline run.
-    A run that starts at step 0 replaces what W&B has under its id, one that resumes continues it,
-    and is sent first what the run recorded and W&B has not. Offline that is all of it: W&B keeps up
-    to 32 kB in memory, which is lost with a killed process, and would have the parts of a run
-    uploaded by the order of their dates; so the last part is whole and takes the others' place.
-    W&B is imported and its service started with the first run of a process.
+    A run that starts at step 0 replaces what W&B has under its id. A resumed run continues it, and
+    first sends what it has recorded but W&B has not received. Offline it sends everything: W&B
+    keeps up to 32 kB in memory, which is lost with a killed process, and the offline folders of
+    several sessions would have to be uploaded in the order of their dates. So the folder of the
+    last session is complete and replaces the earlier ones. W&B is imported, and its service
+    started, with the first run of a process.
 
     Args:
         project: W&B project.
@@ -63,7 +64,7 @@ class WandbLogger:
         self.system_metrics = system_metrics
 
     def start(self, info: RunInfo) -> None:
-        # W&B would write to /tmp without a word.
+        # W&B would write to /tmp without a warning.
         make_writable(info.folder)
         wandb = import_tracker("wandb")
         mode = self._choose_mode(wandb)
@@ -81,7 +82,7 @@ class WandbLogger:
         self._step = self._run.step if info.step else 0
         self._send_recorded(info)
         if self._run.offline:
-            self._remove_earlier_parts(info)
+            self._remove_earlier_offline_runs(info)
         if mode == "online" and not self._run.offline:
             _log.info("W&B: %s", self._run.url)
 
@@ -103,10 +104,7 @@ class WandbLogger:
         self._run.finish(exit_code=1 if summary.get("status") == "failed" else 0)
 
     def _send_recorded(self, info: RunInfo) -> None:
-        """Send what W&B has not of metrics and artifacts up to the step that the run resumes from.
-
-        A run that starts at step 0 has none.
-        """
+        """Send the metrics and artifacts up to the resumed step that W&B does not have."""
         for line in Record(info.folder, info.config).lines if info.step else []:
             step = line["step"]
             if step <= info.step:
@@ -114,10 +112,10 @@ class WandbLogger:
                 for artifact in artifacts_of(info.folder, step):
                     self.show(artifact, step)
 
-    def _remove_earlier_parts(self, info: RunInfo) -> None:
-        for part in info.folder.glob(f"wandb/offline-run-*-{info.id}"):
-            if part != Path(self._run.dir).parent:
-                shutil.rmtree(part)
+    def _remove_earlier_offline_runs(self, info: RunInfo) -> None:
+        for folder in info.folder.glob(f"wandb/offline-run-*-{info.id}"):
+            if folder != Path(self._run.dir).parent:
+                shutil.rmtree(folder)
 
     def _choose_mode(self, wandb: Any) -> str:
         settings = _setup_wandb(wandb)
@@ -148,8 +146,8 @@ class WandbLogger:
         )
 
     def _settings(self, wandb: Any) -> Any:
-        """No code, git, console or machine data: the run's own record has what matters of it."""
-        wanted = {
+        """Settings without code, git, console and machine data, which the run's record has."""
+        settings = {
             "console": "off",
             "disable_code": True,
             "disable_git": True,
@@ -163,14 +161,14 @@ class WandbLogger:
             "x_disable_machine_info": not self.system_metrics,
             "x_save_requirements": False,
         }
-        # Other releases know other settings, and refuse those that they don't.
+        # Each release refuses settings that it does not know.
         known = wandb.Settings.model_fields
-        return wandb.Settings(**{name: value for name, value in wanted.items() if name in known})
+        return wandb.Settings(**{name: value for name, value in settings.items() if name in known})
 
 
 def _setup_wandb(wandb: Any) -> Any:
-    """W&B's settings from the environment and its files; it prints warnings and errors only."""
-    # Without information there are no prompts either, whatever mode W&B ends up in.
+    """W&B's settings from the environment and its files; it prints only warnings and errors."""
+    # With show_info=False there are no prompts either, in any mode.
     return wandb.setup(wandb.Settings(quiet=True, show_info=False)).settings
 
 
@@ -179,13 +177,13 @@ def _has_wandb_key(wandb: Any, settings: Any) -> bool:
     try:
         from wandb.sdk.lib import wbauth
 
-        found = wbauth.authenticate_session(
+        credentials = wbauth.authenticate_session(
             host=settings.base_url, source="adamily", prompt=False, update_session=False
         )
     except (ImportError, AttributeError, TypeError):
-        # Releases that cannot be asked without a prompt.
+        # This release cannot be asked without a prompt.
         return bool(os.environ.get("WANDB_API_KEY"))
     except wandb.Error as error:
         _log.warning("W&B goes on offline: %s", describe(error))
         return False
-    return found is not None
+    return credentials is not None

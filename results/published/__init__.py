@@ -11,7 +11,7 @@ from engine.yaml_files import read_yaml
 def published(paper: str) -> dict[str, Any]:
     """What `results/published/<paper>.yaml` says: title, authors, tables.
 
-    A study of one's own stands for no paper: there is no such file, and no tables.
+    A study of no paper, such as a user's own, has no such file, and no tables.
     """
     path = Path(__file__).parent / f"{paper}.yaml"
     if not path.exists():
@@ -22,10 +22,10 @@ def published(paper: str) -> dict[str, Any]:
 def printed(paper: str, table: str, row: str, column: str) -> float | None:
     """The number in print, or None where the paper prints none.
 
-    A column in print may stand for several: `stands_for` of a table lists them.
+    A printed column may stand for several of a study's: `stands_for` of a table lists them.
     """
-    found = published(paper)["tables"][table]
-    for whole, parts in found.get("stands_for", {}).items():
-        if column in parts:
-            column = whole
-    return found["rows"].get(row, {}).get(column)
+    content = published(paper)["tables"][table]
+    for printed_column, columns in content.get("stands_for", {}).items():
+        if column in columns:
+            column = printed_column
+    return content["rows"].get(row, {}).get(column)

@@ -66,44 +66,48 @@ def main() -> None:
 
 
 def measure(arguments: list[str]) -> None:
-    """Raise BadInput for what is not understood, and for a GPU that is not there."""
-    what, device, rounds, out = parse(arguments)
-    if what in ("train", "gpu") and not find_spec("torchvision"):
-        raise BadInput(f"{what}: torchvision is not installed: pip install 'adamily[vision]'")
-    if what == "atari" and not find_spec("ale_py"):
+    """Run the benchmark that the arguments name.
+
+    Raises:
+        BadInput: an argument is wrong, or the GPU or a package that it needs is not there.
+    """
+    benchmark, device_setting, rounds, out = parse(arguments)
+    if benchmark in ("train", "gpu") and not find_spec("torchvision"):
+        raise BadInput(f"{benchmark}: torchvision is not installed: pip install 'adamily[vision]'")
+    if benchmark == "atari" and not find_spec("ale_py"):
         raise BadInput("atari: the games are not installed: pip install 'adamily[atari]'")
-    # Imported here, so that help and refusals need not wait for PyTorch.
+    # Imported here, so that help and error messages need not wait for PyTorch.
     from scripts.bench.driver import device_of
 
-    found = device_of(device)
-    if what == "loop":
+    device = device_of(device_setting)
+    if benchmark == "loop":
         from scripts.bench.loop import report
 
-        report(device, found, rounds)
-    elif what == "step":
+        report(device_setting, device, rounds)
+    elif benchmark == "step":
         from scripts.bench.step import report
 
-        report(found, rounds, out)
-    elif what == "train":
+        report(device, rounds, out)
+    elif benchmark == "train":
         from scripts.bench.train import report
 
-        report(found, rounds, out)
-    elif what == "gpu":
+        report(device, rounds, out)
+    elif benchmark == "gpu":
         from scripts.bench.gpu import report
 
-        report(found, out)
+        report(device, out)
     else:
         from scripts.bench.atari import report
 
-        report(found, rounds, out)
+        report(device, rounds, out)
 
 
 def parse(arguments: list[str]) -> tuple[str, str, int, str | None]:
-    """What to measure, on which device, in how many rounds, and the folder of its tables."""
-    what, *settings = arguments
-    if what not in DEFAULTS:
-        raise BadInput(f"{shorten(what)}: must be one of {', '.join(DEFAULTS)}")
-    values = only_settings(settings, DEFAULTS[what], "python -m scripts.bench")
+    """The benchmark, its device and number of rounds, and the folder for its tables."""
+    benchmark, *settings = arguments
+    if benchmark not in DEFAULTS:
+        raise BadInput(f"{shorten(benchmark)}: must be one of {', '.join(DEFAULTS)}")
+    values = only_settings(settings, DEFAULTS[benchmark], "python -m scripts.bench")
     # Where there is no number of rounds to ask for, each part has its own.
     device, rounds, out = values["device"], values.get("rounds", 2), values.get("out")
     if not is_device(device):
@@ -112,4 +116,4 @@ def parse(arguments: list[str]) -> tuple[str, str, int, str | None]:
         raise BadInput(f"rounds={spell(rounds)}: must be a whole number, 2 or above")
     if out is not None and not is_path(out):
         raise BadInput(f"out={spell(out)}: must be the path of a folder")
-    return what, device, rounds, out
+    return benchmark, device, rounds, out

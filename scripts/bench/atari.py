@@ -25,7 +25,7 @@ from scripts.bench.race import ratio, wait_for
 
 STEPS = 50  # of the optimizer, in a round
 EPSILON = 0.1
-MEMORY = 20_000  # transitions; that of theirs takes 28 kB for each
+MEMORY = 20_000  # transitions; the stacked memory takes 28 kB for each
 STARTS = 1_000
 GAMES = (1, 8)
 
@@ -51,13 +51,13 @@ def report(device: torch.device, rounds: int, out: str | None) -> None:
 
 
 def loops(device: torch.device, rounds: int) -> str:
-    """The rates of both loops, with one game and with several in ours."""
+    """A table of both loops' rates; ours plays one game, and then several."""
     rows = []
     for games in GAMES:
-        ours, theirs, every = race_loops(games, device, rounds)
+        ours, theirs, train_every = race_loops(games, device, rounds)
         rates = [1 / median(seconds) for seconds in (ours, theirs)]
         rows.append([str(games), str(STEPS)])
-        rows[-1] += [f"{rate:.1f} ({every * rate:.0f})" for rate in rates]
+        rows[-1] += [f"{rate:.1f} ({train_every * rate:.0f})" for rate in rates]
         # As many steps in a shorter time: the inverse ratio of the seconds.
         rows[-1].append(show(ratio(theirs, ours)))
     titles = ["games", "steps in a round", "loop", "CleanRL's structure", "loop ÷ CleanRL's"]
@@ -71,20 +71,21 @@ def race_loops(
     with tempfile.TemporaryDirectory() as folder:
         overrides = [*TASK, f"task.environments={games}", *ENDLESS, f"paths.runs={folder}"]
         config = compose(overrides)
-        ours, other = Session(config, device), Session(config, device)
-        theirs = plain_steps(other)
+        ours, plain_session = Session(config, device), Session(config, device)
+        plain = plain_steps(plain_session)
         run = Run(folder, config)
         run.folder.mkdir(parents=True)
         loggers = Loggers([], RunInfo("", "", "", [], {}, run.folder, 0))
         pairs = [
-            (loop_steps(ours, STEPS, run, loggers) / STEPS, take(theirs, device) / STEPS)
+            (loop_steps(ours, STEPS, run, loggers) / STEPS, seconds_of_round(plain, device) / STEPS)
             for _ in range(rounds + 1)
         ][1:]
-    return [own for own, _ in pairs], [other for _, other in pairs], ours.task.train_every
+    loop_seconds, plain_seconds = map(list, zip(*pairs, strict=True))
+    return loop_seconds, plain_seconds, ours.task.train_every
 
 
-def take(steps: Iterator[None], device: torch.device) -> float:
-    """Seconds for a round of them."""
+def seconds_of_round(steps: Iterator[None], device: torch.device) -> float:
+    """Seconds for a round of STEPS steps."""
     wait_for(device)
     began = time.perf_counter()
     for _ in range(STEPS):
@@ -96,39 +97,47 @@ def take(steps: Iterator[None], device: torch.device) -> float:
 def plain_steps(session: Session) -> Iterator[None]:
     """Optimizer steps on one game in gymnasium's wrappers, from a memory of stacked frames.
 
-    Network, optimizer, batch size and loss are as in the session, whose games stand still. Only the
-    order in memory of frames and convolutions is PyTorch's default, as it is there.
+    Network, optimizer, batch size and loss are the session's, which plays no games here. Frames and
+    convolutions have PyTorch's default order in memory, as in CleanRL.
     """
     task, device = session.task, session.device
     model = copy.deepcopy(task.model).to(memory_format=torch.contiguous_format)
     target = copy.deepcopy(model)
     optimizer = make_optimizer(session.config, model)
 
-    def values(network: DQN, states: torch.Tensor) -> torch.Tensor:
+    def q_values(network: DQN, states: torch.Tensor) -> torch.Tensor:
         return torch.nn.Sequential.forward(network, states / 255)
 
     random = np.random.default_rng(0)
     env = wrapped_game()
-    memory = Stacked(MEMORY, env.observation_space.shape)
-    seen, _ = env.reset(seed=0)
+    memory = StackedReplay(MEMORY, env.observation_space.shape)
+    observation, _ = env.reset(seed=0)
     for step in range(2**31):
         if step < STARTS or random.random() < EPSILON:
-            action = int(random.integers(task.actions))
+            action = int(random.integers(task.action_count))
         else:
             with torch.no_grad():
-                state = torch.as_tensor(np.array(seen)[None], device=device)
-                action = int(values(model, state).argmax())
-        after, reward, ended, cut_off, _ = env.step(action)
-        memory.add(np.array(seen), np.array(after), action, np.sign(float(reward)), ended)
-        seen = env.reset()[0] if ended or cut_off else after
+                state = torch.as_tensor(np.array(observation)[None], device=device)
+                action = int(q_values(model, state).argmax())
+        next_observation, reward, terminated, truncated, _ = env.step(action)
+        memory.add(
+            np.array(observation),
+            np.array(next_observation),
+            action,
+            np.sign(float(reward)),
+            terminated,
+        )
+        observation = env.reset()[0] if terminated or truncated else next_observation
         if step >= STARTS and step % task.train_every == 0:
-            states, following, actions, rewards, goes_on = memory.draw(
+            states, next_states, actions, rewards, not_terminal = memory.draw(
                 random, task.batch_size, device
             )
             with torch.no_grad():
-                targets = rewards + task.gamma * goes_on * values(target, following).amax(1)
-            taken = values(model, states).gather(1, actions[:, None]).squeeze(1)
-            loss = F.smooth_l1_loss(taken, targets)
+                targets = rewards + task.gamma * not_terminal * q_values(target, next_states).amax(
+                    1
+                )
+            predicted = q_values(model, states).gather(1, actions[:, None]).squeeze(1)
+            loss = F.smooth_l1_loss(predicted, targets)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -136,7 +145,7 @@ def plain_steps(session: Session) -> Iterator[None]:
 
 
 def wrapped_game() -> Any:
-    """One game as CleanRL wraps it: frames skipped, grey, scaled, stacked; lost lives are ends."""
+    """One game as CleanRL wraps it: frames skipped, grey, scaled, stacked; a lost life ends it."""
     import ale_py
     import gymnasium
     from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
@@ -147,28 +156,37 @@ def wrapped_game() -> Any:
     return FrameStackObservation(AtariPreprocessing(env, terminal_on_life_loss=True), 4)
 
 
-class Stacked:
-    """A memory that keeps every state whole, and the next one as well."""
+class StackedReplay:
+    """A replay memory that stores each transition's two states whole, all their frames included."""
 
     def __init__(self, capacity: int, shape: tuple[int, ...]):
         self.states = np.zeros((capacity, *shape), np.uint8)
-        self.following = np.zeros((capacity, *shape), np.uint8)
+        self.next_states = np.zeros((capacity, *shape), np.uint8)
         self.actions = np.zeros(capacity, np.int64)
         self.rewards = np.zeros(capacity, np.float32)
-        self.goes_on = np.zeros(capacity, np.float32)
+        self.not_terminal = np.zeros(capacity, np.float32)
         self.added = 0
 
     def add(
-        self, state: np.ndarray, after: np.ndarray, action: int, reward: float, ended: bool
+        self,
+        state: np.ndarray,
+        next_state: np.ndarray,
+        action: int,
+        reward: float,
+        terminated: bool,
     ) -> None:
-        place = self.added % len(self.actions)
-        self.states[place], self.following[place] = state, after
-        self.actions[place], self.rewards[place], self.goes_on[place] = action, reward, not ended
+        slot = self.added % len(self.actions)
+        self.states[slot], self.next_states[slot] = state, next_state
+        self.actions[slot], self.rewards[slot], self.not_terminal[slot] = (
+            action,
+            reward,
+            not terminated,
+        )
         self.added += 1
 
     def draw(
         self, random: np.random.Generator, count: int, device: torch.device
     ) -> list[torch.Tensor]:
-        drawn = random.integers(min(self.added, len(self.actions)), size=count)
-        parts = (self.states, self.following, self.actions, self.rewards, self.goes_on)
-        return [torch.as_tensor(part[drawn], device=device) for part in parts]
+        slots = random.integers(min(self.added, len(self.actions)), size=count)
+        arrays = (self.states, self.next_states, self.actions, self.rewards, self.not_terminal)
+        return [torch.as_tensor(array[slots], device=device) for array in arrays]

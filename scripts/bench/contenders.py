@@ -1,4 +1,4 @@
-"""Who takes part: every optimizer of `optim` in every way to run it, torch's Adam, and peers."""
+"""The contenders: every optimizer of `optim` in each executor, torch's Adam, and peers."""
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -11,9 +11,9 @@ from torch.optim import Adam, Optimizer
 
 import optim
 
-Begin = Callable[[Sequence[Parameter]], Optimizer]
+MakeOptimizer = Callable[[Sequence[Parameter]], Optimizer]
 
-# What is measured of a class beside, or in place of, its defaults.
+# Settings of a class that are measured; of a class that is not here, its defaults.
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "LpAdam": {"p=2": {}, "p=3": {"p": 3.0}, "p=6": {"p": 6.0}},
     "LpAdaGrad": {"p=3": {"p": 3.0}},
@@ -23,12 +23,12 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def rules() -> dict[str, tuple[type[Optimizer], dict[str, Any]]]:
-    """Every optimizer that `optim` offers, so that a new one takes part by itself."""
+    """Every optimizer that `optim` exports, so that a new one takes part by itself."""
     classes = {name: getattr(optim, name) for name in optim.__all__}
     return {
-        f"{name} {variant}".strip(): (made, settings)
-        for name, made in classes.items()
-        if issubclass(made, Optimizer)
+        f"{name} {variant}".strip(): (optimizer_class, settings)
+        for name, optimizer_class in classes.items()
+        if issubclass(optimizer_class, Optimizer)
         for variant, settings in VARIANTS.get(name, {"": {}}).items()
     }
 
@@ -39,7 +39,7 @@ EXECUTORS: dict[str, dict[str, Any]] = {
     "foreach": {},
     "compile": {"compile": True},
 }
-YARDSTICKS: dict[str, Begin] = {
+YARDSTICKS: dict[str, MakeOptimizer] = {
     "F": lambda parameters: Adam(parameters, foreach=True),
     "U": lambda parameters: Adam(parameters, fused=True),
 }
@@ -50,43 +50,43 @@ PACKAGES = ("pytorch_optimizer", "timm")
 MOST_COMPILED = 100
 
 
-def ours(rule: str) -> dict[str, Begin]:
-    """The rule in each way to run it."""
+def ours(rule: str) -> dict[str, MakeOptimizer]:
+    """The rule in each executor."""
     make, settings = RULES[rule]
 
-    def begin(way: dict[str, Any]) -> Begin:
-        return lambda parameters: make(parameters, **settings, **way)
+    def with_executor(executor: dict[str, Any]) -> MakeOptimizer:
+        return lambda parameters: make(parameters, **settings, **executor)
 
-    return {f"optim, {name}": begin(way) for name, way in EXECUTORS.items()}
+    return {f"optim, {name}": with_executor(executor) for name, executor in EXECUTORS.items()}
 
 
-def peers(rule: str, compiled: bool) -> dict[str, Begin]:
+def peers(rule: str, compiled: bool) -> dict[str, MakeOptimizer]:
     """The same rule in other packages, as far as they are installed; compiled, too, if asked."""
     compiles = rule == "LaProp" and compiled
-    found: dict[str, Begin] = {}
+    makers: dict[str, MakeOptimizer] = {}
     if installed("pytorch_optimizer"):
         package = import_module("pytorch_optimizer")
         name = {"Padam": "PAdam"}.get(rule, rule)
         if hasattr(package, name):
-            found["pytorch_optimizer"] = getattr(package, name)
+            makers["pytorch_optimizer"] = getattr(package, name)
         if compiles:
-            found["pytorch_optimizer, compile"] = compiled_pytorch_optimizer
+            makers["pytorch_optimizer, compile"] = pytorch_optimizer_compiled
     if installed("timm"):
         if rule == "LaProp":
-            found["timm"] = timm("LaProp")
+            makers["timm"] = timm_optimizer("LaProp")
         if compiles:
-            found["timm, compile"] = compiled_timm
+            makers["timm, compile"] = timm_compiled
         if rule == "AdaBelief":
-            found["timm"] = timm("AdaBelief", rectify=False)
-    return found
+            makers["timm"] = timm_optimizer("AdaBelief", rectify=False)
+    return makers
 
 
-def compiled_pytorch_optimizer(parameters: Sequence[Parameter]) -> Optimizer:
+def pytorch_optimizer_compiled(parameters: Sequence[Parameter]) -> Optimizer:
     module = torch.nn.ParameterList(parameters)
     return import_module("pytorch_optimizer").create_optimizer(module, "laprop", compile=True)
 
 
-def timm(name: str, **settings: Any) -> Begin:
+def timm_optimizer(name: str, **settings: Any) -> MakeOptimizer:
     from models.torchvision_import import torchvision
 
     torchvision()
@@ -94,9 +94,9 @@ def timm(name: str, **settings: Any) -> Begin:
     return lambda parameters: make(parameters, **settings)
 
 
-def compiled_timm(parameters: Sequence[Parameter]) -> Optimizer:
-    # With a number for lr, and numbers made of it in the state, every step would compile anew.
-    optimizer = timm("LaProp", lr=torch.tensor(4e-4))(parameters)
+def timm_compiled(parameters: Sequence[Parameter]) -> Optimizer:
+    # With a number for lr, and numbers made of it in the state, every step would compile again.
+    optimizer = timm_optimizer("LaProp", lr=torch.tensor(4e-4))(parameters)
     optimizer.step = torch.compile(optimizer.step)  # type: ignore[method-assign]
     return optimizer
 

@@ -61,13 +61,13 @@ def loader(task: Cifar | Mnist, config: dict[str, Any]) -> DataLoader[tuple[Tens
 
 def cifar(task: Cifar, config: dict[str, Any]) -> OneByOne:
     """Random crops and mirror images, normalised: the augmentation that most scripts have."""
-    make = torchvision().transforms
-    transform = make.Compose(
+    transforms = torchvision().transforms
+    transform = transforms.Compose(
         [
-            make.RandomCrop(32, padding=config["crop_padding"]),
-            make.RandomHorizontalFlip(),
-            make.ToTensor(),
-            make.Normalize(config["mean"], config["std"]),
+            transforms.RandomCrop(32, padding=config["crop_padding"]),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize(config["mean"], config["std"]),
         ]
     )
     return OneByOne(*task.images["train"], transform)
@@ -76,12 +76,13 @@ def cifar(task: Cifar, config: dict[str, Any]) -> OneByOne:
 def digits(task: Mnist) -> OneByOne:
     """Digits less the mean image."""
     images, labels = task.images["train"]
-    less_mean = partial(less_the_mean, mean=task.mean_image.cpu().view(28, 28))
-    transform = torchvision().transforms.Compose([torchvision().transforms.ToTensor(), less_mean])
+    subtract_mean = partial(subtract_the_mean, mean=task.mean_image.cpu().view(28, 28))
+    transforms = torchvision().transforms
+    transform = transforms.Compose([transforms.ToTensor(), subtract_mean])
     return OneByOne(images.view(-1, 28, 28), labels, transform)
 
 
-def less_the_mean(image: Tensor, mean: Tensor) -> Tensor:
+def subtract_the_mean(image: Tensor, mean: Tensor) -> Tensor:
     return (image - mean).flatten()
 
 

@@ -26,7 +26,7 @@ STARTS = 5
 
 
 class Silent:
-    """Progress that nobody sees."""
+    """A progress line that shows nothing."""
 
     def update(self, step: int, metrics: dict[str, float]) -> None:
         pass
@@ -35,12 +35,12 @@ class Silent:
         pass
 
 
-def report(asked: str, device: torch.device, rounds: int) -> None:
-    """Print the measurements; `asked` is the device as typed."""
+def report(device_setting: str, device: torch.device, rounds: int) -> None:
+    """Print the measurements; `device_setting` is the device as typed, such as "auto"."""
     print(f"{device}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}")
     print(loop_cost(device, rounds))
     for logger in ("none", "wandb"):
-        print(start_up(asked, logger))
+        print(start_up(device_setting, logger))
     if device.type == "cpu" and torch.get_num_threads() > 1:
         print(waiting.report(max(2, rounds // 3)))
 
@@ -75,23 +75,24 @@ def by_turns(
     """
     with tempfile.TemporaryDirectory() as folder:
         config = compose([*overrides, *ENDLESS, f"paths.runs={folder}"])
-        ours, bare = Session(config, device), Session(config, device)
-        first = bare.task.batch(0)
-        batches = (lambda step: first) if resident else bare.task.batch
+        loop_session, bare_session = Session(config, device), Session(config, device)
+        first_batch = bare_session.task.batch(0)
+        batches = (lambda step: first_batch) if resident else bare_session.task.batch
         run = Run(folder, config)
         run.folder.mkdir(parents=True)
         loggers = Loggers([], RunInfo("", "", "", [], {}, run.folder, 0))
         pairs = [
             (
-                bare_steps(bare, steps, batches) / steps,
-                loop_steps(ours, steps, run, loggers) / steps,
+                bare_steps(bare_session, steps, batches) / steps,
+                loop_steps(loop_session, steps, run, loggers) / steps,
             )
             for _ in range(rounds + 1)
         ]
-    return [alone for alone, _ in pairs[1:]], [loop for _, loop in pairs[1:]]
+    bare_seconds, loop_seconds = map(list, zip(*pairs[1:], strict=True))
+    return bare_seconds, loop_seconds
 
 
-class Enough(Exception):
+class StopTraining(Exception):
     """Ends the training loop between two steps."""
 
 
@@ -105,13 +106,13 @@ def loop_steps(session: Session, steps: int, run: Run, loggers: Loggers) -> floa
 
     def until_end(step: int) -> Any:
         if step == end:
-            raise Enough
+            raise StopTraining
         return batch(step)
 
     task.batch = until_end
     wait_for(session.device)
     began = time.perf_counter()
-    with suppress(Enough):
+    with suppress(StopTraining):
         train(session, run, loggers, Silent())
     wait_for(session.device)
     seconds = time.perf_counter() - began
@@ -125,10 +126,10 @@ def start_up(device: str, logger: str) -> str:
         command = [sys.executable, "-m", "scripts.train", *TASK, f"train.device={device}"]
         command += [f"logger={logger}", "task.steps=1"]
         times = []
-        for start in range(STARTS + 1):  # the first warms the disk
+        for index in range(STARTS + 1):  # the first warms the disk
             began = time.time()
-            call = [*command, f"seed={start}", f"paths.runs={folder}"]
-            subprocess.run(call, check=True, stdout=subprocess.DEVNULL)
+            arguments = [*command, f"seed={index}", f"paths.runs={folder}"]
+            subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
             recorded = max(path.stat().st_mtime for path in Path(folder).rglob("metrics.jsonl"))
             times.append(recorded - began)
     return (

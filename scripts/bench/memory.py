@@ -1,4 +1,4 @@
-"""What a step moves and what it needs: bytes, bandwidth, memory."""
+"""The bytes that a step moves, the bandwidth for them, and the memory that a step takes."""
 
 import json
 import tempfile
@@ -14,18 +14,20 @@ from scripts.bench.race import wait_for
 
 
 def words(optimizer: Optimizer) -> int:
-    """Reads and writes of an element that its rule cannot do without: Adam's are 7.
+    """The reads and writes of an element that a step cannot do without: Adam's are 7.
 
     Parameter, gradient and state are read; parameter and state are written.
     """
     parameter = optimizer.param_groups[0]["params"][0]
     state = optimizer.state[parameter].values()
-    kept = sum(isinstance(value, Tensor) and value.shape == parameter.shape for value in state)
-    return 3 + 2 * kept
+    state_tensors = sum(
+        isinstance(value, Tensor) and value.shape == parameter.shape for value in state
+    )
+    return 3 + 2 * state_tensors
 
 
 def floor_share(words: int, elements: int, seconds: float, bandwidth: float) -> float:
-    """Which part of a step's time it takes to move float32 words at `bandwidth` bytes a second."""
+    """The part of a step's time in which `bandwidth`, in bytes a second, moves float32 words."""
     return 4 * words * elements / (seconds * bandwidth)
 
 
@@ -59,11 +61,11 @@ def peak_on_cuda(optimizer: Optimizer, device: torch.device) -> int:
 
 
 def peak_on_cpu(optimizer: Optimizer) -> int:
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         optimizer.step()
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
-        seen.export_chrome_trace(str(trace))
+        profiler.export_chrome_trace(str(trace))
         events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
     changes = [event for event in events if event.get("name") == "[memory]"]
     held = peak = 0

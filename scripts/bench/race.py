@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from scripts.bench.contenders import Begin
+from scripts.bench.contenders import MakeOptimizer
 from scripts.bench.sets import Shape
 
-# Gradients that repeat sooner let variances shrink to numbers that a CPU is slow with.
+# With fewer, variances shrink to subnormal numbers, with which a CPU is slow.
 GRADIENTS = 3
 WARM_UP = 3
 
@@ -22,12 +22,14 @@ class Racer:
     """An optimizer with parameters of its own.
 
     Args:
-        begin: makes the optimizer, given the parameters.
+        make_optimizer: makes the optimizer, given the parameters.
     """
 
-    def __init__(self, shapes: Sequence[Shape], device: torch.device, begin: Begin):
+    def __init__(
+        self, shapes: Sequence[Shape], device: torch.device, make_optimizer: MakeOptimizer
+    ):
         self.parameters = [Parameter(torch.zeros(shape, device=device)) for shape in shapes]
-        self.optimizer = begin(self.parameters)
+        self.optimizer = make_optimizer(self.parameters)
 
     def take(self, gradients: Sequence[Tensor], steps: int) -> float:
         """Seconds for a step with these gradients, the mean of `steps`."""
@@ -47,20 +49,20 @@ def race(
 ) -> dict[str, list[float]]:
     """Seconds for a step of each racer in every round, each round in an order of its own."""
     times: dict[str, list[float]] = {name: [] for name in racers}
-    order, draw = list(racers), random.Random(0)
-    for turn in range(-WARM_UP, rounds):
-        draw.shuffle(order)
+    order, generator = list(racers), random.Random(0)
+    for round_number in range(-WARM_UP, rounds):
+        generator.shuffle(order)
         for name in order:
-            seconds = racers[name].take(gradients[turn % len(gradients)], steps)
-            if turn >= 0:
+            seconds = racers[name].take(gradients[round_number % len(gradients)], steps)
+            if round_number >= 0:
                 times[name].append(seconds)
     return times
 
 
 def draw_gradients(shapes: Sequence[Shape], device: torch.device) -> list[list[Tensor]]:
-    draw = torch.Generator(device).manual_seed(0)
+    generator = torch.Generator(device).manual_seed(0)
     return [
-        [1e-2 * torch.randn(shape, device=device, generator=draw) for shape in shapes]
+        [1e-2 * torch.randn(shape, device=device, generator=generator) for shape in shapes]
         for _ in range(GRADIENTS)
     ]
 
@@ -78,7 +80,7 @@ class Spread(NamedTuple):
 
 
 def ratio(times: Sequence[float], others: Sequence[float]) -> Spread:
-    """How many times as long, by rounds: what slows a whole round down drops out."""
+    """The spread of the ratios of one round each: what slows a whole round down drops out."""
     return Spread.of([a / b for a, b in zip(times, others, strict=True)])
 
 

@@ -22,7 +22,7 @@ ADDED = 20_000  # transitions before the last save
 
 
 def report() -> str:
-    """The section of the page; where the disk is too small for the memory, it says so."""
+    """The section of the page, which says so where the disk is too small for the memory."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             rows = measure(Path(folder))
@@ -45,7 +45,7 @@ Targets: a uniform batch in 0.3 ms, priorities in 0.5 ms, saves in seconds, fram
 
 
 def measure(folder: Path) -> list[list[str]]:
-    """The lines of the table; the memory lies in this folder."""
+    """The rows of the table; the memory lies in this folder."""
     frames = folder / checkpoint.FILES
     memory = PrioritisedReplay(
         replace="oldest",
@@ -59,10 +59,10 @@ def measure(folder: Path) -> list[list[str]]:
         folder=frames,
     )
     add(memory, CAPACITY + EPISODE)
-    first = save(memory, folder)
-    again = save(memory, folder)
+    initial = save(memory, folder)
+    unchanged = save(memory, folder)
     add(memory, ADDED)
-    later = save(memory, folder)
+    after_adding = save(memory, folder)
     random = np.random.default_rng(0)
 
     def uniform() -> None:
@@ -77,25 +77,25 @@ def measure(folder: Path) -> list[list[str]]:
         memory.transitions(slots)
         memory.prioritise(slots, random.random(BATCH))
 
-    size = sum(path.stat().st_size for path in frames.glob("*"))
+    file_bytes = sum(path.stat().st_size for path in frames.glob("*"))
     return [
         ["a batch, uniform", milliseconds(uniform)],
         ["priorities drawn and set", milliseconds(priorities)],
         ["a batch, prioritised", milliseconds(prioritised)],
-        ["save, all frames new", f"{first:.2f} s"],
-        ["save, no frame new", f"{again:.2f} s"],
-        [f"save, {ADDED:,} frames new", f"{later:.2f} s"],
-        ["frames on the disk", f"{size / 1e9:.2f} GB"],
+        ["save, all frames new", f"{initial:.2f} s"],
+        ["save, no frame new", f"{unchanged:.2f} s"],
+        [f"save, {ADDED:,} frames new", f"{after_adding:.2f} s"],
+        ["frames on the disk", f"{file_bytes / 1e9:.2f} GB"],
     ]
 
 
 def add(memory: PrioritisedReplay, transitions: int) -> None:
-    """Add so many, of noise, in episodes of one length."""
+    """Add that many transitions of noise, in episodes of EPISODE steps."""
     frames = np.random.default_rng(0).integers(0, 256, (64, 1, *memory.shape), dtype=np.uint8)
-    nothing = np.zeros(1)
-    for row in range(transitions):
-        ends = np.array([GOES_ON if row % EPISODE else ENDED])
-        memory.add(frames[row % len(frames)], nothing, nothing, ends)
+    zeros = np.zeros(1)
+    for index in range(transitions):
+        ends = np.array([GOES_ON if index % EPISODE else ENDED])
+        memory.add(frames[index % len(frames)], zeros, zeros, ends)
 
 
 def save(memory: PrioritisedReplay, folder: Path) -> float:
@@ -107,7 +107,7 @@ def save(memory: PrioritisedReplay, folder: Path) -> float:
 
 
 def milliseconds(action: Callable[[], None]) -> str:
-    """The median time of an action; as many go before, until the page tables are in the caches."""
+    """The median time of an action, after as many uncounted ones that warm the caches."""
     for _ in range(DRAWS):
         action()
     times = []

@@ -1,4 +1,4 @@
-"""What a step costs: our optimizers in every way to run them, beside torch's Adam and peers."""
+"""The time of a step: our optimizers in each executor, beside torch's Adam and peers."""
 
 import math
 import sys
@@ -50,7 +50,7 @@ class Line(NamedTuple):
     Attributes:
         milliseconds: of a step.
         to_foreach, to_fused: that over a step of torch's Adam in the same round.
-        floor: share of the step's time that moving its bytes takes at least; None on a CPU.
+        floor: the part of the step's time that moving its bytes takes at least; None on a CPU.
     """
 
     rule: str
@@ -76,15 +76,15 @@ def report(device: torch.device, rounds: int, out: str | None) -> None:
             print(f"{package} is not installed and left out: pip install 'adamily[bench]'")
     if device.type == "cpu":
         torch.set_num_threads(1)
-    chosen = SETS if device.type == "cpu" else SETS | LARGE_SETS
+    chosen_sets = SETS if device.type == "cpu" else SETS | LARGE_SETS
     bandwidth = copy_bandwidth(device) if device.type == "cuda" else None
     measured: dict[str, list[Line]] = {}
 
     def race_set(name: str) -> str:
-        measured[name] = measure(chosen[name], device, rounds, bandwidth)
-        return section(name, chosen[name], measured[name])
+        measured[name] = measure(chosen_sets[name], device, rounds, bandwidth)
+        return section(name, chosen_sets[name], measured[name])
 
-    sections = [lambda: about(bandwidth), *(partial(race_set, name) for name in chosen)]
+    sections = [lambda: notes(bandwidth), *(partial(race_set, name) for name in chosen_sets)]
     if device.type == "cpu":
         sections.append(lambda: peak_table(peaks(SETS["resnet"])))
     title = "The time of an optimizer's step"
@@ -108,38 +108,39 @@ def measure(
     yardsticks = {name: Racer(shapes, device, begin) for name, begin in YARDSTICKS.items()}
     lines = []
     for rule in RULES:
-        begins = ours(rule) | peers(rule, len(shapes) <= most_compiled)
-        racers = yardsticks | {name: Racer(shapes, device, b) for name, b in begins.items()}
+        makers = ours(rule) | peers(rule, len(shapes) <= most_compiled)
+        racers = yardsticks | {name: Racer(shapes, device, make) for name, make in makers.items()}
         times = race(racers, gradients, rounds, steps=1 if device.type == "cpu" else 10)
-        for name in begins:
+        for name in makers:
             line = compare(rule, name, times)
             if bandwidth:
-                moved, size = words(racers[name].optimizer), elements(shapes)
+                moved, count = words(racers[name].optimizer), elements(shapes)
                 seconds = line.milliseconds.middle / 1e3
-                line = line._replace(floor=floor_share(moved, size, seconds, bandwidth))
+                line = line._replace(floor=floor_share(moved, count, seconds, bandwidth))
             lines.append(line)
-            say = f"{line.milliseconds.middle:8.2f} ms {line.to_foreach.middle:6.2f} F"
-            print(f"  {rule:24}{name:28}{say} {line.to_fused.middle:6.2f} U", file=sys.stderr)
+            timing = f"{line.milliseconds.middle:8.2f} ms {line.to_foreach.middle:6.2f} F"
+            print(f"  {rule:24}{name:28}{timing} {line.to_fused.middle:6.2f} U", file=sys.stderr)
     return lines
 
 
 def compare(rule: str, contender: str, times: dict[str, list[float]]) -> Line:
-    own = times[contender]
-    milliseconds = Spread.of([1e3 * seconds for seconds in own])
-    return Line(rule, contender, milliseconds, ratio(own, times["F"]), ratio(own, times["U"]), None)
+    seconds = times[contender]
+    milliseconds = Spread.of([1e3 * value for value in seconds])
+    to_foreach, to_fused = ratio(seconds, times["F"]), ratio(seconds, times["U"])
+    return Line(rule, contender, milliseconds, to_foreach, to_fused, None)
 
 
 def peaks(shapes: list[Shape]) -> list[Memory]:
-    """The memory that the default way to run each rule needs, on a CPU."""
+    """The memory that a step of each rule in its default executor takes, on a CPU."""
     device = torch.device("cpu")
     gradient: list[Tensor] = draw_gradients(shapes, device)[0]
-    found = []
+    memory = []
     for rule in RULES:
         racer = Racer(shapes, device, ours(rule)["optim, foreach"])
         racer.take(gradient, 1)
-        held = peak_of_step(racer.optimizer) // 4
-        found.append(Memory(rule, held, held / BATCH))
-    return found
+        peak_elements = peak_of_step(racer.optimizer) // 4
+        memory.append(Memory(rule, peak_elements, peak_elements / BATCH))
+    return memory
 
 
 def elements(shapes: list[Shape]) -> int:
@@ -149,8 +150,8 @@ def elements(shapes: list[Shape]) -> int:
 # -- tables ----------------------------------------------------------------------------------------
 
 
-def about(bandwidth: float | None) -> str:
-    """What the numbers are; with a device's bandwidth, in bytes a second, where it was measured."""
+def notes(bandwidth: float | None) -> str:
+    """Notes on the numbers; with a device's bandwidth, in bytes a second, where it was measured."""
     copied = f"A copy moves {bandwidth / 1e9:.0f} GB/s.\n" if bandwidth else ""
     return NOTES + copied
 
@@ -184,12 +185,12 @@ def peak_table(memory: Sequence[Memory]) -> str:
         [peak.rule, f"{4 * peak.elements / 1e6:.2f} MB", f"{peak.batches:.2f}"] for peak in memory
     ]
     titles = ["rule", "peak", "tensors of one batch"]
-    about = "Most that a default step holds beyond parameters, gradients and state, on resnet.\n"
-    return f"## Memory\n\n{about}\n{markdown(titles, rows)}"
+    note = "Most that a default step holds beyond parameters, gradients and state, on resnet.\n"
+    return f"## Memory\n\n{note}\n{markdown(titles, rows)}"
 
 
 def as_csv(measured: Mapping[str, Sequence[Line]]) -> str:
-    """All numbers as they are, one line for each contender."""
+    """All numbers unrounded, one row for each contender."""
     spreads = ("milliseconds", "to_foreach", "to_fused")
     numbers = [f"{name}_{part}" for name in spreads for part in Spread._fields]
     rows = [

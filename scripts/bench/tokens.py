@@ -20,8 +20,8 @@ from engine.session import Session
 from models.transformers_import import transformers
 from scripts.bench.bare import ENDLESS
 from scripts.bench.loop import loop_steps
-from scripts.bench.page import markdown
-from scripts.bench.race import Spread, ratio, wait_for
+from scripts.bench.page import markdown, show
+from scripts.bench.race import ratio, wait_for
 from tasks.glue import Batch
 
 TASK = ["task=glue", "data=sample", "optim=adamw"]
@@ -43,51 +43,50 @@ least 1.
 
 
 def report(device: torch.device, rounds: int) -> str:
-    """The section of the page; where the Trainer's package is not there, it says so."""
+    """The section of the page, which says so where the Trainer's package is not installed."""
     if not (find_spec("transformers") and find_spec("accelerate")):
         return f"{NOTES}\nNot measured: pip install 'adamily[text,bench]'\n"
     steps, overrides = WORK[device.type]
-    ours, theirs, tokens = race([*TASK, *overrides], steps, device, rounds)
-    rates = [f"{tokens / median(seconds):.0f}" for seconds in (ours, theirs)]
+    loop_seconds, trainer_seconds, tokens = race([*TASK, *overrides], steps, device, rounds)
+    rates = [f"{tokens / median(seconds):.0f}" for seconds in (loop_seconds, trainer_seconds)]
     # The same tokens in a shorter time: the inverse ratio of the seconds.
-    row = [" ".join(["glue", *overrides]), str(steps), *rates, show(ratio(theirs, ours))]
+    spread = ratio(trainer_seconds, loop_seconds)
+    row = [" ".join(["glue", *overrides]), str(steps), *rates, show(spread, decimals=3)]
     titles = ["task", "steps in a round", "loop", "Trainer", "loop ÷ Trainer"]
     return f"{NOTES}\n{markdown(titles, [row])}"
-
-
-def show(spread: Spread) -> str:
-    return f"{spread.middle:.3f} ({spread.low:.3f} to {spread.high:.3f})"
 
 
 def race(
     overrides: list[str], steps: int, device: torch.device, rounds: int
 ) -> tuple[list[float], list[float], float]:
-    """Seconds of so many steps of the loop and of the Trainer, by turns, and their mean tokens."""
-    ours, theirs, tokens = [], [], 0
+    """Seconds of `steps` steps of the loop and of the Trainer, by turns, and the mean tokens."""
+    loop_seconds, trainer_seconds, tokens = [], [], 0
     with tempfile.TemporaryDirectory() as folder:
         config = compose([*overrides, *ENDLESS, f"paths.runs={folder}"])
-        session, other = Session(config, device), Session(config, device)
+        session, trainer_session = Session(config, device), Session(config, device)
         run = Run(folder, config)
         run.folder.mkdir(parents=True)
         loggers = Loggers([], RunInfo("", "", "", [], {}, run.folder, 0))
-        both = [
+        measures = [
             partial(loop_steps, session, steps, run, loggers),
-            partial(trainer_steps, other, steps, Path(folder)),
+            partial(trainer_steps, trainer_session, steps, Path(folder)),
         ]
-        for turn in range(rounds + 1):
-            # Who comes first is slowed down by what went before: each is in every other round.
-            seconds = [measure() for measure in (both if turn % 2 else both[::-1])]
-            took = seconds if turn % 2 else seconds[::-1]
-            if turn > 0:  # the first round warms up
-                ours.append(took[0])
-                theirs.append(took[1])
-                some = range(turn * steps, (turn + 1) * steps)
-                tokens += sum(int(other.task.batch(step)[2].sum()) for step in some)
-    return ours, theirs, tokens / rounds
+        for round_number in range(rounds + 1):
+            # The first is slowed down by what ran before it: each is first in every other round.
+            forward = bool(round_number % 2)
+            seconds = [measure() for measure in (measures if forward else measures[::-1])]
+            in_order = seconds if forward else seconds[::-1]
+            if round_number > 0:  # the first round warms up
+                loop_seconds.append(in_order[0])
+                trainer_seconds.append(in_order[1])
+                first = round_number * steps
+                lengths = (trainer_session.task.batch(first + i)[2] for i in range(steps))
+                tokens += sum(int(length.sum()) for length in lengths)
+    return loop_seconds, trainer_seconds, tokens / rounds
 
 
 class Batches(IterableDataset[dict[str, Tensor]]):
-    """The batches that a session is to train on next, in their order, as the Trainer wants them."""
+    """The next batches of a session in their order, as dictionaries, which the Trainer needs."""
 
     def __init__(self, session: Session, steps: int):
         self.session, self.steps = session, range(session.step, session.step + steps)
@@ -99,7 +98,7 @@ class Batches(IterableDataset[dict[str, Tensor]]):
 
 
 class WithLoss(nn.Module):
-    """A task's model that gives the loss, too, as the Trainer wants it."""
+    """A task's model that returns its loss, as the Trainer needs it."""
 
     def __init__(self, session: Session):
         super().__init__()

@@ -1,6 +1,5 @@
-"""What training costs: its loop, the way its images get into batches, and what they take up."""
+"""What training costs: the loop, the loading of images and tokens, and the memory of images."""
 
-import math
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -16,8 +15,8 @@ from scripts.bench import tokens
 from scripts.bench.bare import ENDLESS, bare_steps
 from scripts.bench.loading import WORKERS, epoch, loader
 from scripts.bench.loop import by_turns
-from scripts.bench.page import markdown, publish
-from scripts.bench.race import Spread, ratio, wait_for
+from scripts.bench.page import markdown, publish, show
+from scripts.bench.race import ratio, wait_for
 
 DATA = ["data=sample"]
 
@@ -90,7 +89,7 @@ def loops(device: torch.device, rounds: int) -> str:
         bare, loop = by_turns(overrides, work.steps, device, rounds, resident=True)
         name = " ".join([task, *work.overrides])
         rows.append([name, str(work.steps), milliseconds(bare), milliseconds(loop)])
-        rows[-1].append(show(ratio(loop, bare)))
+        rows[-1].append(show(ratio(loop, bare), decimals=3))
     titles = ["task", "steps in a round", "bare, ms", "loop, ms", "loop ÷ bare"]
     return f"{LOOP_NOTES}\n{markdown(titles, rows)}"
 
@@ -99,15 +98,11 @@ def milliseconds(seconds: Sequence[float]) -> str:
     return f"{median(seconds) * 1e3:.2f}"
 
 
-def show(spread: Spread) -> str:
-    return f"{spread.middle:.3f} ({spread.low:.3f} to {spread.high:.3f})"
-
-
 # -- loading ---------------------------------------------------------------------------------------
 
 
-class Rates(NamedTuple):
-    """Seconds of an epoch in every round.
+class EpochSeconds(NamedTuple):
+    """Seconds of an epoch in each round.
 
     Attributes:
         ours, theirs: trained on batches of the task, and of the DataLoader.
@@ -126,17 +121,17 @@ def loading(device: torch.device, rounds: int) -> str:
     for task in LOADED:
         config = compose([f"task={task}", *DATA, *ENDLESS])
         session = Session(config, device)
-        rates = race_epochs(session, Session(config, device), config["task"], rounds)
-        count = session.task.batch_size * session.task.steps_per_epoch
+        epoch_seconds = race_epochs(session, Session(config, device), config["task"], rounds)
+        image_count = session.task.batch_size * session.task.steps_per_epoch
         rows.append([task, str(session.task.batch_size)])
-        rows[-1] += [f"{count / median(seconds):.0f}" for seconds in rates]
+        rows[-1] += [f"{image_count / median(seconds):.0f}" for seconds in epoch_seconds]
         # The same images in a shorter time: the inverse ratio of the seconds.
-        rows[-1].append(show(ratio(rates.theirs, rates.ours)))
+        rows[-1].append(show(ratio(epoch_seconds.theirs, epoch_seconds.ours), decimals=3))
     titles = ["task", "batch", "task's", "DataLoader's", "task's, alone", "DataLoader's, alone"]
     return f"{LOADING_NOTES}\n{markdown([*titles, 'task ÷ DataLoader'], rows)}"
 
 
-def race_epochs(ours: Session, theirs: Session, task: dict[str, Any], rounds: int) -> Rates:
+def race_epochs(ours: Session, theirs: Session, task: dict[str, Any], rounds: int) -> EpochSeconds:
     """Seconds of whole epochs, by turns.
 
     Args:
@@ -146,33 +141,34 @@ def race_epochs(ours: Session, theirs: Session, task: dict[str, Any], rounds: in
         rounds: that are counted; one before them warms up and starts the workers.
     """
     batches, steps = loader(theirs.task, task), ours.task.steps_per_epoch
-    turns = []
-    for turn in range(rounds + 1):
-        # Who comes first is slowed down by what went before: each is first in every other round.
+    trained = []
+    for round_number in range(rounds + 1):
+        # The first is slowed down by what ran before it: each is first in every other round.
         train_ours = partial(bare_steps, ours, steps, ours.task.batch)
-        train_theirs = partial(bare_steps, theirs, steps, following(theirs, batches))
-        both = [train_ours, train_theirs]
-        seconds = [train() for train in (both if turn % 2 else both[::-1])]
-        turns.append(seconds if turn % 2 else seconds[::-1])
-    # Apart from the training, which would share the processor with workers that come to rest.
-    alone = [
+        train_theirs = partial(bare_steps, theirs, steps, loader_batches(theirs, batches))
+        contenders = [train_ours, train_theirs]
+        seconds = [train() for train in (contenders if round_number % 2 else contenders[::-1])]
+        trained.append(seconds if round_number % 2 else seconds[::-1])
+    # After all training, which would share the processor with workers that are still loading.
+    loaded = [
         (
-            only_batches(ours, steps, ours.task.batch),
-            only_batches(theirs, steps, following(theirs, batches)),
+            load_batches(ours, steps, ours.task.batch),
+            load_batches(theirs, steps, loader_batches(theirs, batches)),
         )
         for _ in range(rounds)
     ]
-    return Rates(*map(list, zip(*turns[1:], strict=True)), *map(list, zip(*alone, strict=True)))
+    columns = [*zip(*trained[1:], strict=True), *zip(*loaded, strict=True)]
+    return EpochSeconds(*map(list, columns))
 
 
-def following(session: Session, batches: Any) -> Any:
-    """What gives the batches of one epoch of a DataLoader, whichever step asks."""
-    given = epoch(batches, session.device)
-    return lambda step: next(given)
+def loader_batches(session: Session, batches: Any) -> Any:
+    """A function of the step that returns the next batch of one epoch of a DataLoader."""
+    iterator = epoch(batches, session.device)
+    return lambda step: next(iterator)
 
 
-def only_batches(session: Session, steps: int, batches: Any) -> float:
-    """Seconds to put an epoch's batches together on the device; they are passed over."""
+def load_batches(session: Session, steps: int, batches: Any) -> float:
+    """Seconds to put an epoch's batches together on the device, without training on them."""
     wait_for(session.device)
     began = time.perf_counter()
     for step in range(session.step, session.step + steps):
@@ -190,13 +186,15 @@ def memory(device: torch.device, rounds: int) -> str:
     rows = []
     for name in LOADED:
         task = Session(compose([f"task={name}", *DATA, *ENDLESS]), device).task
-        images = [images for images, _ in task.images.values()]
-        values, held = sum(map(torch.numel, images)), sum(map(size, images))
-        kinds = ", ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in images}))
-        floats = [tensor for tensor in tensors(vars(task)) if tensor.is_floating_point()]
-        largest = max(map(size, floats), default=0)
-        rows.append([name, str(sum(map(len, images))), str(values // sum(map(len, images)))])
-        rows[-1] += [kinds, f"{held / 1e6:.2f}", f"{held / values:g}", f"{largest / 1e6:.2f}"]
+        splits = [images for images, _ in task.images.values()]
+        image_count, value_count = sum(map(len, splits)), sum(map(torch.numel, splits))
+        byte_count = sum(images.nbytes for images in splits)
+        dtypes = ", ".join(sorted({str(images.dtype).removeprefix("torch.") for images in splits}))
+        float_tensors = [tensor for tensor in tensors(vars(task)) if tensor.is_floating_point()]
+        largest = max((tensor.nbytes for tensor in float_tensors), default=0)
+        rows.append([name, str(image_count), str(value_count // image_count), dtypes])
+        rows[-1] += [f"{byte_count / 1e6:.2f}", f"{byte_count / value_count:g}"]
+        rows[-1].append(f"{largest / 1e6:.2f}")
     titles = ["task", "images", "values of an image", "type", "MB", "bytes of a value"]
     return f"{MEMORY_NOTES}\n{markdown([*titles, 'largest floats, MB'], rows)}"
 
@@ -208,10 +206,5 @@ def tensors(value: Any) -> list[Tensor]:
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list | tuple):
-        return [tensor for part in value for tensor in tensors(part)]
+        return [tensor for item in value for tensor in tensors(item)]
     return []
-
-
-def size(tensor: Tensor) -> int:
-    """Bytes."""
-    return math.prod(tensor.shape) * tensor.element_size()

@@ -1,7 +1,7 @@
 """What it costs, and saves beside a busy process, that a run's waiting threads sleep early.
 
-`python -m scripts.bench.waiting` is what is measured: it takes steps for each line that it is sent,
-and answers with the seconds of one.
+`python -m scripts.bench.waiting` is the process that is measured: for each line of its standard
+input it takes some steps, and prints the seconds of one.
 """
 
 import os
@@ -23,10 +23,10 @@ from scripts.bench.race import ratio
 
 STEPS = 20
 WARM_UP = 10
-COUNTS = (0, 1_000, 3_000, SPIN_COUNT, 20_000, 100_000)
+SPIN_COUNTS = (0, 1_000, 3_000, SPIN_COUNT, 20_000, 100_000)
 
 # What GNU's OpenMP does by itself.
-OWN = "300,000 turns: OpenMP by itself"
+OPENMP_DEFAULT = "300,000 turns: OpenMP by itself"
 
 BUSY = "while True: pass"
 
@@ -37,41 +37,45 @@ class Stepper(Protocol):
     def __call__(self) -> float: ...
 
 
-def ways() -> dict[str, dict[str, str]]:
-    """Ways in which threads wait for each other, as environment variables."""
-    spin = {OWN: {"GOMP_SPINCOUNT": "300000"}}
-    for count in COUNTS:
+def wait_policies() -> dict[str, dict[str, str]]:
+    """Policies by which threads wait for each other, as environment variables."""
+    policies = {OPENMP_DEFAULT: {"GOMP_SPINCOUNT": "300000"}}
+    for count in SPIN_COUNTS:
         name = f"{count:,} turns" + (": here" if count == SPIN_COUNT else "")
-        spin[name] = {"GOMP_SPINCOUNT": str(count)}
-    return spin | {
+        policies[name] = {"GOMP_SPINCOUNT": str(count)}
+    return policies | {
         "OMP_WAIT_POLICY=PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
         "one thread": {"OMP_NUM_THREADS": "1"},
     }
 
 
 def report(rounds: int) -> str:
-    """A step of mnist_fc2 in each way, alone and beside a busy process, as a table."""
-    with ExitStack() as started:
-        steppers = {name: started.enter_context(stepper(way)) for name, way in ways().items()}
+    """A step of mnist_fc2 under each policy, alone and beside a busy process, as a table."""
+    with ExitStack() as stack:
+        steppers = {
+            name: stack.enter_context(stepper(policy)) for name, policy in wait_policies().items()
+        }
         alone = by_turns(steppers, rounds)
         with process(sys.executable, "-c", BUSY):
             beside = by_turns(steppers, rounds)
-    own = alone[OWN]
+    openmp_alone = alone[OPENMP_DEFAULT]
     rows = []
     for name in steppers:
         row = [name]
         for times in (alone[name], beside[name]):
-            row += [f"{median(times) * 1e3:.2f} ms", show(ratio(times, own))]
+            row += [f"{median(times) * 1e3:.2f} ms", show(ratio(times, openmp_alone))]
         rows.append(row)
     titles = ["waiting", "alone", "÷ OpenMP's own alone", "beside a busy process", "÷ the same"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    about = f"A bare step of mnist_fc2 by {torch.get_num_threads()} threads on {cores} cores, "
-    about += f"by how threads wait; {rounds} rounds of {STEPS} steps, load {os.getloadavg()[0]:.1f}"
-    return f"{about}\n{markdown(titles, rows)}"
+    heading = f"A bare step of mnist_fc2 by {torch.get_num_threads()} threads on {cores} cores, "
+    heading += (
+        f"by how threads wait; {rounds} rounds of {STEPS} steps, load {os.getloadavg()[0]:.1f}"
+    )
+    return f"{heading}\n{markdown(titles, rows)}"
 
 
 def by_turns(steppers: Mapping[str, Stepper], rounds: int) -> dict[str, list[float]]:
-    """Seconds of a step in each round; whatever comes and goes on the machine meets all alike."""
+    """Seconds of a step in each round; by turns, so that other load on the machine slows all."""
     times: dict[str, list[float]] = {name: [] for name in steppers}
     for _ in range(rounds):
         for name, step in steppers.items():
@@ -80,20 +84,20 @@ def by_turns(steppers: Mapping[str, Stepper], rounds: int) -> dict[str, list[flo
 
 
 @contextmanager
-def stepper(way: Mapping[str, str]) -> Iterator[Stepper]:
-    """A process whose threads wait in that way, at rest until it is called."""
-    kept = {name: value for name, value in os.environ.items() if name not in CHOICES}
+def stepper(policy: Mapping[str, str]) -> Iterator[Stepper]:
+    """A process whose threads wait by that policy, idle until it is called."""
+    inherited = {name: value for name, value in os.environ.items() if name not in CHOICES}
     command = [sys.executable, "-m", "scripts.bench.waiting", *TASK]
-    with process(*command, environment=kept | dict(way)) as child:
+    with process(*command, environment=inherited | dict(policy)) as child:
         assert child.stdin is not None and child.stdout is not None
-        asked, told = child.stdin, child.stdout
+        child_input, child_output = child.stdin, child.stdout
 
         def step() -> float:
-            asked.write("\n")
-            asked.flush()
-            return float(told.readline())
+            child_input.write("\n")
+            child_input.flush()
+            return float(child_output.readline())
 
-        step()  # returns once it is there, and warm
+        step()  # returns once the process has started and warmed up
         yield step
 
 
@@ -112,7 +116,7 @@ def process(
             child.kill()
 
 
-def answer(overrides: Sequence[str]) -> None:
+def serve(overrides: Sequence[str]) -> None:
     session = Session(compose([*overrides, *ENDLESS]), torch.device("cpu"))
     bare_steps(session, WARM_UP, session.task.batch)
     for _ in sys.stdin:
@@ -120,4 +124,4 @@ def answer(overrides: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    answer(sys.argv[1:])
+    serve(sys.argv[1:])

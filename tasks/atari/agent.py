@@ -1,4 +1,4 @@
-"""What agents have in common that learn from replayed transitions of an Atari game."""
+"""What all agents have in common that learn from replayed transitions of an Atari game."""
 
 import functools
 import logging
@@ -25,7 +25,7 @@ RECENT = 100  # games, or lives, that a moving mean is over
 
 
 class Agent(Task):
-    """An agent that plays in several games by turns with learning from what it remembers.
+    """An agent that plays several games, and by turns learns from what it remembers.
 
     `batch` lets the agent act until it has made `train_every` steps more than at the batch before,
     whatever the number of games, and draws from the replay memory. So it follows from (seed, step)
@@ -59,8 +59,8 @@ class Agent(Task):
         device: where the network lives.
 
     Attributes:
-        actions: how many the game has.
-        acted: actions so far, in all games together.
+        action_count: actions that the game has.
+        actions_taken: so far, in all games together.
 
     Raises:
         ValueError: there is no such game, or the numbers do not fit together.
@@ -103,7 +103,7 @@ class Agent(Task):
         seed: int,
         device: torch.device,
     ):
-        self.actions = count_actions(game)
+        self.action_count = count_actions(game)
         check_memory(capacity, environments, n_step, learning_starts)
         check_length(max_frames, n_step)
         budget = (agent_steps - learning_starts) // train_every
@@ -129,7 +129,7 @@ class Agent(Task):
         self.frames_per_step = train_every * SKIP
         self.seed = seed
         self.device = device
-        self.acted = 0
+        self.actions_taken = 0
         self.returns: deque[float] = deque(maxlen=RECENT)
         self.lengths: deque[int] = deque(maxlen=RECENT)
         self.life_returns: deque[float] = deque(maxlen=RECENT)
@@ -145,7 +145,7 @@ class Agent(Task):
     def prepare(self) -> None:
         """Raise DataError where the replay memory will not fit, before anything is played."""
         if self.context.folder is not None:
-            _ = self.replay  # its constructor looks
+            _ = self.replay  # its constructor checks
 
     # -- acting and drawing ------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class Agent(Task):
         return {
             "capacity": self.capacity,
             "environments": self.environments,
-            "budget": self.acts_until(self.steps - 1),
+            "budget": self.actions_due(self.steps - 1),
             "n_step": self.n_step,
             "gamma": self.gamma,
             "shape": (self.side, self.side),
@@ -178,30 +178,31 @@ class Agent(Task):
 
     def act(self) -> None:
         """Take a step in every game, and remember it."""
-        stacks = np.stack([game.stack for game in self.games])
-        random = np.random.default_rng(derive(self.seed, "exploration", self.acted))
-        if self.acted < self.learning_starts:
-            actions = random.integers(self.actions, size=len(stacks))
+        states = np.stack([game.stack for game in self.games])
+        random = np.random.default_rng(derive(self.seed, "exploration", self.actions_taken))
+        if self.actions_taken < self.learning_starts:
+            actions = random.integers(self.action_count, size=len(states))
         else:
             with torch.no_grad():
-                actions = self.choose(torch.from_numpy(stacks).to(self.device), random)
-        steps = [game.step(a) for game, a in zip(self.games, actions.tolist(), strict=True)]
+                actions = self.choose(to_device(torch.from_numpy(states), self.device), random)
+        pairs = zip(self.games, actions.tolist(), strict=True)
+        steps = [game.step(action) for game, action in pairs]
         rewards = np.clip([step.reward for step in steps], -1, 1)
-        self.replay.add(stacks[:, -1], actions, rewards, np.array([step.end for step in steps]))
-        self.acted += len(steps)
+        self.replay.add(states[:, -1], actions, rewards, np.array([step.end for step in steps]))
+        self.actions_taken += len(steps)
         self.life_returns.extend(step.life for step in steps if step.life is not None)
         for step in steps:
             if step.game is not None:
                 self.returns.append(step.game[0])
                 self.lengths.append(step.game[1])
 
-    def acts_until(self, step: int) -> int:
-        """Actions that the batch of this step waits for."""
+    def actions_due(self, step: int) -> int:
+        """Actions to be taken before the batch of this step."""
         return self.learning_starts + step * self.train_every
 
     def act_until(self, step: int) -> None:
         """Act until the batch of this step is due."""
-        while self.acted < self.acts_until(step):
+        while self.actions_taken < self.actions_due(step):
             self.act()
         self.context.checkpoint_requested = self.replay.checkpoint_due
 
@@ -215,7 +216,7 @@ class Agent(Task):
     # -- evaluation --------------------------------------------------------------------------------
 
     def evaluate(self) -> dict[str, float | Tensor]:
-        metrics: dict[str, float | Tensor] = {"agent/steps": self.acted}
+        metrics: dict[str, float | Tensor] = {"agent/steps": self.actions_taken}
         recent = {
             "train/return": self.returns,
             "train/length": self.lengths,
@@ -227,42 +228,41 @@ class Agent(Task):
                 "No game of %s has ended in %d steps of the agent: this evaluation goes without "
                 "train/return.",
                 self.game,
-                self.acted,
+                self.actions_taken,
             )
         return metrics | (self.play() if self.eval_episodes else {})
 
     def play(self) -> dict[str, float | Tensor]:
         """Play the evaluation's games to their ends, side by side."""
-        numbers = range(self.eval_episodes)
-        seeds = [derive(self.seed, "evaluation", number) for number in numbers]
-        shown = self.context.keeps_artifacts
+        seeds = [derive(self.seed, "evaluation", number) for number in range(self.eval_episodes)]
+        records = self.context.keeps_artifacts
         games = [
-            self.new_game(seed, life_ends=False, in_colour=shown and number == 0)
+            self.new_game(seed, life_ends=False, in_colour=records and number == 0)
             for number, seed in enumerate(seeds)
         ]
         video = Video()
         randoms = [np.random.default_rng(derive(seed, "exploration")) for seed in seeds]
-        ended: dict[int, tuple[float, int]] = {}
-        best: list[Tensor] = []
-        while going := [number for number in numbers if number not in ended]:
-            stacks = torch.from_numpy(np.stack([games[number].stack for number in going]))
-            if shown and 0 in going:
+        results: dict[int, tuple[float, int]] = {}  # scores and lengths of games that have ended
+        max_q: list[Tensor] = []
+        while playing := [number for number in range(len(games)) if number not in results]:
+            states = torch.from_numpy(np.stack([games[number].stack for number in playing]))
+            if records and 0 in playing:
                 video.add(games[0].picture)
-            values = self.values(stacks.to(self.device))
-            best.append(values.amax(1).float().cpu())
-            for number, greedy in zip(going, values.argmax(1).tolist(), strict=True):
+            values = self.values(to_device(states, self.device))
+            max_q.append(values.amax(1).float().cpu())
+            for number, greedy in zip(playing, values.argmax(1).tolist(), strict=True):
                 explores = randoms[number].random() < self.eval_epsilon
-                action = randoms[number].integers(self.actions) if explores else greedy
+                action = randoms[number].integers(self.action_count) if explores else greedy
                 step = games[number].step(int(action))
                 if step.game is not None:
-                    ended[number] = step.game
-        if shown:
+                    results[number] = step.game
+        if records:
             self.context.artifacts["game.gif"] = video.gif()
-        returns, lengths = zip(*(ended[number] for number in numbers), strict=True)
+        returns, lengths = zip(*(results[number] for number in range(len(games))), strict=True)
         return {
             "test/return": torch.tensor(returns),
             "test/length": torch.tensor(lengths, dtype=torch.float),
-            "test/max_q": torch.cat(best).mean().item(),
+            "test/max_q": torch.cat(max_q).mean().item(),
         }
 
     # -- saving ------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ class Agent(Task):
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "acted": self.acted,
+            "acted": self.actions_taken,
             "games": [game.state_dict() for game in self.games],
             "replay": self.replay.state_dict(),
             "returns": list(self.returns),
@@ -281,7 +281,7 @@ class Agent(Task):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.acted = state["acted"]
+        self.actions_taken = state["acted"]
         for game, saved in zip(self.games, state["games"], strict=True):
             game.load_state_dict(saved)
         self.replay.load_state_dict(state["replay"])
@@ -296,8 +296,8 @@ def check_memory(capacity: int, environments: int, n_step: int, learning_starts:
         raise ValueError(
             f"task.capacity={capacity}: must be a multiple of task.environments={environments}"
         )
-    # So that one step at least has its frames and its n steps and is not cut off behind them, if
-    # two of those that are cut off are more than n steps apart.
+    # So that at least one step can be drawn: its frames and its n steps are there, and its episode
+    # is not cut off within them, if any two steps that are cut off are more than n steps apart.
     needed = environments * (2 * n_step + STACK)
     for name, value in (("capacity", capacity), ("learning_starts", learning_starts)):
         if value < needed:

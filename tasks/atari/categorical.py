@@ -1,6 +1,6 @@
 """Returns as distributions over fixed atoms: C51, by Bellemare et al. (2017).
 
-Sums over atoms are no matrix products, which autocast would round to 16 bits.
+Sums over atoms are not written as matrix products, which autocast would round to 16 bits.
 """
 
 import torch

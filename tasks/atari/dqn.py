@@ -47,7 +47,7 @@ class AtariDqn(Agent):
         self.epsilon_steps = epsilon_steps
 
         def make() -> nn.Module:
-            return model(actions=self.actions, padding=padding, side=self.side)
+            return model(actions=self.action_count, padding=padding, side=self.side)
 
         self.model = build_model(make, seed, device)
         self.target = build_model(make, seed, device).requires_grad_(False)
@@ -55,12 +55,12 @@ class AtariDqn(Agent):
     @property
     def epsilon(self) -> float:
         """The probability of a random action."""
-        share = min(1.0, self.acted / self.epsilon_steps)
-        return 1.0 + share * (self.final_epsilon - 1.0)
+        progress = min(1.0, self.actions_taken / self.epsilon_steps)
+        return 1.0 + progress * (self.final_epsilon - 1.0)
 
     def choose(self, states: Tensor, random: np.random.Generator) -> np.ndarray:
         explores = random.random(len(states)) < self.epsilon
-        actions = random.integers(self.actions, size=len(states))
+        actions = random.integers(self.action_count, size=len(states))
         if not explores.all():
             greedy = self.values(states).argmax(1).cpu().numpy()
             actions = np.where(explores, actions, greedy)

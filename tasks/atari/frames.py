@@ -11,58 +11,58 @@ from tasks.sources import DataError
 
 
 class Frames:
-    """Rows of bytes that are appended one after the other and read anywhere.
+    """The frames of all environments, appended one time step after the other and read anywhere.
 
-    They lie in files of `rows_per_file` rows, which the system keeps in memory as far as there is
-    room. A row is never overwritten, so that a checkpoint is only a number of rows: whatever a
-    killed process has written after them is written again, the same. A file goes when nobody needs
-    its rows any more (`forget`). Making one touches no disk. Every file that is there is mapped,
-    and a map holds a descriptor of its file, so there should be few of them.
+    They lie in files of `times_per_file` time steps, which the system keeps in memory as far as
+    there is room. A time step is never overwritten, so that a checkpoint is only a number of them:
+    whatever a killed process has written after them is written again, the same. A file is removed
+    when nobody needs its time steps any more (`forget`). To make an instance touches no disk. Every
+    file that is there is mapped, and a map holds a descriptor of its file, so there should be few.
 
     Args:
         folder: of the files; it need not exist.
-        shape: of a row.
-        rows_per_file: of all files but the last.
+        shape: of a time step, (environments, height, width).
+        times_per_file: time steps in each file.
 
     Attributes:
-        written: rows appended so far.
+        written: time steps appended so far.
     """
 
-    def __init__(self, folder: Path, shape: tuple[int, ...], rows_per_file: int):
+    def __init__(self, folder: Path, shape: tuple[int, ...], times_per_file: int):
         self.folder = folder
         self.shape = shape
-        self.rows_per_file = rows_per_file
+        self.times_per_file = times_per_file
         self.written = 0
         self._flushed = 0
         self._oldest = 0  # number of the first file that may be there
         self._files: dict[int, np.ndarray] = {}
         self._checksums: dict[int, int] = {}  # CRC-32 of what was written to each
 
-    def append(self, row: np.ndarray) -> None:
-        """Write a row of this shape behind the others.
+    def append(self, frames: np.ndarray) -> None:
+        """Write a time step behind the others.
 
         Raises:
             OSError: the disk is full.
         """
-        number, place = divmod(self.written, self.rows_per_file)
+        number, index = divmod(self.written, self.times_per_file)
         if number not in self._files:
             self._files[number] = self._create(number)
-        written = self._files[number][place]
-        written[:] = row
-        self._checksums[number] = zlib.crc32(written.data, self._checksums.get(number, 0))
+        target = self._files[number][index]
+        target[:] = frames
+        self._checksums[number] = zlib.crc32(target.data, self._checksums.get(number, 0))
         self.written += 1
 
-    def read(self, first: int, column: int, out: np.ndarray) -> None:
-        """Copy the entries `column` of len(out) rows, from row `first` on, which are all there."""
-        number, place = divmod(first, self.rows_per_file)
-        here = self._files[number][place : place + len(out), column]
-        out[: len(here)] = here
-        if len(here) < len(out):
-            self.read(first + len(here), column, out[len(here) :])
+    def read(self, first: int, environment: int, out: np.ndarray) -> None:
+        """Copy an environment's frames of len(out) time steps from `first` on: all are there."""
+        number, index = divmod(first, self.times_per_file)
+        of_file = self._files[number][index : index + len(out), environment]
+        out[: len(of_file)] = of_file
+        if len(of_file) < len(out):
+            self.read(first + len(of_file), environment, out[len(of_file) :])
 
     def flush(self) -> None:
-        """Make all rows survive a loss of power."""
-        for number in range(self._flushed // self.rows_per_file, self._count(self.written)):
+        """Make all time steps survive a loss of power."""
+        for number in range(self._flushed // self.times_per_file, self._count(self.written)):
             mapped: Any = self._files[number].base
             mapped.flush()
         self._flushed = self.written
@@ -72,52 +72,52 @@ class Frames:
             os.close(descriptor)
 
     def forget(self, before: int) -> None:
-        """Remove the files of which all rows come before this one, whoever has written them."""
-        while (self._oldest + 1) * self.rows_per_file <= before:
+        """Remove the files with time steps before this one only, whoever has written them."""
+        while (self._oldest + 1) * self.times_per_file <= before:
             self._files.pop(self._oldest, None)
             self._checksums.pop(self._oldest, None)
             self._path(self._oldest).unlink(missing_ok=True)
             self._oldest += 1
 
     def checksums(self, first: int) -> list[int]:
-        """The CRC-32 of what was written to each file that holds rows from `first` on."""
-        numbers = range(first // self.rows_per_file, self._count(self.written))
+        """The CRC-32 of what was written to each file that holds time steps from `first` on."""
+        numbers = range(first // self.times_per_file, self._count(self.written))
         return [self._checksums[number] for number in numbers]
 
     def resume(self, first: int, written: int, checksums: list[int]) -> None:
-        """Go on behind that many rows, of which those from `first` on are to be read.
+        """Go on behind that many time steps, of which those from `first` on are to be read.
 
         Args:
-            first: of which the file and all later ones are read through once.
-            written: rows that were there when `checksums(first)` was asked for.
-            checksums: what that gave.
+            first: its file and all later ones are read through once.
+            written: time steps that were there when `checksums(first)` was called.
+            checksums: what it returned.
 
         Raises:
             DataError: a file of them is not there, or does not hold what was written to it.
         """
         self._files, self._checksums, self._oldest = {}, {}, 0
-        numbers = range(first // self.rows_per_file, self._count(written))
+        numbers = range(first // self.times_per_file, self._count(written))
         for number, checksum in zip(numbers, checksums, strict=True):
             path = self._path(number)
             if not path.is_file() or path.stat().st_size != self._file_size:
                 raise DataError(f"{path} is missing or incomplete")
             mapped = self._map(path)
-            if zlib.crc32(mapped[: written - number * self.rows_per_file].data) != checksum:
+            if zlib.crc32(mapped[: written - number * self.times_per_file].data) != checksum:
                 raise DataError(f"{path} does not hold what was written to it")
             self._files[number], self._checksums[number] = mapped, checksum
         self.written = self._flushed = written
 
-    def size(self, rows: int) -> int:
-        """Bytes that so many rows take on the disk, wherever in a file they begin."""
-        return (self._count(rows) + 1) * self._file_size
+    def size(self, times: int) -> int:
+        """Bytes that so many time steps take on the disk, wherever in a file they begin."""
+        return (self._count(times) + 1) * self._file_size
 
-    def _count(self, rows: int) -> int:
-        """Files that so many rows are in."""
-        return -(-rows // self.rows_per_file)
+    def _count(self, times: int) -> int:
+        """Files that so many time steps fill or begin."""
+        return -(-times // self.times_per_file)
 
     @property
     def _file_size(self) -> int:
-        return self.rows_per_file * int(np.prod(self.shape))
+        return self.times_per_file * int(np.prod(self.shape))
 
     def _path(self, number: int) -> Path:
         return self.folder / f"frames-{number:06}"
@@ -131,5 +131,5 @@ class Frames:
 
     def _map(self, path: Path) -> np.ndarray:
         # Indexing a plain array is several times faster than indexing a memmap.
-        shape = (self.rows_per_file, *self.shape)
+        shape = (self.times_per_file, *self.shape)
         return np.asarray(np.memmap(path, dtype=np.uint8, mode="r+", shape=shape))

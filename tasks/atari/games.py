@@ -41,7 +41,7 @@ class Game:
     needs (ale_py 0.12.1).
 
     No sticky actions, and the actions that the game uses. A frame is the maximum of the last two
-    screens, of which the emulator flickers, in grey and reduced to a square. Departures from Mnih
+    screens, since some games flicker, in grey and reduced to a square. Departures from Mnih
     et al.: the maximum is taken of grey values, not of colours, and pixels are averaged over areas
     (both as in gymnasium's preprocessing), where theirs are interpolated.
 
@@ -54,7 +54,7 @@ class Game:
         in_colour: whether there is a `picture`.
 
     Attributes:
-        actions: how many there are.
+        action_count: how many there are.
         stack: (4, side, side) bytes, the state that the next action is chosen on: the newest frame
             is the last one, and zeros stand for what lies before the episode.
         episode_steps: steps of the agent's episode so far.
@@ -73,7 +73,7 @@ class Game:
         self.life_ends = life_ends
         self._ale = emulator(name, derive(seed, "emulator") % 2**31, max_frames)
         self._actions = self._ale.getMinimalActionSet()
-        self.actions = len(self._actions)
+        self.action_count = len(self._actions)
         self._screens = np.zeros((2, *self._ale.getScreenDims()), np.uint8)
         self._colours = np.zeros((*self._screens.shape, 3), np.uint8) if in_colour else None
         self.stack = np.zeros((STACK, side, side), np.uint8)
@@ -89,10 +89,10 @@ class Game:
             over, lost = ale.game_over(), ale.lives() < lives
             stops = over or (lost and self.life_ends)
             if stops or frame >= SKIP - 2:
-                self._look(frame % 2)
+                self._keep_screen(frame % 2)
             if stops:
                 if frame < SKIP - 1:
-                    self._look(1 - frame % 2)  # what is there is old
+                    self._keep_screen(1 - frame % 2)  # the one there is older
                 break
         self._score += reward
         self._life_score += reward
@@ -108,38 +108,38 @@ class Game:
             self._lives = ale.lives()
             if lost:
                 self._life_score = 0.0
-            self._see(anew=stops)
+            self._push_frame(first=stops)
         return Step(reward, end, life, game)
 
     def _start(self) -> None:
         """Begin a game, and wait for up to 30 frames."""
-        waits = np.random.default_rng(derive(self.seed, "no-ops", self._played))
+        random = np.random.default_rng(derive(self.seed, "no-ops", self._played))
         self._played += 1
         self._ale.reset_game()
-        for _ in range(waits.integers(NO_OPS + 1)):
+        for _ in range(random.integers(NO_OPS + 1)):
             self._ale.act(0)
             if self._ale.game_over():
                 self._ale.reset_game()
         self._lives = self._ale.lives()
         self._score, self._life_score, self._steps = 0.0, 0.0, 0
-        self._look(0)
-        self._look(1)
-        self._see(anew=True)
+        self._keep_screen(0)
+        self._keep_screen(1)
+        self._push_frame(first=True)
 
-    def _look(self, place: int) -> None:
+    def _keep_screen(self, index: int) -> None:
         """Keep the screen as it is now as one of the last two."""
-        self._ale.getScreenGrayscale(self._screens[place])
+        self._ale.getScreenGrayscale(self._screens[index])
         if self._colours is not None:
-            self._ale.getScreenRGB(self._colours[place])
+            self._ale.getScreenRGB(self._colours[index])
 
-    def _see(self, anew: bool) -> None:
-        """Put the newest frame behind the others, or behind zeros."""
+    def _push_frame(self, first: bool) -> None:
+        """Put the newest frame behind the others, or behind zeros if it is an episode's first."""
         import cv2
 
-        self.stack[:-1] = 0 if anew else self.stack[1:]
-        brighter = np.maximum(self._screens[0], self._screens[1])
+        self.stack[:-1] = 0 if first else self.stack[1:]
+        maximum = np.maximum(self._screens[0], self._screens[1])
         newest = self.stack[-1]
-        cv2.resize(brighter, newest.shape, dst=newest, interpolation=cv2.INTER_AREA)
+        cv2.resize(maximum, newest.shape, dst=newest, interpolation=cv2.INTER_AREA)
 
     @property
     def picture(self) -> np.ndarray:
@@ -150,7 +150,7 @@ class Game:
     def state_dict(self) -> dict[str, Any]:
         system = self._ale.cloneSystemState().serialize()
         return {
-            # Bytes are nothing that torch.load would read as data alone.
+            # A tensor, since torch.load with weights_only reads no bytes.
             "system": torch.frombuffer(bytearray(system), dtype=torch.uint8),
             "stack": torch.tensor(self.stack),
             "episode_steps": self.episode_steps,
@@ -201,10 +201,10 @@ def emulator(name: str, seed: int, max_frames: int) -> Any:
     except ModuleNotFoundError as error:
         raise ValueError("the games are not installed: pip install 'adamily[atari]'") from error
     if name not in names():
-        near = difflib.get_close_matches(str(name)[:80], names(), n=8, cutoff=0)
+        similar = difflib.get_close_matches(str(name)[:80], names(), n=8, cutoff=0)
         raise ValueError(
             f"task.game={name}: there is no such game; choose one of the {len(names())} that "
-            f"ale_py.roms has and one plays alone, as {', '.join(near)}"
+            f"ale_py.roms has and one plays alone, as {', '.join(similar)}"
         )
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     ale = ale_py.ALEInterface()

@@ -31,7 +31,7 @@ class PrioritisedReplay(Replay):
         **others: those of `Replay`.
     """
 
-    # A tree has 4 nodes for a step at the most; and there is one place to be kept at.
+    # A tree has at most 4 nodes for a step, and `_kept` one number.
     bytes_per_step = Replay.bytes_per_step + 4 * 8 + 8
 
     def __init__(self, *, replace: str, seed: int, capacity: int, environments: int, **others: Any):
@@ -49,19 +49,19 @@ class PrioritisedReplay(Replay):
         self, frames: np.ndarray, actions: np.ndarray, rewards: np.ndarray, ends: np.ndarray
     ) -> None:
         super().add(frames, actions, rewards, ends)
-        leaving = self._slots(self.written - self.rows + STACK - 2)
-        self._set(leaving, 0)
-        entering = self._slots(self.written - self.n_step - 1)
-        self._set(entering, np.where(self.cut_off(entering), 0, self.largest))
+        old = self._slots(self.written - self.times + STACK - 2)
+        self._set(old, 0)
+        new = self._slots(self.written - self.n_step - 1)
+        self._set(new, np.where(self.cut_off(new), 0, self.largest))
         if self.replace == "random":
-            self._replace(entering)
+            self._replace_random(new)
 
     def draw(self, random: np.random.Generator, count: int) -> np.ndarray:
         """So many slots, in proportion to their priorities."""
-        places = self.tree.draw(count, random)
-        # The slot at a place is the only one of its residue that can be drawn.
+        leaves = self.tree.draw(count, random)
+        # Of all slots that a leaf has been for, one can be drawn.
         start = self.drawable.start
-        return start + (places - start) % self.size
+        return start + (leaves - start) % self.size
 
     def weights(self, slots: np.ndarray, beta: float) -> np.ndarray:
         """Importance weights p^-β, as shares of the largest among these slots."""
@@ -73,26 +73,26 @@ class PrioritisedReplay(Replay):
         self._set(slots, priorities)
         self.largest = max(self.largest, float(priorities.max()))
 
-    def _slots(self, row: int) -> np.ndarray:
-        """The slots of a row; none where there is no such row yet."""
-        first = row * self.environments
-        return np.arange(first, first + self.environments if row >= 0 else first)
+    def _slots(self, time: int) -> np.ndarray:
+        """The slots of a time step; none where there is no such time step yet."""
+        first = time * self.environments
+        return np.arange(first, first + self.environments if time >= 0 else first)
 
     def _set(self, slots: np.ndarray, priorities: np.ndarray | float) -> None:
         self.tree[slots % self.size] = priorities
 
-    def _replace(self, entering: np.ndarray) -> None:
-        """Let new slots take the places of random ones, once all places are taken."""
-        begin = min(entering, default=0)
-        if begin < len(self._kept):
-            self._kept[entering] = entering
+    def _replace_random(self, new: np.ndarray) -> None:
+        """Remember new slots instead of random ones, once as many are remembered as can be."""
+        first = min(new, default=0)
+        if first < len(self._kept):
+            self._kept[new] = new
             return
         random = np.random.default_rng((self.seed, self.written))
-        chosen = random.choice(len(self._kept), len(entering), replace=False)
+        chosen = random.choice(len(self._kept), len(new), replace=False)
         forgotten = self._kept[chosen]
-        # At the place of one whose frames have gone, there may be a newer one by now.
+        # The leaf of a slot whose frames have gone may be a newer slot's by now.
         self._set(forgotten[forgotten >= self.drawable.start], 0)
-        self._kept[chosen] = entering
+        self._kept[chosen] = new
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {

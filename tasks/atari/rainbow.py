@@ -12,8 +12,9 @@ from tasks.atari.dqn import AtariDqn
 from tasks.atari.prioritised import PrioritisedReplay
 from tasks.bounds import Count, Fraction, Positive, PositiveOrZero
 from tasks.seeds import derive
+from tasks.transfer import to_device
 
-# Added to each divergence, so that no step is never drawn again (Schaul et al. 2016).
+# Added to each divergence, so that every step can be drawn again (Schaul et al. 2016).
 LEAST_PRIORITY = 1e-6
 
 # States, actions, returns, next states, discounts, importance weights, slots in the memory.
@@ -60,7 +61,7 @@ class AtariRainbow(AtariDqn):
         self.same_noise = same_noise
         self.random_after = random_after
         self.support = torch.linspace(-v_max, v_max, self.model.atoms, device=self.device)
-        # Of the pieces of the last batch: slots and divergences.
+        # Slots and divergences of the micro-batches of the last batch.
         self._divergences: list[tuple[Tensor, Tensor]] = []
 
     @functools.cached_property
@@ -81,7 +82,7 @@ class AtariRainbow(AtariDqn):
         if self.random_after is None:
             return actions
         stuck = [game.episode_steps >= self.random_after for game in self.games]
-        return np.where(stuck, random.integers(self.actions, size=len(actions)), actions)
+        return np.where(stuck, random.integers(self.action_count, size=len(actions)), actions)
 
     # -- learning ----------------------------------------------------------------------------------
 
@@ -97,28 +98,32 @@ class AtariRainbow(AtariDqn):
         self._divergences = []
         random = np.random.default_rng(derive(self.seed, "replay", step))
         slots = self.replay.draw(random, self.batch_size)
-        start = self.importance_exponent
-        weights = self.replay.weights(slots, beta=start + (1 - start) * step / self.steps)
+        beta = self.importance_exponent
+        beta += (1 - beta) * step / self.steps
+        weights = self.replay.weights(slots, beta)
         drawn = (*self.replay.transitions(slots), torch.from_numpy(weights).float())
-        return *(tensor.to(self.device) for tensor in drawn), torch.from_numpy(slots)
+        return *(to_device(tensor, self.device) for tensor in drawn), torch.from_numpy(slots)
 
     def loss(self, batch: Batch) -> Tensor:
         states, actions, returns, next_states, discounts, weights, slots = batch
         with torch.no_grad():
-            following = categorical.double_q_target(
+            next_returns = categorical.double_q_target(
                 self.model(next_states), self.target(next_states), self.support
             )
-            targets = categorical.project(following, returns, discounts, self.support)
-        taken = self.model(states)[torch.arange(len(actions), device=self.device), actions]
-        divergences = categorical.divergence(targets, taken)
+            targets = categorical.project(next_returns, returns, discounts, self.support)
+        predictions = self.model(states)[torch.arange(len(actions), device=self.device), actions]
+        divergences = categorical.divergence(targets, predictions)
         self._divergences.append((slots, divergences.detach()))
         return (weights * divergences).mean()
 
     def after_step(self, step: int) -> None:
         super().after_step(step)
         slots, divergences = map(torch.cat, zip(*self._divergences, strict=True))
+        # This waits for a GPU. Nothing is lost by it: what comes next is to act with the new
+        # weights, which waits as well, and what is drawn then depends on these priorities.
+        divergences = divergences.cpu().double()
         # Where they are not finite, the run is about to end as diverged.
         if divergences.isfinite().all():
             # Rounding may leave a divergence below 0.
-            found = divergences.double().clamp(min=0).cpu().numpy() + LEAST_PRIORITY
-            self.replay.prioritise(slots.numpy(), found**self.priority_exponent)
+            priorities = divergences.clamp(min=0).numpy() + LEAST_PRIORITY
+            self.replay.prioritise(slots.numpy(), priorities**self.priority_exponent)

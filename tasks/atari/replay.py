@@ -12,15 +12,15 @@ from torch import Tensor
 from tasks.atari.frames import Frames
 from tasks.room import check_room
 
-# How a step left its episode. An episode that ended by itself is worth nothing from there on; one
-# that was cut off would have gone on.
+# How an episode is after a step. One that ended by itself is worth nothing from there on; one that
+# was cut off would have gone on.
 GOES_ON, ENDED, CUT_OFF = 0, 1, 2
 
 STACK = 4  # frames that make a state
-FILES = 64  # that all frames which are kept fill, at the most
+FILES = 64  # at most, for all frames that are kept
 
-# Frames that the last two checkpoints need stay on the disk. So that they do not pile up where
-# checkpoints are rare, one is due after this share of the memory, or so many steps if that is more.
+# Frames that the last two checkpoints need stay on the disk. So that there are not too many of them
+# where checkpoints are rare, one is due after this share of the memory, or so many steps if more.
 SPARE_SHARE, SPARE_STEPS = 1 / 32, 20_000
 
 
@@ -31,9 +31,9 @@ class Transitions(NamedTuple):
         states: (batch, 4, side, side) bytes.
         actions: (batch,), the first of the n.
         returns: (batch,), the discounted sum of the rewards, up to the end of the episode.
-        next_states: (batch, 4, side, side) bytes, n steps later; of no meaning behind an episode's
-            end.
-        discounts: (batch,), what the value of the next state counts: γ^n, and 0 behind the end.
+        next_states: (batch, 4, side, side) bytes, n steps later; without meaning after the end of
+            an episode.
+        discounts: (batch,), of the next state's value: γ^n, and 0 after the end of an episode.
     """
 
     states: Tensor
@@ -46,11 +46,11 @@ class Transitions(NamedTuple):
 class Replay:
     """The last `capacity` steps of environments that step together.
 
-    A row holds one step of each: the frame that it began with, the action, the reward and how it
-    left the episode. Frames are stored once, and states are stacked when they are drawn, with zeros
-    for what lies before the start of an episode. A slot is a row and an environment as one number,
-    row · environments + environment; rows are numbered from the first one ever added, so a slot's
-    place in a tree of priorities is slot modulo capacity.
+    A time step holds one step of each: the frame that it began with, the action, the reward and
+    whether the episode goes on. Frames are stored once, and states are stacked when they are drawn,
+    with zeros for what lies before the start of an episode. A slot is a time step and an
+    environment as one number, time · environments + environment; times are counted from the first
+    one ever added, so a slot's leaf in a tree of priorities is slot modulo capacity.
 
     A step that was cut off leads to a frame that is not stored, so it is never drawn.
 
@@ -82,37 +82,37 @@ class Replay:
         folder: Path | None,
     ):
         self.environments = environments
-        self.rows = capacity // environments
+        self.times = capacity // environments  # time steps in memory
         self.n_step = n_step
         self.discounts = (gamma ** np.arange(n_step + 1)).astype(np.float32)
         self.shape = shape
         self._temporary = tempfile.TemporaryDirectory() if folder is None else None
-        place = folder if self._temporary is None else Path(self._temporary.name)
-        assert place is not None
+        frames_folder = folder if self._temporary is None else Path(self._temporary.name)
+        assert frames_folder is not None
         self._spare = math.ceil(max(capacity * SPARE_SHARE, SPARE_STEPS) / environments)
-        wanted = self.rows if folder is None else self.rows + 2 * self._spare
-        kept = min(wanted, math.ceil(budget / environments))
-        self._frames = Frames(place, (environments, *shape), math.ceil(kept / FILES))
+        most = self.times if folder is None else self.times + 2 * self._spare
+        kept = min(most, math.ceil(budget / environments))
+        self._frames = Frames(frames_folder, (environments, *shape), math.ceil(kept / FILES))
         check_room(
             "the replay memory",
             "set task.capacity lower, or paths.runs to another disk",
             memory=capacity * self.bytes_per_step,
             disk=self._frames.size(kept),
-            folder=place,
+            folder=frames_folder,
         )
-        columns = (self.rows, environments)
-        self._actions = np.zeros(columns, np.uint8)
-        self._rewards = np.zeros(columns, np.float32)
-        # Before the first row there is nothing, as before the start of an episode.
-        self._ends = np.full(columns, ENDED, np.uint8)
-        # Rows added until the last `state_dict`, and the first one that the last saved one needs.
-        self._asked = self._saved = 0
+        size = (self.times, environments)
+        self._actions = np.zeros(size, np.uint8)
+        self._rewards = np.zeros(size, np.float32)
+        # Before the first time step there is nothing, as before the start of an episode.
+        self._ends = np.full(size, ENDED, np.uint8)
+        # Time steps added before the last `state_dict`, and the first one that a checkpoint needs.
+        self._captured = self._saved = 0
 
     # -- writing -----------------------------------------------------------------------------------
 
     @property
     def written(self) -> int:
-        """Rows added so far, those that were dropped since included."""
+        """Time steps added so far, with those that were dropped since."""
         return self._frames.written
 
     def add(
@@ -126,9 +126,9 @@ class Replay:
             rewards: (environments,), as they are to be learned from.
             ends: (environments,), each GOES_ON, ENDED or CUT_OFF.
         """
-        place = self.written % self.rows
+        index = self.written % self.times
         self._frames.append(frames)
-        self._actions[place], self._rewards[place], self._ends[place] = actions, rewards, ends
+        self._actions[index], self._rewards[index], self._ends[index] = actions, rewards, ends
         if self._temporary is not None:
             self._frames.forget(self._oldest(self.written))
 
@@ -136,9 +136,9 @@ class Replay:
 
     @property
     def drawable(self) -> range:
-        """The slots that can be drawn, but for those that an episode was cut off behind."""
+        """The slots that can be drawn, except where an episode was cut off within n steps."""
         # The frames before a state must be there, and the state behind its n steps.
-        first = max(0, self.written - self.rows + STACK - 1)
+        first = max(0, self.written - self.times + STACK - 1)
         last = max(first, self.written - self.n_step)
         return range(first * self.environments, last * self.environments)
 
@@ -146,8 +146,8 @@ class Replay:
         """So many slots, uniformly and with replacement."""
         slots = self.drawable
         drawn = random.integers(slots.start, slots.stop, count)
-        while (again := self.cut_off(drawn)).any():
-            drawn[again] = random.integers(slots.start, slots.stop, again.sum())
+        while (cut_off := self.cut_off(drawn)).any():
+            drawn[cut_off] = random.integers(slots.start, slots.stop, cut_off.sum())
         return drawn
 
     def cut_off(self, slots: np.ndarray) -> np.ndarray:
@@ -159,7 +159,7 @@ class Replay:
     def transitions(self, slots: np.ndarray) -> Transitions:
         """The transitions of slots that can be drawn."""
         steps = self._following(slots)
-        # Whether the episode has gone on from the first step to before each of the n, and behind.
+        # Whether the episode goes on up to each of the n steps, and up to the next state.
         goes_on = np.ones((len(slots), self.n_step + 1), bool)
         np.logical_and.accumulate(self._ends[steps] == GOES_ON, axis=1, out=goes_on[:, 1:])
         weights = self.discounts * goes_on
@@ -176,36 +176,36 @@ class Replay:
     def _frames_around(self, slots: np.ndarray) -> np.ndarray:
         """Frames (slots, 4 + n, height, width): each slot's state and those up to its next state.
 
-        Both states are in one episode, or the second one is of no meaning.
+        Both states are in one episode, or the second one is without meaning.
         """
-        rows, columns = np.divmod(slots, self.environments)
-        before = rows[:, None] - np.arange(1, STACK)
-        ended = self._ends[before % self.rows, columns[:, None]] != GOES_ON
+        times, environments = np.divmod(slots, self.environments)
+        before = times[:, None] - np.arange(1, STACK)
+        ended = self._ends[before % self.times, environments[:, None]] != GOES_ON
         # Frames to leave out: those up to the last end.
         missing = np.where(ended.any(1), STACK - 1 - ended.argmax(1), 0)
-        out = np.empty((len(slots), STACK + self.n_step, *self.shape), np.uint8)
-        each = zip(rows.tolist(), columns.tolist(), missing.tolist(), out, strict=True)
-        for row, column, skip, around in each:
+        frames = np.empty((len(slots), STACK + self.n_step, *self.shape), np.uint8)
+        each = zip(times.tolist(), environments.tolist(), missing.tolist(), frames, strict=True)
+        for time, environment, skip, around in each:
             around[:skip] = 0
-            self._frames.read(row - STACK + 1 + skip, column, around[skip:])
-        return out
+            self._frames.read(time - STACK + 1 + skip, environment, around[skip:])
+        return frames
 
     def _following(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where each slot's n steps lie: rows in memory (slots, n) and environments (slots, 1)."""
-        rows, columns = np.divmod(slots[:, None], self.environments)
-        return (rows + np.arange(self.n_step)) % self.rows, columns
+        """Where each slot's n steps are in memory: times (slots, n), environments (slots, 1)."""
+        times, environments = np.divmod(slots[:, None], self.environments)
+        return (times + np.arange(self.n_step)) % self.times, environments
 
     # -- saving ------------------------------------------------------------------------------------
 
     @property
     def checkpoint_due(self) -> bool:
         """Whether so much was added since the last `state_dict` that one should be saved."""
-        return self.written - self._asked >= self._spare
+        return self.written - self._captured >= self._spare
 
     def state_dict(self) -> dict[str, Any]:
-        """All but the frames, which are made to stay in their files."""
+        """All except the frames, which are flushed to their files."""
         self._frames.flush()
-        self._asked = self.written
+        self._captured = self.written
         return {
             "written": self.written,
             "frames": self._frames.checksums(self._oldest(self.written)),
@@ -218,16 +218,16 @@ class Replay:
         """A checkpoint holds the last `state_dict`: drop the frames that only older ones need."""
         # The checkpoint before it is kept in reserve.
         self._frames.forget(self._saved)
-        self._saved = self._oldest(self._asked)
+        self._saved = self._oldest(self._captured)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._actions[:] = state["actions"].numpy()
         self._rewards[:] = state["rewards"].numpy()
         self._ends[:] = state["ends"].numpy()
-        self._asked = state["written"]
-        self._saved = self._oldest(self._asked)
-        self._frames.resume(self._saved, self._asked, state["frames"])
+        self._captured = state["written"]
+        self._saved = self._oldest(self._captured)
+        self._frames.resume(self._saved, self._captured, state["frames"])
 
     def _oldest(self, written: int) -> int:
-        """The first row in memory once so many are written."""
-        return max(0, written - self.rows)
+        """The first time step in memory once so many are written."""
+        return max(0, written - self.times)

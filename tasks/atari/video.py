@@ -1,4 +1,4 @@
-"""Games to look at."""
+"""Games as animated pictures."""
 
 import io
 from typing import Any

@@ -78,7 +78,7 @@ def _hold_in_step(gate, done, saves):
 
 
 def _hold_in_save(gate, done, place):
-    save, replace, digest = checkpoint.save, os.replace, checkpoint.Hashing.digest
+    save, replace, digest = checkpoint.save, os.replace, checkpoint.HashingFile.digest
 
     def waiting_digest(hashing):
         if place == "whole":
@@ -92,7 +92,7 @@ def _hold_in_save(gate, done, place):
 
     def held(folder, run_id, state):
         if state["step"] == done:
-            os.replace, checkpoint.Hashing.digest = waiting_replace, waiting_digest
+            os.replace, checkpoint.HashingFile.digest = waiting_replace, waiting_digest
         save(folder, run_id, state)
 
     checkpoint.save = held

@@ -8,7 +8,7 @@ import pytest
 
 from engine.checks import BadInput
 from engine.config import compose, names
-from engine.signatures import arguments_of, check_signatures, find
+from engine.signatures import arguments_of, check_signatures, find_target
 from tasks.bounds import (
     Bound,
     Count,
@@ -78,7 +78,7 @@ def bounded(hint):
 def test_every_number_of_every_task_has_a_bound(name, tmp_path):
     """One that is missing would let a value through to a run, which it ends hours later."""
     config = compose([f"task={name}", "data=sample", f"paths.data={tmp_path}"])
-    hints, _ = arguments_of(find("task", config["task"]["_target_"]))
+    hints, _ = arguments_of(find_target("task", config["task"]["_target_"]))
     numbers = {
         key: hints[key]
         for key, value in config["task"].items()

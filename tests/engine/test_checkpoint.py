@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine import checkpoint
-from engine.files import replacing
+from engine.files import atomic_write
 
 
 def state(step):
@@ -111,7 +111,7 @@ def test_without_a_whole_checkpoint_there_is_none(two, heard):
 def test_a_damaged_checkpoint_does_not_push_out_the_good_one(two):
     """Killed between the renames, with a damaged current one: the new one still counts."""
     (two / checkpoint.CURRENT).write_bytes(b"damaged")
-    with replacing(two / checkpoint.PENDING) as file:
+    with atomic_write(two / checkpoint.PENDING) as file:
         checkpoint.write(file, {"format": checkpoint.FORMAT, "run": "me", **state(3)})
     (two / checkpoint.CURRENT).replace(two / checkpoint.PREVIOUS)
     assert_is(newest(two), 3)
@@ -144,7 +144,7 @@ def test_a_checkpoint_of_another_run_is_passed_over(two, tmp_path, heard):
 def test_a_checkpoint_of_another_version_is_refused_and_stays(two, found):
     """Its work is not lost, and it is not taken for what it is not."""
     form = {} if found is None else {"format": found}
-    with replacing(two / checkpoint.CURRENT) as file:
+    with atomic_write(two / checkpoint.CURRENT) as file:
         checkpoint.write(file, {**form, "run": "me", **state(3)})
     with pytest.raises(checkpoint.OtherFormat) as caught:
         newest(two)
@@ -153,7 +153,7 @@ def test_a_checkpoint_of_another_version_is_refused_and_stays(two, found):
     assert said.endswith("or remove the run's checkpoints to begin afresh")
 
 
-@pytest.mark.parametrize("key", checkpoint.OWN)
+@pytest.mark.parametrize("key", checkpoint.REQUIRED_KEYS)
 def test_a_checkpoint_that_lacks_a_key_is_passed_over(two, heard, key):
     lacking = state(3)
     del lacking[key]

@@ -85,7 +85,7 @@ def test_a_waiting_sweep_names_the_others(as_sweep, capsys):
             as_sweep(number)
             held.enter_context(reserved("auto", 1))
         for _ in range(2):
-            with pytest.raises(EnoughError), interrupt.told_to_workers(), reserved("auto", 1):
+            with pytest.raises(EnoughError), interrupt.forwarding_to_workers(), reserved("auto", 1):
                 pass
             # A sweep does not wait for itself, which has a worker too many.
             as_sweep(9)
@@ -99,7 +99,7 @@ def test_a_waiting_sweep_names_the_others(as_sweep, capsys):
 @pytest.mark.usefixtures("impatient")
 def test_workers_of_a_sweep_say_once_that_they_wait(as_sweep, capsys):
     as_sweep(7)
-    with reserved("cpu", 1), interrupt.told_to_workers():
+    with reserved("cpu", 1), interrupt.forwarding_to_workers():
         for _ in range(3):
             with pytest.raises(EnoughError), reserved("cpu", 1):
                 pass
@@ -113,7 +113,9 @@ def test_who_died_is_not_named(as_sweep, capsys, monkeypatch):
     with reserved("cpu", 2), reserved("cpu", 2):
         pass
     # It left its name behind, and another, who could not write theirs, has the first place.
-    monkeypatch.setattr("engine.devices.DeviceSlot.sign", lambda slot: slot._holder.unlink())
+    monkeypatch.setattr(
+        "engine.devices.DeviceSlot.write_holder", lambda slot: slot._holder_file.unlink()
+    )
     as_sweep(8)
     with reserved("cpu", 1):
         as_sweep(9)
@@ -126,8 +128,8 @@ def test_a_process_is_named_by_its_command(monkeypatch):
     command = ["/some/where/python", "-m", "scripts.sweep", "study=lp_adam/fc2", "paths.runs=a b"]
     monkeypatch.setattr(sys, "orig_argv", command)
     named = f"process {os.getpid()} (python -m scripts.sweep study=lp_adam/fc2 'paths.runs=a b')"
-    assert interrupt.own_name() == named
-    with interrupt.told_to_workers():
+    assert interrupt.process_name() == named
+    with interrupt.forwarding_to_workers():
         assert interrupt.sweep_name() == named
     monkeypatch.setattr(sys, "orig_argv", [*command, *(f"key{n}=value" for n in range(99))])
-    assert len(interrupt.own_name()) < 230 and interrupt.own_name().endswith(" ...)")
+    assert len(interrupt.process_name()) < 230 and interrupt.process_name().endswith(" ...)")

@@ -12,9 +12,9 @@ import pytest
 
 from engine.files import (
     Unreadable,
+    atomic_write,
     parse_json,
     read_bytes,
-    replacing,
     sweep_up,
     write_json,
     write_text,
@@ -36,7 +36,7 @@ def test_a_new_text_takes_the_place_of_the_old_one(tmp_path):
 def test_an_error_inside_the_block_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
-    with pytest.raises(KeyError), replacing(path) as file:
+    with pytest.raises(KeyError), atomic_write(path) as file:
         file.write(b"half of the n")
         raise KeyError("stop")
     assert path.read_bytes() == b"old"
@@ -45,7 +45,7 @@ def test_an_error_inside_the_block_leaves_the_old_file_and_no_other(tmp_path):
 
 def test_nobody_sees_the_file_before_it_is_whole(tmp_path):
     path = tmp_path / "a.bin"
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(b"x")
         file.flush()
         assert not path.exists()

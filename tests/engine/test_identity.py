@@ -131,3 +131,10 @@ def test_a_name_that_leads_elsewhere_makes_no_folder(make_config, part, name):
 def test_the_ids_of_kept_runs_come_out_of_their_configs(path):
     for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
         assert hash_identity(line["identity"]) == line["id"]
+
+
+def test_the_order_of_groups_decides_who_takes_a_parameter(make_config):
+    groups = {"a": {"dims": 1, "lr": 0.1}, "b": {"dims": [1, 2], "lr": 0.5}}
+    other = dict(reversed(groups.items()))
+    ids = {run_id(make_config({"optim.groups": order})) for order in (groups, other)}
+    assert len(ids) == 2

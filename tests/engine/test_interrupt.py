@@ -11,19 +11,19 @@ from engine import interrupt
 
 
 def test_a_sweep_tells_its_workers(monkeypatch):
-    with interrupt.told_to_workers():
+    with interrupt.forwarding_to_workers():
         interrupt.check_sweep_stopped()
         assert interrupt.received() is None
         os.kill(os.getpid(), signal.SIGTERM)
         # A worker shares the name of the file, not the memory.
         monkeypatch.setattr(interrupt, "_received", None)
-        monkeypatch.setattr(interrupt, "_told", None)
+        monkeypatch.setattr(interrupt, "_stop_file", None)
         interrupt.check_sweep_stopped()
         assert interrupt.received() == signal.SIGTERM
 
 
 def test_a_sweep_knows_which_signal_it_got_itself():
-    with interrupt.told_to_workers():
+    with interrupt.forwarding_to_workers():
         os.kill(os.getpid(), signal.SIGINT)
         interrupt.check_sweep_stopped()
         assert interrupt.received() == signal.SIGINT
@@ -31,7 +31,7 @@ def test_a_sweep_knows_which_signal_it_got_itself():
 
 def test_a_signal_to_one_worker_stops_no_other(monkeypatch, tmp_path):
     monkeypatch.setenv(interrupt.STOP_FILE, str(tmp_path / "stop"))
-    interrupt.listen()
+    interrupt.install_handlers()
     os.kill(os.getpid(), signal.SIGTERM)
     assert interrupt.received() == signal.SIGTERM
     assert not (tmp_path / "stop").exists()

@@ -3,8 +3,8 @@
 import pytest
 
 from engine.config import compose
-from engine.make import outline
-from engine.memory import bytes_of, check_memory, state_size
+from engine.make import meta_task
+from engine.memory import check_memory, state_size, total_bytes
 from tasks.sources import DataError
 
 
@@ -34,8 +34,8 @@ def test_the_state_of_an_optimizer_that_needs_more_to_step_is_not_known():
 
 def test_weights_gradients_and_state_are_counted(monkeypatch):
     config = compose(["optim=adam", "data=sample", "train.device=cpu"])
-    task = outline(config)
-    needed = 4 * bytes_of(task.model.parameters())  # a gradient and two tensors for each weight
+    task = meta_task(config)
+    needed = 4 * total_bytes(task.model.parameters())  # a gradient and two tensors for each weight
     monkeypatch.setattr("tasks.room.available_memory", lambda: needed)
     check_memory(task, config)
     monkeypatch.setattr("tasks.room.available_memory", lambda: needed - 1)
@@ -45,7 +45,7 @@ def test_weights_gradients_and_state_are_counted(monkeypatch):
 
 def test_the_noise_of_trials_is_counted(monkeypatch):
     config = compose(["task=rosenbrock", "task.trials=1000", "train.device=cpu"])
-    task = outline(config)
+    task = meta_task(config)
     assert task.memory == 1000 * 2 * 8 * 500
     monkeypatch.setattr("tasks.room.available_memory", lambda: task.memory)
     with pytest.raises(DataError, match=r"^task=rosenbrock optim=adam needs 0\.01 GB"):

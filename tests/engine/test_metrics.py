@@ -4,13 +4,17 @@ import json
 import math
 
 import pytest
+import torch
 
+import optim
 from engine import search_path
 from engine.checks import BadInput
+from engine.evaluation import Evaluations
 from engine.metrics import (
     COMMON,
     LIVE,
-    check_declared,
+    check_observations,
+    check_task_metrics,
     declared,
     find_metric,
     headline_of,
@@ -64,6 +68,9 @@ def test_a_live_metric_is_no_part_of_the_record():
 WOBBLE = Metric("wobble", "min")
 
 
+Told = optim.Observation("told", lambda *_: None)
+
+
 class Line(Task):
     """A task of one's own, with what it declares set by each test."""
 
@@ -72,43 +79,68 @@ class Line(Task):
 
 @pytest.fixture
 def line(monkeypatch):
-    def config(metrics, headline="train/loss"):
+    def task(metrics, headline="train/loss"):
         monkeypatch.setattr(Line, "metrics", metrics, raising=False)
         monkeypatch.setattr(Line, "headline", headline)
-        declared.cache_clear()
-        names = {"task": "line", "optim": "adamal"}
-        part = {"_target_": f"{__name__}.Line"}
-        return {"names": names, "task": part, "optim": {"_target_": "optim.AdamAL"}}
+        return Line()
 
-    yield config
-    declared.cache_clear()
+    return task
 
 
-def test_a_run_reports_what_its_task_declares(line):
-    config = line({"test/wobble": WOBBLE}, "test/wobble")
-    check_declared(config)
-    assert metrics_of(config) == {**COMMON, "test/wobble": WOBBLE}
+def test_a_run_reports_what_its_task_and_its_optimizers_declare(line):
+    task = line({"test/wobble": WOBBLE}, "test/wobble")
+    check_task_metrics("task=line", task)
+    assert metrics_of(task, [optim.AdamAL]) == {**COMMON, "test/wobble": WOBBLE}
+    assert {"optim/beta", "optim/underflow"} <= metrics_of(task, [optim.MAdam, optim.LpAdam]).keys()
+    config = {"task": {"_target_": f"{__name__}.Line"}}
     assert headline_of(config) == "test/wobble"
 
 
 @pytest.mark.parametrize(
     ("metrics", "headline", "said"),
     [
-        (
-            {"test/wobble": "wobble"},
-            "train/loss",
-            "metric test/wobble: must be a Metric",
-        ),
+        ({"test/wobble": "wobble"}, "train/loss", "metric test/wobble: must be a Metric of"),
         ({"test wobble": WOBBLE}, "train/loss", "metric test wobble: a name must be letters, digi"),
         ({"a": Metric("a", "up")}, "train/loss", "metric a: better=up: must be min, max or None"),
         ({"test/loss": WOBBLE}, "train/loss", "metric test/loss: is a common metric with another"),
+        ({"a": Told}, "train/loss", "metric a: must be a Metric of tasks.metrics"),
+        (
+            ["a"],
+            "train/loss",
+            "metrics: must be a mapping of names, each to a Metric",
+        ),
         ({}, "test/wobble", "headline test/wobble: no metric of this name"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(line, metrics, headline, said):
     with pytest.raises(BadInput) as caught:
-        check_declared(line(metrics, headline))
+        check_task_metrics("task=line", line(metrics, headline))
     assert str(caught.value).startswith(f"task=line: {said}")
+
+
+@pytest.mark.parametrize(
+    ("observations", "said"),
+    [
+        ({"optim/trust": WOBBLE}, "observation optim/trust: must be an optim.Observation"),
+        ({"optim trust": Told}, "observation optim trust: a name must be letters, digits"),
+        ({"lr": Told}, "observation lr: is a common metric with another meaning"),
+        (["a"], "observations: must be a mapping of names, each to a optim.Observation"),
+    ],
+)
+def test_what_cannot_be_observed_is_refused(observations, said):
+    optimizer = type("Mine", (), {"observations": observations})()
+    with pytest.raises(BadInput) as caught:
+        check_observations("optim=mine", optimizer)
+    assert str(caught.value).startswith(f"optim=mine: {said}")
+
+
+def test_each_evaluation_is_a_number_or_one_for_each_trial():
+    found = Evaluations({**COMMON, "test/wobble": WOBBLE})
+    values = {"test/loss": torch.tensor(2.0), "test/wobble": torch.tensor([1.0, 3.0]), "lr": 0.5}
+    assert found.add(values, 4) == {"test/loss": 2.0, "test/wobble": 2.0, "lr": 0.5}
+    assert found.trials == {"test/wobble": [1.0, 3.0]}
+    with pytest.raises(ValueError, match=r"^test/bleu: no common metric, and the task's `metrics`"):
+        found.add({"test/bleu": 1.0}, 5)
 
 
 def test_every_metric_has_one_meaning():

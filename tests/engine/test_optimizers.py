@@ -14,7 +14,7 @@ from engine.checks import BadInput
 from engine.config import compose
 from engine.execute import execute
 from engine.make import make_optimizer, make_task
-from engine.optimizers import Judged, OptimizerGroup, members, needs_closure
+from engine.optimizers import EvaluationWeights, OptimizerGroup, members, needs_closure
 from engine.run import Run
 from engine.session import Session, fingerprint
 from tasks import Mnist
@@ -54,7 +54,8 @@ def mine(tmp_path):
 
 def run(config):
     """Train without the command around it; how that went, and the run's folder."""
-    return execute(config), Run(config["paths"]["runs"], config).folder
+    run = Run(config["paths"]["runs"], config)
+    return execute(run), run.folder
 
 
 @pytest.fixture
@@ -218,7 +219,7 @@ def test_schedule_free_is_evaluated_and_recorded_at_its_averages(tiny):
         loop.step(session, session.task.batch(step))
         session.optimizer.zero_grad()
     trained = fingerprint(session.task.model.state_dict())
-    with session.judged():
+    with session.evaluation_weights():
         averaged = fingerprint(session.task.model.state_dict())
         with torch.no_grad():
             test_loss = session.task.evaluate()["test/loss"]
@@ -245,13 +246,13 @@ def test_of_several_optimizers_only_those_with_modes_change():
 
     free = schedulefree.SGDScheduleFree([second], lr=0.1)
     group = OptimizerGroup([torch.optim.SGD([first], lr=0.1), free])
-    judged = Judged(group)
+    evaluation_weights = EvaluationWeights(group)
     for _ in range(3):
         (first.sum() + second.square().sum()).backward()
         group.step()
         group.zero_grad()
     before = first.clone(), second.clone()
-    with judged():
+    with evaluation_weights():
         assert torch.equal(first, before[0]) and not torch.equal(second, before[1])
     assert torch.equal(first, before[0]) and torch.equal(second, before[1])
     assert members(group) == [group.optimizers[0], free]

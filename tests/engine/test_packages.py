@@ -42,7 +42,7 @@ def test_our_packages_come_before_theirs_and_theirs_are_found(elsewhere):
 
 def test_children_find_our_scripts(elsewhere, monkeypatch):
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    with packages.found_by_children():
+    with packages.project_found_by_children():
         said = python(elsewhere, "-c", "import scripts; print(scripts.__file__)")
     assert said.strip() == str(ROOT / "scripts" / "__init__.py")
     assert "PYTHONPATH" not in os.environ and "PYTHONSAFEPATH" not in os.environ

@@ -310,7 +310,7 @@ def test_ranks_without_a_world_mean_nothing(train, runs, monkeypatch, left):
     assert environment(folder(runs))["processes"] == 1
     assert len(lines(folder(runs))) == 3
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    assert parallel.own_device("auto") == torch.device("cuda:0")
+    assert parallel.local_device("auto") == torch.device("cuda:0")
 
 
 def test_a_sweep_with_a_rank_left_over(sweep, runs, study, monkeypatch):
@@ -381,9 +381,9 @@ def test_a_process_for_which_nothing_is_left(as_first_of, monkeypatch):
     shares = []
     for rank in range(3):
         monkeypatch.setenv("RANK", str(rank))
-        shares.append(parallel.own_shard(nn.Linear(1, 1), cut))
+        shares.append(parallel.local_shard(nn.Linear(1, 1), cut))
         with pytest.raises(ValueError, match=r"3 processes cannot share a batch of 2 examples"):
-            parallel.own_shard(nn.BatchNorm1d(1), cut)
+            parallel.local_shard(nn.BatchNorm1d(1), cut)
     assert shares == [*cut, ("first", 0.0)]
 
 
@@ -392,14 +392,14 @@ def test_each_process_needs_its_own_gpu(as_first_of, monkeypatch):
     monkeypatch.setattr("torch.cuda.set_device", lambda device: None)
     as_first_of(2)
     monkeypatch.setenv("LOCAL_RANK", "1")
-    assert parallel.own_device("auto") == torch.device("cuda:1")
-    assert parallel.own_device("cpu") == torch.device("cpu")
+    assert parallel.local_device("auto") == torch.device("cuda:1")
+    assert parallel.local_device("cpu") == torch.device("cpu")
     as_first_of(3)
     with pytest.raises(BadInput, match=r"nproc-per-node=3.*2 GPU"):
-        parallel.own_device("auto")
+        parallel.local_device("auto")
     as_first_of(2)
     with pytest.raises(BadInput, match=r"train\.device=cuda:1 .* 1 GPU"):
-        parallel.own_device("cuda:1")
+        parallel.local_device("cuda:1")
 
 
 # -- sweeps of runs on several devices -------------------------------------------------------------

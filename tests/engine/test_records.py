@@ -6,6 +6,8 @@ import shutil
 import pytest
 
 from engine.files import write_json
+from engine.identity import run_path
+from engine.record_files import read_config
 from engine.records import read, read_all
 from engine.yaml_files import dump_yaml, read_yaml
 
@@ -155,3 +157,12 @@ def test_a_run_whose_config_is_gone_is_named_with_what_to_do(folder, make_config
     (folder / "summary.json").unlink()
     assert read(folder, make_config()) is None
     assert len(warnings_of(heard)) == 1
+
+
+def test_a_run_from_when_agents_had_a_video_is_still_one(make_config, tmp_path):
+    folder = tmp_path / run_path(make_config())
+    folder.mkdir(parents=True)
+    written = make_config({"task.video": True})
+    (folder / "config.yaml").write_text(dump_yaml(written))
+    assert read_config(folder)["train"]["artifacts"] is True
+    assert "video" not in read_config(folder)["task"]

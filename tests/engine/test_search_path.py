@@ -26,7 +26,10 @@ def offered(monkeypatch, tmp_path):
     search_path.installed.cache_clear()
 
     def offer(entries):
-        found = [EntryPoint(name, value, search_path.GROUP) for name, value in entries.items()]
+        found = [
+            EntryPoint(name, value, search_path.ENTRY_POINT_GROUP)
+            for name, value in entries.items()
+        ]
         monkeypatch.setattr(search_path, "entry_points", lambda group: found)
 
     yield offer

@@ -197,3 +197,20 @@ def test_several_optimizers_are_seen_as_one():
     assert together[step] == pytest.approx((apart[0][step] + apart[1][step]) / 2)
     assert together["optim/beta"] == apart[0]["optim/beta"]
     assert together["optim/kept"] == apart[1]["optim/kept"]
+
+
+class Calling(torch.optim.SGD):
+    """A step that calls its parent's, which torch lets hooks see as well."""
+
+    def step(self, closure=None):
+        return super().step(closure)
+
+
+def test_a_step_that_calls_another_is_seen_whole():
+    plain, calling = torch.optim.SGD(fresh(), lr=0.1), Calling(fresh(), lr=0.1)
+    steps = []
+    for optimizer in (plain, calling):
+        with optim.Observer(optimizer) as seen:
+            take(optimizer, range(2))
+        steps.append(seen.mean_abs_step)
+    assert steps[0] == steps[1] > 0

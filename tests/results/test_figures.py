@@ -175,13 +175,13 @@ def test_a_heat_map_is_drawn_for_each_row_in_one_scale(make_study, make_result, 
 
     result = make_result(study, one_diverges)
     scales = []
-    drawn_cells = figures.draw_cells
+    draw_heat_map = figures.draw_heat_map
 
     def spy(axes, panel, norm):
         scales.append(norm)
-        drawn_cells(axes, panel, norm)
+        draw_heat_map(axes, panel, norm)
 
-    monkeypatch.setattr(figures, "draw_cells", spy)
+    monkeypatch.setattr(figures, "draw_heat_map", spy)
     drawn = draw(result)
     assert drawn[f"{result.name}.map.png"] and drawn[f"{result.name}.map.pdf"]
     one, other = scales

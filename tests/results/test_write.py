@@ -206,7 +206,7 @@ def test_the_table_is_printed_even_if_it_cannot_be_written(sweep, written, monke
     def full(path):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("results.rendered.replacing", full)
+    monkeypatch.setattr("results.rendered.atomic_write", full)
     done = sweep("study=lp_adam/tiny", "profile=smoke", "data=sample")
     assert done.code == 2
     assert "| Adam" in done.out and "| SGD" in done.out

@@ -57,8 +57,11 @@ def test_start_up_measures_a_real_start(monkeypatch, sample_root):
 def test_ways_to_wait_are_measured_alone_and_beside_a_busy_process(monkeypatch, sample_root):
     monkeypatch.setattr(waiting, "TASK", [*bare.TASK, f"paths.data={sample_root}"])
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    kept = {waiting.OWN: {"GOMP_SPINCOUNT": "300000"}, "one thread": {"OMP_NUM_THREADS": "1"}}
-    monkeypatch.setattr(waiting, "ways", lambda: kept)
+    kept = {
+        waiting.OPENMP_DEFAULT: {"GOMP_SPINCOUNT": "300000"},
+        "one thread": {"OMP_NUM_THREADS": "1"},
+    }
+    monkeypatch.setattr(waiting, "wait_policies", lambda: kept)
     started = []
     popen = subprocess.Popen
     monkeypatch.setattr(
@@ -75,8 +78,8 @@ def test_ways_to_wait_are_measured_alone_and_beside_a_busy_process(monkeypatch, 
 
 
 def test_the_ways_to_wait():
-    ways = waiting.ways()
-    assert ways[waiting.OWN] == {"GOMP_SPINCOUNT": "300000"}
+    ways = waiting.wait_policies()
+    assert ways[waiting.OPENMP_DEFAULT] == {"GOMP_SPINCOUNT": "300000"}
     (here,) = (way for name, way in ways.items() if name.endswith("here"))
     assert here == {"GOMP_SPINCOUNT": str(openmp.SPIN_COUNT)}
 
@@ -431,4 +434,4 @@ def test_colour_images_are_normalised_one_by_one(images_root):
 def test_the_bytes_of_nested_tensors():
     bytes_, floats = torch.zeros(3, 2, dtype=torch.uint8), torch.zeros(5)
     found = train.tensors({"a": (bytes_, [floats]), "b": 3, "model": torch.nn.Linear(2, 2)})
-    assert [train.size(tensor) for tensor in found] == [6, 20]
+    assert [tensor.nbytes for tensor in found] == [6, 20]

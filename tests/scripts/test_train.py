@@ -403,7 +403,7 @@ def test_losses_stay_on_the_device_until_asked(tiny):
     session = Session(compose(tiny()), CPU)
     session.losses.add(torch.tensor(1.0))
     session.losses.add(torch.tensor(float("nan")))
-    assert len(session.losses._waiting) == 2
+    assert len(session.losses._unread) == 2
     assert session.losses.any_not_finite()
     assert session.losses.first_not_finite() == 1
 

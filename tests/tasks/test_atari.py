@@ -67,7 +67,7 @@ def play(game, actions):
     """All that an agent sees of a game."""
     seen = []
     for action in actions:
-        seen.append((game.step(action % game.actions), game.stack.copy()))
+        seen.append((game.step(action % game.action_count), game.stack.copy()))
     return seen
 
 
@@ -160,13 +160,13 @@ def test_the_state_after_a_lost_life_shows_what_flickers():
     for seed in range(12):
         game = Game("seaquest", 84, seed, max_frames=18_000, life_ends=True, in_colour=True)
         single = []
-        look = game._look
-        game._look = lambda place: (single.append(place), look(place))[1]  # noqa: B023
+        keep = game._keep_screen
+        game._keep_screen = lambda index: (single.append(index), keep(index))[1]  # noqa: B023
         for number in range(400):
             single.clear()
-            step = game.step(number * 7 % game.actions)
+            step = game.step(number * 7 % game.action_count)
             if step.end == ENDED and step.game is None:
-                # Both places, each looked at once: after the third frame and the fourth, or at one.
+                # Both screens, each kept once: after the third frame and the fourth, or at one.
                 assert sorted(single) == [0, 1]
                 lost += 1
     assert lost > 10
@@ -234,7 +234,7 @@ def test_the_target_network_is_a_copy_from_time_to_time():
 def test_exploration_falls_linearly():
     task = make(final_epsilon=0.1, epsilon_steps=200)
     found = []
-    for task.acted in (0, 50, 100, 200, 1000):
+    for task.actions_taken in (0, 50, 100, 200, 1000):
         found.append(task.epsilon)
     assert found == pytest.approx([1.0, 0.775, 0.55, 0.1, 0.1])
     states = torch.zeros(4000, 4, 84, 84, dtype=torch.uint8)[:, :, :1, :1]
@@ -254,9 +254,9 @@ def test_actions_and_batches_keep_their_ratio(environments):
     assert task.steps == (400 - 48) // 4
     for step in range(6):
         states, *_, next_states, _ = task.batch(step)
-        assert 0 <= task.acted - (48 + 4 * step) < environments
+        assert 0 <= task.actions_taken - (48 + 4 * step) < environments
         assert states.shape == next_states.shape == (8, 4, 84, 84)
-    assert task.replay.written * environments == task.acted
+    assert task.replay.written * environments == task.actions_taken
 
 
 def test_frames_of_another_size():

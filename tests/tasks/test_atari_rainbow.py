@@ -223,7 +223,7 @@ def test_an_episode_is_counted_from_its_start_or_the_last_life():
     counted = []
     for _ in range(300):
         task.act()
-        ended = task.replay._ends[(task.replay.written - 1) % task.replay.rows, 0]
+        ended = task.replay._ends[(task.replay.written - 1) % task.replay.times, 0]
         counted.append((task.games[0].episode_steps, ended))
     before = 0
     for steps, ended in counted:

@@ -9,16 +9,16 @@ from tasks.augmentation import crop_and_flip, normalise, scale_and_shift
 CPU = torch.device("cpu")
 
 
-def one_by_one(images, padding, mirror, rows, columns):
+def one_by_one(images, padding, mirror, top, left):
     """What the papers' scripts do to an image, with the numbers that were drawn for it."""
     batch = []
-    for image, m, row, column in zip(images.numpy(), mirror, rows, columns, strict=True):
+    for image, m, y, x in zip(images.numpy(), mirror, top, left, strict=True):
         height, width, _ = image.shape
         framed = np.zeros((height + 2 * padding, width + 2 * padding, 3), np.uint8)
         framed[padding : padding + height, padding : padding + width] = image
         if m:
             framed = framed[:, ::-1]
-        batch.append(framed[row : row + height, column : column + width])
+        batch.append(framed[y : y + height, x : x + width])
     return torch.from_numpy(np.stack(batch))
 
 
@@ -28,10 +28,10 @@ def test_a_batch_is_cropped_and_mirrored_as_one_image_after_the_other(size, padd
     draw = torch.Generator().manual_seed(padding)
     images = torch.randint(256, (50, *size, 3), generator=draw, dtype=torch.uint8)
     mirror = torch.randint(2, (50,), generator=draw)
-    rows, columns = torch.randint(2 * padding + 1, (2, 50), generator=draw)
-    found = crop_and_flip(images, padding, mirror, rows, columns)
+    top, left = torch.randint(2 * padding + 1, (2, 50), generator=draw)
+    found = crop_and_flip(images, padding, mirror, top, left)
     assert found.dtype == torch.uint8
-    assert torch.equal(found, one_by_one(images, padding, mirror, rows, columns))
+    assert torch.equal(found, one_by_one(images, padding, mirror, top, left))
 
 
 def test_the_window_in_the_middle_is_the_image_and_the_ones_at_the_edges_have_a_black_frame():

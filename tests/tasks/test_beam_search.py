@@ -15,12 +15,12 @@ WORDS = 5
 
 @dataclass
 class Read:
-    """What a `Bigrams` has read: the source of each row, and the last word."""
+    """What a `Bigrams` has read: the source of each hypothesis."""
 
-    row: torch.Tensor
+    source: torch.Tensor
 
-    def choose(self, rows):
-        return Read(self.row[rows])
+    def choose(self, indices):
+        return Read(self.source[indices])
 
 
 class Bigrams:
@@ -34,7 +34,7 @@ class Bigrams:
         return Read(sources[:, 0])
 
     def read(self, words, state):
-        return self.tables[state.row, words[:, 0]][:, None], state
+        return self.tables[state.source, words[:, 0]][:, None], state
 
 
 def every_translation(limit):

@@ -115,14 +115,14 @@ def test_a_batch_is_what_was_drawn_cropped_mirrored_and_normalised(sample):
     found, wanted = made.batch(45)
     assert found.shape == (100, 3, 32, 32) and found.dtype == torch.float32
     assert found.is_contiguous(memory_format=torch.channels_last)
-    chosen, mirror, rows, columns = made.chosen(45)
+    chosen, mirror, top, left = made.drawn(45)
     assert torch.equal(wanted, labels[chosen])
     mean, std = (torch.tensor(made_of)[:, None, None] for made_of in (MEAN, STD))
     for index in range(0, 100, 9):
         image = images[chosen[index]].permute(2, 0, 1)
         image = image.flip(2) if mirror[index] else image
-        row, column = rows[index], columns[index]
-        image = F.pad(image, (4, 4, 4, 4))[:, row : row + 32, column : column + 32]
+        y, x = top[index], left[index]
+        image = F.pad(image, (4, 4, 4, 4))[:, y : y + 32, x : x + 32]
         torch.testing.assert_close(found[index], (image / 255 - mean) / std)
 
 
@@ -130,36 +130,36 @@ MEAN, STD = (settings(10)[key] for key in ("mean", "std"))
 
 
 def test_every_window_and_both_mirror_images_are_drawn_equally_often(sample):
-    _, mirror, rows, columns = sample(batch_size=4000).chosen(0)
-    for drawn, count in ((mirror, 2), (rows, 9), (columns, 9)):
+    _, mirror, top, left = sample(batch_size=4000).drawn(0)
+    for drawn, count in ((mirror, 2), (top, 9), (left, 9)):
         expected = 4000 / count
         assert (drawn.bincount(minlength=count) - expected).abs().max() < 5 * expected**0.5
     # Independently of each other, and anew in each epoch.
-    assert torch.corrcoef(torch.stack([mirror, rows, columns]).float()).triu(1).abs().max() < 0.08
-    assert not torch.equal(sample(batch_size=4000).chosen(1)[2], rows)
+    assert torch.corrcoef(torch.stack([mirror, top, left]).float()).triu(1).abs().max() < 0.08
+    assert not torch.equal(sample(batch_size=4000).drawn(1)[2], top)
 
 
 def test_without_augmentation_a_batch_holds_the_images_themselves(sample):
     made = sample(flip=False, crop_padding=0)
     images, labels = made.images["train"]
-    [chosen] = made.chosen(3)
+    [chosen] = made.drawn(3)
     wanted = normalise(images[chosen], made.scale, made.shift), labels[chosen]
     assert same(made.batch(3), wanted)
     # Which images they are is not up to the augmentation.
-    assert torch.equal(sample().chosen(3)[0], chosen)
+    assert torch.equal(sample().drawn(3)[0], chosen)
 
 
 def test_one_kind_of_augmentation_without_the_other(sample):
-    assert sample(flip=False).chosen(0)[1].eq(0).all()
-    _, mirror, rows, columns = sample(crop_padding=0).chosen(0)
-    assert rows.eq(0).all() and columns.eq(0).all() and mirror.float().mean() > 0.2
+    assert sample(flip=False).drawn(0)[1].eq(0).all()
+    _, mirror, top, left = sample(crop_padding=0).drawn(0)
+    assert top.eq(0).all() and left.eq(0).all() and mirror.float().mean() > 0.2
     assert sample(crop_padding=0).batch(0)[0].shape == (128, 3, 32, 32)
 
 
 def test_an_epoch_sees_every_image_once(sample):
     made = sample(batch_size=1000)
     for epoch in range(2):
-        chosen = torch.cat([made.chosen(4 * epoch + i)[0] for i in range(4)])
+        chosen = torch.cat([made.drawn(4 * epoch + i)[0] for i in range(4)])
         assert torch.equal(chosen.sort().values, torch.arange(4000))
 
 

@@ -17,7 +17,7 @@ from torch import nn
 from engine.config import compose
 from models.torchvision_import import torchvision
 from tasks import ImageNet
-from tasks.imagenet import look_through, make_sample
+from tasks.imagenet import list_photographs, make_sample
 from tasks.sources import DataError
 
 CPU = torch.device("cpu")
@@ -63,7 +63,7 @@ def full(photographs):
         sources = {"full": found, "sample": SETTINGS["sources"]["sample"]}
         return functools.partial(task, root, data="full", sources=sources, batch_size=5)
 
-    look_through.cache_clear()
+    list_photographs.cache_clear()
     return make
 
 
@@ -99,9 +99,9 @@ def test_a_batch_is_made_of_normalised_windows_in_channels_last_order(full):
 def test_an_epoch_reads_every_photograph_once_but_for_the_last_incomplete_batch(full):
     made = full()()
     for epoch in range(2):
-        numbers = [n for step in range(4) for n, _ in made.orders(4 * epoch + step)]
+        numbers = [n for step in range(4) for n, _ in made.requests(4 * epoch + step)]
         assert len(set(numbers)) == 20
-    firsts = [made.orders(4 * epoch)[0] for epoch in range(3)]
+    firsts = [made.requests(4 * epoch)[0] for epoch in range(3)]
     assert len({seed for _, seed in firsts}) == 3
 
 
@@ -150,7 +150,7 @@ def test_test_images_are_the_middle_of_the_photograph(full):
     assert (found - middle).abs().mean() < 5 < (found - whole).abs().mean()
 
 
-def test_evaluation_is_over_all_images_and_ranks(full, monkeypatch):
+def test_evaluation_is_over_all_images_and_counts_the_likeliest_five(full, monkeypatch):
     monkeypatch.setattr("tasks.imagenet.EVAL_BATCH", 3)
     made = full()(eval_train=True)
     made.model.eval()

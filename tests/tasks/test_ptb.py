@@ -289,7 +289,7 @@ def test_the_number_of_rows_in_evaluation_changes_nothing(tiny, monkeypatch):
         made = trained(tiny())
     found = {}
     for rows in (1, 2, 7):
-        monkeypatch.setattr(ptb, "EVAL_ROWS", rows)
+        monkeypatch.setattr(ptb, "EVAL_STREAMS", rows)
         found[rows] = mean_loss(made.model, made.texts["train"])
     assert [found[2], found[7]] == pytest.approx([found[1]] * 2, rel=1e-5)
     assert found[1] == pytest.approx(one_by_one(made.model, made.texts["train"]), rel=1e-5)
@@ -306,7 +306,7 @@ def test_every_word_counts_whatever_the_text_is_cut_into(tiny, monkeypatch):
     for words in (300, 287, 19, 2):
         wanted = one_by_one(made.model, text[:words])
         assert mean_loss(made.model, text[:words]) == pytest.approx(wanted, rel=2e-2)
-        monkeypatch.setattr(ptb, "EVAL_ROWS", 1)
+        monkeypatch.setattr(ptb, "EVAL_STREAMS", 1)
         assert mean_loss(made.model, text[:words]) == pytest.approx(wanted, rel=1e-5)
         monkeypatch.undo()
 

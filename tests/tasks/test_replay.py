@@ -118,7 +118,7 @@ class Naive:
 
 @pytest.mark.parametrize(("environments", "n_step"), [(1, 1), (3, 1), (2, 3), (3, 5)])
 def test_against_the_naive_one(monkeypatch, environments, n_step):
-    # Files of two rows, so that stacks lie across their borders.
+    # Files of two time steps, so that stacks lie across their borders.
     monkeypatch.setattr("tasks.atari.replay.FILES", 12)
     random = np.random.default_rng(environments * 10 + n_step)
     replay = make(capacity=24 * environments, environments=environments, n_step=n_step)
@@ -136,7 +136,7 @@ def test_against_the_naive_one(monkeypatch, environments, n_step):
         slots = np.array(replay.drawable, dtype=np.int64)
         if len(slots) == 0:
             continue
-        # All that can be looked at is: the newest with n steps behind them, 21 rows at the most.
+        # All that can be looked at is: the newest with n steps behind them, 21 time steps at most.
         assert slots[-1] // environments == number - n_step
         assert len(slots) == environments * (min(number + 1, 21) - n_step) or number < 24
         wanted = [naive.transition(*divmod(slot, environments)) for slot in slots.tolist()]
@@ -159,7 +159,8 @@ def test_draws_are_uniform():
         replay.add(frame(number, 2), np.zeros(2), np.zeros(2), np.full(2, GOES_ON))
     drawn = replay.draw(np.random.default_rng(0), 36_000)
     counts = np.bincount(drawn)
-    # 19 rows of which the last one has no state behind it, less the 3 before the first whole stack.
+    # 19 time steps of which the last one has no state behind it, less the 3 before the first
+    # whole stack.
     assert np.flatnonzero(counts).tolist() == list(range(6, 38))
     assert abs(counts[6:] - 36_000 / 32).max() < 5 * (36_000 / 32) ** 0.5
 
@@ -172,7 +173,7 @@ def numbers(folder):
 
 
 def files_of_five(monkeypatch):
-    """Let a memory of 20 rows, and one more for each of two checkpoints, lie in files of 5."""
+    """Keep 20 time steps, and one more for each of two checkpoints, in files of 5."""
     monkeypatch.setattr("tasks.atari.replay.SPARE_STEPS", 0)
     monkeypatch.setattr("tasks.atari.replay.FILES", 5)
 
@@ -220,7 +221,7 @@ def test_files_stay_as_long_as_one_of_two_checkpoints_needs_them(tmp_path, monke
         if number in (29, 44, 59):
             states.append(replay.state_dict())
             replay.saved()
-    # The last two checkpoints remember rows 25 to 44 and 40 to 59.
+    # The last two checkpoints remember time steps 25 to 44 and 40 to 59.
     assert numbers(tmp_path)[0] == 25 // 5
     for state in states[1:]:
         make(tmp_path, capacity=20).load_state_dict(state)
@@ -231,8 +232,8 @@ def test_files_stay_as_long_as_one_of_two_checkpoints_needs_them(tmp_path, monke
 def test_a_process_that_goes_on_removes_what_the_one_before_it_left(tmp_path, monkeypatch):
     files_of_five(monkeypatch)
     replay = make(tmp_path, capacity=20)
-    for rows in (30, 30):
-        fill(replay, [GOES_ON] * rows)
+    for count in (30, 30):
+        fill(replay, [GOES_ON] * count)
         state = replay.state_dict()
         replay.saved()
     assert numbers(tmp_path)[0] == 2  # the reserve's first row is 10
@@ -246,7 +247,7 @@ def test_a_process_that_goes_on_removes_what_the_one_before_it_left(tmp_path, mo
 
 
 def test_a_checkpoint_is_due_before_frames_pile_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.atari.replay.FILES", 6)  # of 27 rows
+    monkeypatch.setattr("tasks.atari.replay.FILES", 6)  # of 27 time steps
     monkeypatch.setattr("tasks.atari.replay.SPARE_STEPS", 30)
     replay = make(tmp_path, capacity=100)
     most = replay._frames.size(100 + 2 * 30)  # as is asked of the disk

@@ -11,7 +11,7 @@ import yaml
 from models import MaskedLM
 from tasks import RobertaPretrain
 from tasks.corpus import END, MASK, START, learn_tokenizer, make_blocks, read_files
-from tasks.roberta_pretrain import NOT_ASKED
+from tasks.roberta_pretrain import Batch
 from tasks.sources import DataError
 
 ROOT = Path(__file__).parents[2]
@@ -48,10 +48,16 @@ def same(a, b):
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
+def where_targets_are(batch):
+    is_target = torch.zeros(batch.tokens.numel(), dtype=torch.bool)
+    is_target[batch.positions] = True
+    return is_target.view_as(batch.tokens)
+
+
 def test_blocks_hold_full_lines_and_lose_none(tiny):
     tokenizer = tiny().tokenizer
     documents = ["the film was seen\nby nobody", "at all", "the film " * 40, "seen"]
-    blocks = make_blocks(documents, tokenizer, 32, 100, CPU)
+    blocks = make_blocks(documents, tokenizer, 32, 100)
     texts = []
     for tokens in blocks.tokens.split(blocks.lengths.tolist()):
         assert len(tokens) <= 32
@@ -60,20 +66,20 @@ def test_blocks_hold_full_lines_and_lose_none(tiny):
         texts.append(tokenizer.decode(tokens.tolist()))
     assert texts[0] == "the film was seenby nobodyat all"
     assert "".join(texts) == "".join(documents).replace("\n", "")
-    assert len(make_blocks(documents, tokenizer, 32, 2, CPU).lengths) == 2
+    assert len(make_blocks(documents, tokenizer, 32, 2).lengths) == 2
 
 
 def test_masks_are_fixed_by_seed_and_step_alone(tiny):
     forward, backward = tiny(), tiny()
-    wanted = {step: forward.batch(step) for step in (0, 1, 20)}
-    for step in reversed(wanted):
-        assert same(backward.batch(step), wanted[step])
-    assert not same(tiny(seed=1).batch(0)[:1], wanted[0][:1])
+    batches = {step: forward.batch(step) for step in (0, 1, 20)}
+    for step in reversed(batches):
+        assert same(backward.batch(step), batches[step])
+    assert not same(tiny(seed=1).batch(0)[:1], batches[0][:1])
     # The same blocks are masked otherwise in another step.
     chosen = torch.arange(8)
     assert not same(
-        forward.masked(forward.blocks["train"], chosen, 1),
-        forward.masked(forward.blocks["train"], chosen, 2),
+        forward.masked(forward.blocks["train"], chosen, 1)[:1],
+        forward.masked(forward.blocks["train"], chosen, 2)[:1],
     )
 
 
@@ -83,27 +89,27 @@ def test_whole_words_are_masked_as_often_as_asked(tiny):
     chosen = torch.arange(len(blocks.lengths))
     plain, begins, lengths = blocks.padded(chosen, 1)
     word = begins.flatten().cumsum(0).view_as(plain)
-    asked_of, kept, masked, other, words = 0, 0, 0, 0, 0
+    targets, kept, masked, other, words = 0, 0, 0, 0, 0
     for seed in range(30):
-        tokens, wanted, _ = made.masked(blocks, chosen, seed)
-        asked = wanted != NOT_ASKED
-        assert torch.equal(wanted[asked], plain[asked]) and torch.equal(
-            tokens[~asked], plain[~asked]
-        )
-        # A word is asked for as a whole, or not at all; special tokens never.
-        assert set(word[asked].tolist()).isdisjoint(word[~asked].tolist())
-        assert (plain[asked] > 4).all() and not (
-            asked & (torch.arange(plain.size(1)) >= lengths[:, None])
+        batch = made.masked(blocks, chosen, seed)
+        tokens, is_target = batch.tokens, where_targets_are(batch)
+        assert torch.equal(batch.targets, plain[is_target])
+        assert torch.equal(tokens[~is_target], plain[~is_target])
+        assert torch.equal(batch.counts, is_target.sum(1))
+        # A word is a target as a whole, or not at all; special tokens never are.
+        assert set(word[is_target].tolist()).isdisjoint(word[~is_target].tolist())
+        assert (plain[is_target] > 4).all() and not (
+            is_target & (torch.arange(plain.size(1)) >= lengths[:, None])
         ).any()
-        asked_of += int(asked.sum())
+        targets += int(is_target.sum())
         words += int((plain > 4).sum())
-        masked += int((tokens[asked] == made.tokenizer.token_to_id(MASK)).sum())
-        kept += int((tokens[asked] == plain[asked]).sum())
-    other = asked_of - masked - kept
-    assert asked_of / words == pytest.approx(0.15, abs=0.02)
-    assert masked / asked_of == pytest.approx(0.8, abs=0.03)
-    assert kept / asked_of == pytest.approx(0.1, abs=0.03)
-    assert other / asked_of == pytest.approx(0.1, abs=0.03)
+        masked += int((tokens[is_target] == made.tokenizer.token_to_id(MASK)).sum())
+        kept += int((tokens[is_target] == plain[is_target]).sum())
+    other = targets - masked - kept
+    assert targets / words == pytest.approx(0.15, abs=0.02)
+    assert masked / targets == pytest.approx(0.8, abs=0.03)
+    assert kept / targets == pytest.approx(0.1, abs=0.03)
+    assert other / targets == pytest.approx(0.1, abs=0.03)
 
 
 def test_other_tokens_are_any_but_special_ones(tiny):
@@ -121,7 +127,7 @@ def test_other_tokens_are_any_but_special_ones(tiny):
     plain = blocks.padded(chosen, 1)[0]
     seen = set()
     for seed in range(200):
-        tokens = made.masked(blocks, chosen, seed)[0]
+        tokens = made.masked(blocks, chosen, seed).tokens
         seen |= set(tokens[(tokens != plain) & (tokens != 269)].tolist())
     assert seen == set(range(4, 269))
 
@@ -131,7 +137,7 @@ def test_blocks_of_a_long_text_need_few_bytes_a_token(tiny):
     tokenizer = tiny().tokenizer
     text = "\n".join(["the film was seen by nobody at all"] * 20_000)
     tracemalloc.start()
-    blocks = make_blocks([text], tokenizer, 32, 10**6, CPU)
+    blocks = make_blocks([text], tokenizer, 32, 10**6)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 18 * len(blocks.tokens)
@@ -141,25 +147,24 @@ def test_blocks_of_a_long_text_need_few_bytes_a_token(tiny):
 def test_padding_changes_no_logits(tiny):
     made = tiny()
     made.model.eval()
-    tokens, wanted, lengths = made.batch(0)
-    asked = wanted != NOT_ASKED
+    tokens, lengths, positions, *_ = made.batch(0)
     inside = torch.arange(tokens.size(1)) < lengths[:, None]
     noise = torch.randint(5, 200, tokens.shape)
-    logits = made.model(tokens, lengths, asked)
-    assert logits.shape == (asked.sum(), 270)
-    assert torch.equal(made.model(tokens.where(inside, noise), lengths, asked), logits)
+    logits = made.model(tokens, lengths, positions)
+    assert logits.shape == (len(positions), 270)
+    assert torch.equal(made.model(tokens.where(inside, noise), lengths, positions), logits)
 
 
 def test_micro_batches_weigh_by_the_words_to_find(tiny):
     made = tiny()
     batch = made.batch(0)
     for parts in (3, 8):
-        pieces = made.split(batch, parts)
-        together = sum(made.loss(piece) * weight for piece, weight in pieces)
-        assert sum(weight for _, weight in pieces) == pytest.approx(1)
+        micro_batches = made.split(batch, parts)
+        together = sum(made.loss(micro_batch) * weight for micro_batch, weight in micro_batches)
+        assert sum(weight for _, weight in micro_batches) == pytest.approx(1)
         assert together.item() == pytest.approx(made.loss(batch).item(), rel=1e-5)
-    tokens, wanted, lengths = batch
-    assert made.loss((tokens, torch.full_like(wanted, NOT_ASKED), lengths)) == 0
+    none = batch.positions[:0]
+    assert made.loss(Batch(batch.tokens, batch.lengths, none, none, batch.counts * 0)) == 0
 
 
 @torch.no_grad

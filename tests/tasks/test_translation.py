@@ -147,8 +147,8 @@ def test_words_come_back_from_numbers(tmp_path):
     valid = text.parts["valid"]
     numbers = valid.target.padded(torch.tensor([2]))[0]
     assert len(text.target_words) <= 80 and END in numbers
-    pieces = [text.target_words[n] for n in numbers[: numbers.tolist().index(END)]]
-    assert whole(" ".join(pieces)) == valid.references[2]
+    subwords = [text.target_words[n] for n in numbers[: numbers.tolist().index(END)]]
+    assert whole(" ".join(subwords)) == valid.references[2]
     # Letters that the training sentences lack are unknown, and whole in what BLEU compares with.
     test = text.parts["test"]
     assert UNKNOWN in test.target.padded(torch.tensor([2]))
@@ -280,7 +280,7 @@ def test_the_sample_fits_its_vocabularies(root):
         assert (words == UNKNOWN).sum() < 1e-3 * len(words)
 
 
-# -- pieces of words, and what is kept ------------------------------------------------------------
+# -- subwords, and what is kept -------------------------------------------------------------------
 
 
 def test_merges_are_counted():
@@ -355,21 +355,21 @@ def test_a_batch_follows_from_its_step_alone(make):
 
 
 def test_what_stands_in_a_batch(make):
-    [piece] = make().batch(0)
-    targets, before = piece.targets, piece.before
+    [sentences] = make().batch(0)
+    targets, before = sentences.targets, sentences.decoder_inputs
     there = targets != PAD
-    assert there.sum(1).equal(piece.lengths)
+    assert there.sum(1).equal(sentences.lengths)
     assert (before != PAD).equal(there) and (before[:, 0] == END).all()
-    for row, length in enumerate(piece.lengths.tolist()):
+    for row, length in enumerate(sentences.lengths.tolist()):
         assert before[row, 1:length].equal(targets[row, : length - 1])
         assert targets[row, length - 1] == END
 
 
 def test_the_loss_is_torchs(make):
     task = make()
-    [piece] = batch = task.batch(0)
-    logits = task.model(piece.sources, piece.before).flatten(0, 1)
-    targets = piece.targets.flatten()
+    [sentences] = batch = task.batch(0)
+    logits = task.model(sentences.sources, sentences.decoder_inputs).flatten(0, 1)
+    targets = sentences.targets.flatten()
     expected = F.cross_entropy(logits, targets, ignore_index=PAD, label_smoothing=0.1)
     torch.testing.assert_close(task.loss(batch), expected)
     # By its formula: every word of the vocabulary has an equal part of the tenth.
@@ -435,7 +435,7 @@ def test_losses_are_means_over_words(make):
         smoothed += F.cross_entropy(logits, targets[0], reduction="sum", label_smoothing=0.1).item()
         plain += F.cross_entropy(logits, targets[0], reduction="sum").item()
         count += targets.shape[1]
-    found = task.judge(pairs)
+    found = task.measure(pairs)
     assert found["valid/loss"] == pytest.approx(smoothed / count, rel=1e-5)
     assert found["valid/perplexity"] == pytest.approx(math.exp(plain / count), rel=1e-4)
 
@@ -495,7 +495,7 @@ def test_bleu_is_sacrebleus():
 def test_numbers_that_stand_for_no_word_are_unknown(make):
     task = make()
     task.text.target_words[:] = task.text.target_words[:5]
-    assert task.spell([4, 111, END, PAD]) == f"{task.text.target_words[4]} <unk>"
+    assert task.decode([4, 111, END, PAD]) == f"{task.text.target_words[4]} <unk>"
 
 
 def test_it_learns(make):

@@ -72,7 +72,7 @@ def alone():
 def test_nccl_sums_on_a_gpu_and_gloo_beside_it():
     for device in ("cuda", "cpu"):
         values = torch.tensor([1.0, 2.0], device=device)
-        found = parallel.total(values)
+        found = parallel.all_reduce_sum(values)
         assert found.device.type == device and found.tolist() == [1.0, 2.0]
         assert found.data_ptr() != values.data_ptr()
 

@@ -6,6 +6,7 @@ VENV := .venv
 FAIRSEQ := .venv-fairseq
 ARGS ?=
 WORKERS ?= 2
+DEVICE := cuda
 EXTRAS ?= $(RUN)
 
 # Each set begins with the one before it, so that installing a larger one serves the smaller ones too.
@@ -38,8 +39,12 @@ test-no-avx: $(VENV)/.stamp-$(TEST) ## those of optim, models and tasks, as a pr
 slow: $(VENV)/.stamp-$(SLOW) ## the slow tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) -m slow $(ARGS)
 
-gpu: $(VENV)/.stamp-$(TEST) ## the tests that need a CUDA device; those of tasks take their samples from data/
-	$(VENV)/bin/python -m pytest -n $(WORKERS) -m gpu $(ARGS)
+gpu: WORKERS := 8
+gpu: $(VENV)/.stamp-$(TEST) ## with a GPU, in minutes: the tests that need one, and results/bench/gpu.NAME.md
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) -m gpu $(ARGS); tests=$$?; \
+	  $(VENV)/bin/python -m scripts.bench gpu device=$(DEVICE) out=results/bench; bench=$$?; \
+	  echo "make gpu: exit codes $$tests (tests), $$bench (scripts.bench gpu)"; \
+	  exit $$((tests > bench ? tests : bench))
 
 fairseq: $(FAIRSEQ)/.stamp-fairseq ## fairseq, in an environment of its own: see README, "In fairseq"
 

@@ -31,7 +31,10 @@ def run_compiled(rule: Rule, numbers: Sequence[float], work: Sequence[Operands])
         return
     # State is never narrower than float32, nor are the numbers.
     dtype = wide(first[0].dtype)
-    scalars = torch.tensor(numbers, dtype=dtype).to(first[0].device, non_blocking=True)
+    device = first[0].device
+    # From pinned memory, since a copy from other memory may wait for all that a GPU has to do.
+    pinned = torch.tensor(numbers, dtype=dtype, pin_memory=device.type == "cuda")
+    scalars = pinned.to(device, non_blocking=True)
     small = []
     for operands in work:
         if operands[0].numel() >= LARGE and stands_as_read(operands):

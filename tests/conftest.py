@@ -17,6 +17,7 @@ from statistics import fmean
 from typing import Any
 
 import pytest
+import torch
 
 from engine.records import Record, read
 from engine.run import Run
@@ -91,6 +92,16 @@ def heard(
     log.addHandler(caplog.handler)
     yield caplog
     log.removeHandler(caplog.handler)
+
+
+# Asked without a look at CUDA itself, after which no process can be forked that uses it.
+GPU = torch.cuda.device_count() > 0
+
+
+@pytest.fixture(params=["cpu", "cuda:0"] if GPU else None)
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Every kind of device there is: the CPU, and CUDA where there is a GPU."""
+    return torch.device(getattr(request, "param", "cpu"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Measure: `python -m scripts.bench loop`, `step`, `train` or `atari`."""
+"""Measure: `python -m scripts.bench loop`, `step`, `train`, `atari` or `gpu`."""
 
 import sys
 from importlib.util import find_spec
@@ -15,9 +15,10 @@ Measure how fast this machine trains.
   python -m scripts.bench step [device=cpu|auto|cuda|cuda:N] [rounds=30] [out=FOLDER]
   python -m scripts.bench train [device=auto|cpu|cuda|cuda:N] [rounds=10] [out=FOLDER]
   python -m scripts.bench atari [device=auto|cpu|cuda|cuda:N] [rounds=10] [out=FOLDER]
+  python -m scripts.bench gpu [device=auto|cpu|cuda|cuda:N] [out=FOLDER]
 
-All print their tables; with out=FOLDER, step, train and atari also write them there, as
-<what>.<device>.md, step as .csv, too.
+All print their tables; with out=FOLDER, all but loop also write them there, as <what>.<device>.md,
+step as .csv, too.
 
 loop  the training loop's cost over a bare loop, and the time to its first step, on mnist_fc2 with
       the sample data; on a CPU also what a step takes by how threads wait for each other, alone
@@ -32,6 +33,9 @@ train the training loop's step beside a bare one on a batch that stays on the de
 atari optimizer steps and environment steps a second of atari_dqn, with one game and with eight,
       beside a loop in the structure of CleanRL's dqn_atari, and what a replay memory of a million
       transitions takes (7 GB of disk); takes minutes
+gpu   what a new machine should show, in minutes: steps of every optimizer and the memory that they
+      need, training of three networks beside bare loops, runs of a sweep per minute, and a summary;
+      a part that cannot be measured says why, and the others go on
 
 Examples:
   python -m scripts.bench loop
@@ -46,6 +50,7 @@ DEFAULTS = {
     "step": {"device": "cpu", "rounds": 30, "out": None},
     "train": {"device": "auto", "rounds": 10, "out": None},
     "atari": {"device": "auto", "rounds": 10, "out": None},
+    "gpu": {"device": "auto", "out": None},
 }
 
 
@@ -67,17 +72,14 @@ def measure(arguments: list[str]) -> None:
         BadInput: an argument is wrong, or the GPU or a package that it needs is not there.
     """
     benchmark, device_setting, rounds, out = parse(arguments)
-    if benchmark == "train" and not find_spec("torchvision"):
-        raise BadInput("train: torchvision is not installed: pip install 'adamily[vision]'")
+    if benchmark in ("train", "gpu") and not find_spec("torchvision"):
+        raise BadInput(f"{benchmark}: torchvision is not installed: pip install 'adamily[vision]'")
     if benchmark == "atari" and not find_spec("ale_py"):
         raise BadInput("atari: the games are not installed: pip install 'adamily[atari]'")
     # Imported here, so that help and error messages need not wait for PyTorch.
-    from engine.devices import available
+    from scripts.bench.driver import device_of
 
-    try:
-        device = available(device_setting)[0]
-    except BadInput as error:
-        raise BadInput(str(error).removeprefix("train.")) from error
+    device = device_of(device_setting)
     if benchmark == "loop":
         from scripts.bench.loop import report
 
@@ -90,6 +92,10 @@ def measure(arguments: list[str]) -> None:
         from scripts.bench.train import report
 
         report(device, rounds, out)
+    elif benchmark == "gpu":
+        from scripts.bench.gpu import report
+
+        report(device, out)
     else:
         from scripts.bench.atari import report
 
@@ -102,7 +108,8 @@ def parse(arguments: list[str]) -> tuple[str, str, int, str | None]:
     if benchmark not in DEFAULTS:
         raise BadInput(f"{shorten(benchmark)}: must be one of {', '.join(DEFAULTS)}")
     values = only_settings(settings, DEFAULTS[benchmark], "python -m scripts.bench")
-    device, rounds, out = values["device"], values["rounds"], values.get("out")
+    # Where there is no number of rounds to ask for, each part has its own.
+    device, rounds, out = values["device"], values.get("rounds", 2), values.get("out")
     if not is_device(device):
         raise BadInput(f"device={spell(device)}: must be auto, cpu, cuda or cuda:N")
     if not is_count(rounds) or rounds < 2:

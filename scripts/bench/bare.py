@@ -25,7 +25,9 @@ def bare_steps(session: Session, steps: int, batches: Callable[[int], Any]) -> f
     wait_for(session.device)
     began = time.perf_counter()
     for step in range(session.step, session.step + steps):
-        task.loss(batches(step)).backward()
+        with session.autocast():
+            loss = task.loss(batches(step))
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     wait_for(session.device)

@@ -60,9 +60,9 @@ def ours(rule: str) -> dict[str, MakeOptimizer]:
     return {f"optim, {name}": with_executor(executor) for name, executor in EXECUTORS.items()}
 
 
-def peers(rule: str, tensors: int) -> dict[str, MakeOptimizer]:
-    """The same rule in other packages, as far as they are installed."""
-    compiles = rule == "LaProp" and tensors <= MOST_COMPILED
+def peers(rule: str, compiled: bool) -> dict[str, MakeOptimizer]:
+    """The same rule in other packages, as far as they are installed; compiled, too, if asked."""
+    compiles = rule == "LaProp" and compiled
     makers: dict[str, MakeOptimizer] = {}
     if installed("pytorch_optimizer"):
         package = import_module("pytorch_optimizer")

@@ -46,7 +46,21 @@ def copy_bandwidth(device: torch.device, elements: int = 1 << 28, times: int = 1
 
 
 def peak_of_step(optimizer: Optimizer) -> int:
-    """Bytes that a step on a CPU holds at most beyond what was there before it."""
+    """Bytes that a step holds at most beyond what was there before it."""
+    device = optimizer.param_groups[0]["params"][0].device
+    return peak_on_cuda(optimizer, device) if device.type == "cuda" else peak_on_cpu(optimizer)
+
+
+def peak_on_cuda(optimizer: Optimizer, device: torch.device) -> int:
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    optimizer.step()
+    torch.cuda.synchronize(device)
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def peak_on_cpu(optimizer: Optimizer) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         optimizer.step()
     with tempfile.TemporaryDirectory() as folder:

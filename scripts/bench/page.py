@@ -14,7 +14,11 @@ from scripts.bench.race import Spread
 
 
 def header(
-    title: str, benchmark: str, env: Mapping[str, Any], rounds: int, more_facts: Mapping[str, str]
+    title: str,
+    benchmark: str,
+    env: Mapping[str, Any],
+    rounds: int | None,
+    more_facts: Mapping[str, str],
 ) -> str:
     """A page's title and under what conditions its numbers were measured.
 
@@ -22,12 +26,13 @@ def header(
         title: of the page.
         benchmark: the command's first word.
         env: the environment in which it was measured.
-        rounds: how many were measured.
+        rounds: how many were measured; None where each part has its own number.
         more_facts: further facts by name.
     """
     changed = " with local changes" if env["git_dirty"] else ""
+    command = f"python -m scripts.bench {benchmark} device={env['device']}"
     facts = {
-        "command": f"python -m scripts.bench {benchmark} device={env['device']} rounds={rounds}",
+        "command": command if rounds is None else f"{command} rounds={rounds}",
         "device": f"{env['gpu'] or env['cpu']}, {env['threads']} thread(s) on the host",
         "PyTorch": env["packages"]["torch"],
         "commit": f"{env['git_commit']}{changed}",
@@ -42,7 +47,7 @@ def publish(
     title: str,
     benchmark: str,
     device: torch.device,
-    rounds: int,
+    rounds: int | None,
     packages: Sequence[str],
     sections: Sequence[Callable[[], str]],
     out: str | None,
@@ -53,7 +58,7 @@ def publish(
         title: of the page.
         benchmark: the command's first word.
         device: that is measured.
-        rounds: how many are measured.
+        rounds: how many are measured; None where each section has its own number.
         packages: whose versions the page names.
         sections: each measures, and returns its part of the page.
         out: the folder of the page; None for none.

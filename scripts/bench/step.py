@@ -13,7 +13,15 @@ from torch import Tensor
 from engine.files import write_text
 from optim.executors import BATCH
 from scripts.bench import sets
-from scripts.bench.contenders import PACKAGES, RULES, YARDSTICKS, installed, ours, peers
+from scripts.bench.contenders import (
+    MOST_COMPILED,
+    PACKAGES,
+    RULES,
+    YARDSTICKS,
+    installed,
+    ours,
+    peers,
+)
 from scripts.bench.memory import copy_bandwidth, floor_share, peak_of_step, words
 from scripts.bench.page import markdown, publish, show
 from scripts.bench.race import Racer, Spread, draw_gradients, race, ratio
@@ -86,14 +94,21 @@ def report(device: torch.device, rounds: int, out: str | None) -> None:
 
 
 def measure(
-    shapes: list[Shape], device: torch.device, rounds: int, bandwidth: float | None
+    shapes: list[Shape],
+    device: torch.device,
+    rounds: int,
+    bandwidth: float | None,
+    most_compiled: int = MOST_COMPILED,
 ) -> list[Line]:
-    """A line for every contender, rule by rule; rules are raced one after another."""
+    """A line for every contender, rule by rule; rules are raced one after another.
+
+    Peers that compile take part where there are `most_compiled` tensors at most.
+    """
     gradients = draw_gradients(shapes, device)
     yardsticks = {name: Racer(shapes, device, begin) for name, begin in YARDSTICKS.items()}
     lines = []
     for rule in RULES:
-        makers = ours(rule) | peers(rule, len(shapes))
+        makers = ours(rule) | peers(rule, len(shapes) <= most_compiled)
         racers = yardsticks | {name: Racer(shapes, device, make) for name, make in makers.items()}
         times = race(racers, gradients, rounds, steps=1 if device.type == "cpu" else 10)
         for name in makers:

@@ -169,7 +169,9 @@ def child_environment(**more):
     """For processes: this checkout before anything installed, and one thread, or sums differ."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ADAMILY_")}
     path = os.pathsep.join([str(ROOT), str(HERE)])
-    return kept | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200"} | more
+    kept |= {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    # Else a process that asks whether there is a GPU forks none that can use it.
+    return kept | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"} | more
 
 
 class Child:

@@ -5,15 +5,22 @@ import torch
 from gates import in_step
 from running import ROOT, environment, folder, outcome, summary
 
+from engine import loop
 from engine.config import compose
+from engine.loggers import Loggers, RunInfo
 from engine.loop import backward
+from engine.run import Run
 from engine.session import Session
+from scripts.bench.loop import Silent
 from tasks.sources import DataError
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
 ]
+
+DROPOUTS = ("word", "input", "between", "output", "weight")
+NO_DROPOUT = ("sizes.hidden_dropout_prob=0", "sizes.attention_probs_dropout_prob=0")
 
 # Of each family of tasks one, without dropout, whose masks a device draws for itself.
 TASKS = {
@@ -22,6 +29,20 @@ TASKS = {
     "cifar10_resnet20": [],
     "cifar10_vgg16": [],
     "ptb_lstm": ["task.layers=2"],
+    "ptb_awd_lstm": [
+        "task.model.embedding=40",
+        "task.model.units=50",
+        *(f"task.model.{name}_dropout=0" for name in DROPOUTS),
+    ],
+    "imdb_lstm": ["task.batch_size=16", "task.max_words=40"],
+    "glue": ["task.batch_size=8", *(f"task.sources.sample.encoder.{name}" for name in NO_DROPOUT)],
+    "roberta_pretrain": [
+        "task.batch_size=4",
+        "task.max_tokens=64",
+        "task.valid_blocks=8",
+        *(f"task.sources.sample.{name}" for name in NO_DROPOUT),
+    ],
+    "imagenet_resnet18": ["task.batch_size=8"],
     "iwslt14": ["task.model.dropout=0", "task.model.layers=2", "task.max_tokens=400"],
     "rosenbrock": ["task.trials=20"],
     "noisy_quadratic": [],
@@ -109,6 +130,38 @@ def test_no_step_waits_for_the_device(task, precision):
                 torch.nn.utils.clip_grad_norm_(made.parameters, 1.0)
                 made.optimizer.step()
             made.losses.add(loss)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+WHOLE = {
+    "clipped": ["clip_norm=1"],
+    "accumulated, bf16": ["accumulate=2", "precision=bf16"],
+    "compile=True": ["optim.compile=true"],
+    "tensor by tensor": ["+optim.foreach=false"],
+    "torch's": ["optim=adam"],
+    "several optimizers": ["optim=muon"],
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_the_whole_loop_waits_for_nothing_between_ticks(monkeypatch, tmp_path, kind):
+    sizes = ["schedule=cosine", "task.steps=40", "task.eval_every=40", f"paths.runs={tmp_path}"]
+    made = session("mnist_fc2", "cuda", *sizes, *WHOLE[kind])
+    monkeypatch.setattr(loop, "TICK_SECONDS", 1e9)
+    batch = made.task.batch
+
+    def watched(step):
+        # The first steps load and compile, and the last one is evaluated.
+        torch.cuda.set_sync_debug_mode("error" if 3 <= step < 39 else "default")
+        return batch(step)
+
+    made.task.batch = watched
+    run = Run(tmp_path, made.config)
+    run.folder.mkdir(parents=True)
+    loggers = Loggers([], RunInfo("", "", "", [], {}, run.folder, 0))
+    try:
+        assert loop.train(made, run, loggers, Silent()) == "finished"
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

@@ -41,9 +41,9 @@ def test_a_step_is_the_equations_of_an_lstm():
     torch.testing.assert_close(logits.flatten(), h @ model.decoder.weight.T + model.decoder.bias)
 
 
-def test_two_halves_are_the_whole():
-    model = LSTMLanguageModel(11, 3, units=5)
-    words = torch.randint(11, (4, 20))
+def test_two_halves_are_the_whole(device):
+    model = LSTMLanguageModel(11, 3, units=5).to(device)
+    words = torch.randint(11, (4, 20), device=device)
     whole, end = model(words, model.start(4))
     first, middle = model(words[:, :10], model.start(4))
     second, last = model(words[:, 10:], middle)

@@ -31,9 +31,9 @@ def test_the_logits_are_what_the_weights_say():
     assert found.tolist() == [[-6.0], [-1.0]]
 
 
-def test_every_layer_learns():
-    model = MLP([4, 8, 8, 3])
-    model(torch.randn(5, 4)).square().sum().backward()
+def test_every_layer_learns(device):
+    model = MLP([4, 8, 8, 3]).to(device)
+    model(torch.randn(5, 4, device=device)).square().sum().backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in model.parameters())
 
 

@@ -112,7 +112,7 @@ def schedule(lr: float) -> Callable[[int], float]:
 
 
 def path(
-    case: Case, starts: list, gradients: list, executor: str, device: str = "cpu"
+    case: Case, starts: list, gradients: list, executor: str, device: str | torch.device = "cpu"
 ) -> list[np.ndarray]:
     """θ after every step, of each parameter, by the optimizer."""
     parameters = [torch.nn.Parameter(start.clone().to(device)) for start in starts]

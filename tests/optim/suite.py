@@ -52,17 +52,20 @@ def way(make: type[Optimizer], executor: str) -> dict[str, Any]:
     )
 
 
-def fresh(dtype: torch.dtype = torch.float32) -> list[Parameter]:
+def fresh(
+    dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+) -> list[Parameter]:
     generator = torch.Generator().manual_seed(0)
     shapes = [(4, 3), (5,), (1,), ()]
-    return [Parameter(torch.randn(shape, generator=generator).to(dtype)) for shape in shapes]
+    drawn = [torch.randn(shape, generator=generator) for shape in shapes]
+    return [Parameter(values.to(device, dtype)) for values in drawn]
 
 
 def gradient(p: Tensor, t: int) -> Tensor:
     generator = torch.Generator().manual_seed(100 * t + p.numel())
     real = torch.randn(2, *p.shape, generator=generator)
     drawn = torch.complex(real[0], real[1]) if p.is_complex() else real[0]
-    return drawn.to(p.dtype)
+    return drawn.to(p.device, p.dtype)
 
 
 def take(optimizer: Optimizer, steps: range) -> None:

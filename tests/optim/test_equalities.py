@@ -29,9 +29,9 @@ gradients = st.lists(st.integers(-1000, 1000).filter(bool), min_size=3, max_size
 betas = st.floats(0.0, 0.99)
 
 
-def drawn(steps: int = STEPS, size: int = 20) -> torch.Tensor:
+def drawn(steps: int = STEPS, size: int = 20, device: str | torch.device = "cpu") -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(steps, size, generator=generator, dtype=torch.float64)
+    return torch.randn(steps, size, generator=generator, dtype=torch.float64).to(device)
 
 
 def walk(make: type[Optimizer], gradients: torch.Tensor, **settings) -> torch.Tensor:
@@ -57,16 +57,18 @@ def column(values: list[int]) -> torch.Tensor:
 @pytest.mark.parametrize(
     "common", [{}, {"weight_decay": 0.1}, {"maximize": True}, {"betas": (0.5, 0.9)}], ids=str
 )
-def test_lp_adam_of_two_is_adam(common):
-    assert same(walk(LpAdam, drawn(), p=2, **common), walk(Adam, drawn(), **common))
+def test_lp_adam_of_two_is_adam(common, device):
+    gradients = drawn(device=device)
+    assert same(walk(LpAdam, gradients, p=2, **common), walk(Adam, gradients, **common))
     if "weight_decay" in common:
-        got = walk(LpAdam, drawn(), p=2, decoupled=True, **common)
-        assert same(got, walk(AdamW, drawn(), **common))
+        got = walk(LpAdam, gradients, p=2, decoupled=True, **common)
+        assert same(got, walk(AdamW, gradients, **common))
 
 
 @pytest.mark.parametrize("common", [{}, {"weight_decay": 0.1}, {"maximize": True}], ids=str)
-def test_lp_adagrad_of_two_is_adagrad(common):
-    assert same(walk(LpAdaGrad, drawn(), p=2, **common), walk(Adagrad, drawn(), **common))
+def test_lp_adagrad_of_two_is_adagrad(common, device):
+    gradients = drawn(device=device)
+    assert same(walk(LpAdaGrad, gradients, p=2, **common), walk(Adagrad, gradients, **common))
 
 
 @pytest.mark.parametrize("p", [1.2, 2.0, 6.0])

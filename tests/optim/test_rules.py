@@ -22,10 +22,10 @@ def small_batches(monkeypatch):
     monkeypatch.setattr(executors, "BATCH", 1000)
 
 
-def check(case: Case, executor: str, dtype: torch.dtype) -> None:
+def check(case: Case, executor: str, dtype: torch.dtype, device: torch.device) -> None:
     starts, gradients = draw(SHAPES, STEPS, dtype)
     kept = [[g.clone() for g in step] for step in gradients]
-    got = path(case, starts, gradients, executor)
+    got = path(case, starts, gradients, executor, device)
     assert worst_error(got, expected(case, starts, gradients), starts) < tolerance(case, dtype)
     for step, before in zip(gradients, kept, strict=True):
         assert all(torch.equal(g, b) for g, b in zip(step, before, strict=True))
@@ -34,15 +34,15 @@ def check(case: Case, executor: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("executor", ["loop", "foreach"])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_rule(case, executor, dtype):
-    check(case, executor, dtype)
+def test_rule(case, executor, dtype, device):
+    check(case, executor, dtype, device)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_rule_compiled(case, dtype):
-    check(case, "compile", dtype)
+def test_rule_compiled(case, dtype, device):
+    check(case, "compile", dtype, device)
 
 
 def test_every_class_has_a_case():
@@ -75,11 +75,11 @@ def test_the_power_form_underflows_as_printed():
 
 @pytest.mark.parametrize("scale", [0.0, 1e-30, 1e20])
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_extreme_gradients_leave_finite_parameters(case, scale):
+def test_extreme_gradients_leave_finite_parameters(case, scale, device):
     case = replace(case, settings={"weight_decay": 0.0, **case.settings})
     starts, gradients = draw([(30,), (1,)], 15, torch.float32)
     gradients = [[g * scale for g in step] for step in gradients]
-    got = path(case, starts, gradients, "foreach")
+    got = path(case, starts, gradients, "foreach", device)
     assert all(np.isfinite(column).all() for column in got)
     if scale == 0.0 and case.settings["weight_decay"] == 0.0:
         assert all(
@@ -89,11 +89,11 @@ def test_extreme_gradients_leave_finite_parameters(case, scale):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("case", RULES, ids=str)
-def test_one_bad_element_spoils_no_other(case, bad):
+def test_one_bad_element_spoils_no_other(case, bad, device):
     starts, gradients = draw([(30,), (7,)], 10, torch.float32)
-    clean = path(case, starts, gradients, "foreach")
+    clean = path(case, starts, gradients, "foreach", device)
     gradients[3][0][5] = bad
-    got = path(case, starts, gradients, "foreach")
+    got = path(case, starts, gradients, "foreach", device)
     others = np.arange(30) != 5
     assert (got[0][:, others] == clean[0][:, others]).all()
     assert (got[1] == clean[1]).all()
@@ -113,10 +113,10 @@ def test_one_bad_element_spoils_no_other(case, bad):
     ],
     ids=str,
 )
-def test_float32_where_variances_cancel(case):
+def test_float32_where_variances_cancel(case, device):
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(STEPS, 200, generator=generator)
     gradients = [[1.0 + 1e-2 * each] for each in noise]
     starts = [torch.zeros(200)]
-    got = path(case, starts, gradients, "foreach")
+    got = path(case, starts, gradients, "foreach", device)
     assert worst_error(got, expected(case, starts, gradients), starts) < 1e-5

@@ -40,11 +40,11 @@ def through_file(state: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("target", EXECUTOR_MARKS)
 @pytest.mark.parametrize("source", EXECUTOR_MARKS)
 @every_input
-def test_state_goes_from_any_way_to_run_to_any(make, inputs, source, target):
-    whole = make(fresh(), **copy.deepcopy(inputs), **way(make, source))
+def test_state_goes_from_any_way_to_run_to_any(make, inputs, source, target, device):
+    whole = make(fresh(device=device), **copy.deepcopy(inputs), **way(make, source))
     take(whole, range(3))
     state = through_file(whole.state_dict())
-    resumed = make(fresh(), **copy.deepcopy(inputs), **way(make, target))
+    resumed = make(fresh(device=device), **copy.deepcopy(inputs), **way(make, target))
     with torch.no_grad():
         for p, q in zip(parameters(resumed), parameters(whole), strict=True):
             p.copy_(q)
@@ -71,8 +71,8 @@ def test_state_dicts_look_like_torchs(make):
 
 
 @every_own
-def test_a_loaded_state_is_a_copy(make):
-    optimizer, other = make(fresh()), make(fresh())
+def test_a_loaded_state_is_a_copy(make, device):
+    optimizer, other = make(fresh(device=device)), make(fresh(device=device))
     take(optimizer, range(2))
     kept = copy.deepcopy(optimizer.state_dict())
     other.load_state_dict(optimizer.state_dict())
@@ -84,8 +84,8 @@ def test_a_loaded_state_is_a_copy(make):
 
 
 @every_own
-def test_loading_keeps_the_precision_of_state(make):
-    optimizer, other = make(fresh(torch.bfloat16)), make(fresh(torch.bfloat16))
+def test_loading_keeps_the_precision_of_state(make, device):
+    optimizer, other = (make(fresh(torch.bfloat16, device)) for _ in range(2))
     take(optimizer, range(5))
     other.load_state_dict(through_file(optimizer.state_dict()))
     for p, q in zip(leaves(optimizer), leaves(other), strict=True):

@@ -313,7 +313,7 @@ def test_a_default_step_holds_a_batch_and_no_copy_of_the_model(rule):
 def test_peers_take_steps(package):
     pytest.importorskip(package)
     for rule in ("LaProp", "AdaBelief"):
-        racer = race.Racer(TINY["tiny"], CPU, contenders.peers(rule, 2)[package])
+        racer = race.Racer(TINY["tiny"], CPU, contenders.peers(rule, compiled=True)[package])
         assert racer.take(race.draw_gradients(TINY["tiny"], CPU)[0], 2) > 0
 
 

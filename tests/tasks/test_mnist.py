@@ -158,8 +158,8 @@ def test_a_batch_holds_the_images_of_its_labels(sample):
         assert labels[place] == label
 
 
-def test_micro_batches_add_up_to_the_batch(sample):
-    made = sample(batch_size=100)
+def test_micro_batches_add_up_to_the_batch(sample, device):
+    made = sample(batch_size=100, device=device)
     batch = made.batch(0)
     for parts in (1, 3, 7, 100):
         pieces = made.split(batch, parts)
@@ -197,16 +197,16 @@ def test_evaluation_is_the_plain_mean_over_all_test_images(sample):
     assert found["test/accuracy"] == right / 1000
 
 
-def test_evaluation_weighs_an_incomplete_last_part_by_its_size(sample, monkeypatch):
-    made = sample()
+def test_evaluation_weighs_an_incomplete_last_part_by_its_size(sample, monkeypatch, device):
+    made = sample(device=device)
     with torch.no_grad():
         whole = made.evaluate()
         monkeypatch.setattr("tasks.mnist.EVAL_BATCH", 333)
         assert made.evaluate() == pytest.approx(whole, rel=1e-5)
 
 
-def test_the_training_loss_in_evaluation_mode_is_over_all_training_images(sample):
-    made = sample(eval_train=True)
+def test_the_training_loss_in_evaluation_mode_is_over_all_training_images(sample, device):
+    made = sample(eval_train=True, device=device)
     images, labels = floats(made, "train")
     with torch.no_grad():
         found = made.evaluate()
@@ -215,8 +215,8 @@ def test_the_training_loss_in_evaluation_mode_is_over_all_training_images(sample
     assert found.keys() == {"test/loss", "test/accuracy", "train/eval_loss"}
 
 
-def test_it_learns(sample):
-    made = sample(model=functools.partial(MLP, [784, 32, 10]))
+def test_it_learns(sample, device):
+    made = sample(model=functools.partial(MLP, [784, 32, 10]), device=device)
     optimizer = torch.optim.Adam(made.model.parameters(), 1e-2)
     for step in range(62):
         optimizer.zero_grad()

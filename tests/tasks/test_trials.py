@@ -1,6 +1,7 @@
 """Small problems of many trials: what they minimise, their noise, and what they count."""
 
 import copy
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -93,8 +94,8 @@ def test_every_trial_has_noise_of_its_own(make):
 
 
 @every_task
-def test_no_trial_sees_another(make):
-    alone, together = make(), make()
+def test_no_trial_sees_another(make, device):
+    alone, together = make(device=device), make(device=device)
     with torch.no_grad():
         together.model.theta[1:] += 0.5
     for task in (alone, together):
@@ -104,7 +105,8 @@ def test_no_trial_sees_another(make):
 
 
 @every_task
-def test_an_exact_resume_is_possible(make):
+def test_an_exact_resume_is_possible(make, device):
+    make = partial(make, device=device)
     whole, first = make(trials=50), make(trials=50)
     train(whole, adam(whole), range(20))
     before = adam(first)
@@ -122,8 +124,8 @@ def test_an_exact_resume_is_possible(make):
 
 
 @every_task
-def test_metrics_have_a_value_for_each_trial_in_float64(make):
-    task = make(trials=4)
+def test_metrics_have_a_value_for_each_trial_in_float64(make, device):
+    task = make(trials=4, device=device)
     train(task, adam(task), range(1))
     found = [value for value in task.evaluate().values() if torch.is_tensor(value)]
     assert found

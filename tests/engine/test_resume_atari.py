@@ -67,7 +67,7 @@ def test_killed_in_the_middle(start, tmp_path, task, seconds, saves):
     assert not (folder(runs) / "files").exists()
     kept = artifacts(folder(runs))
     assert kept == artifacts(folder(tmp_path / "undisturbed"))
-    assert sorted(kept) == ["000000040.gif", "000000080.gif", "000000120.gif"]
+    assert sorted(kept) == [f"{step:09}.game.gif" for step in (40, 80, 120)]
     assert lines(folder(runs))[-1]["agent/steps"] == 60 + 119 * 4
 
 

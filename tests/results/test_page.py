@@ -141,6 +141,7 @@ def run_record(i: int) -> dict[str, Any]:
         "status": status,
         "step": 200 if good else 40,
         "steps": 200,
+        "headline": "test/accuracy",
         "final": {"test/accuracy": accuracy, "train/loss": 0.05 + 0.01 * i},
         "best": {"test/accuracy": {"value": accuracy, "step": 190}} if good else {},
         "wall_seconds": 4.1 + i,

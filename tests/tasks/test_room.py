@@ -74,7 +74,8 @@ def test_memory_of_a_container_of_the_first_version(machine, tmp_path):
 def test_what_fits_is_let_through(machine, tmp_path):
     machine(2 * GB)
     check_room("a model", "make it smaller", memory=2 * GB)
-    check_room("a memory", "make it smaller", disk=free_disk(tmp_path), folder=tmp_path)
+    # Half of it, since others write to the disk meanwhile.
+    check_room("a memory", "make it smaller", disk=free_disk(tmp_path) // 2, folder=tmp_path)
 
 
 def test_what_does_not_fit_is_said_with_both_numbers(machine, tmp_path, monkeypatch):

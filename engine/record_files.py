@@ -54,23 +54,25 @@ def read_config(folder: Path) -> dict[str, Any] | None:
         raise unreadable(path, error, REMEDY) from error
     if fault := schema.config_fault(config):
         raise Damaged(folder, path.name, fault)
-    migrate(config)
+    for version in (config, from_older_form(config)):
+        if described_id(version) == folder.name:
+            return version
+    raise Damaged(folder, path.name, f"was changed: it describes {described_id(config)}")
+
+
+def described_id(config: dict[str, Any]) -> str:
+    """The id of the run that a config describes, which may be none."""
     try:
-        described_id = run_id(config)
+        return run_id(config)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
-        described_id = "nothing"
-    if described_id != folder.name:
-        raise Damaged(folder, path.name, f"was changed: it describes {described_id}")
-    return config
+        return "nothing"
 
 
-def migrate(config: dict[str, Any]) -> None:
-    """Bring an older config into today's form, in place.
-
-    Until version 0.1, agents had an option `task.video` that was no part of a run's identity.
-    """
-    if isinstance(video := config["task"].pop("video", None), bool) and "train" in config:
-        config["train"].setdefault("artifacts", video)
+def from_older_form(config: dict[str, Any]) -> dict[str, Any]:
+    """A config as it was written when agents had `task.video`, which no identity held."""
+    task = {key: value for key, value in config["task"].items() if key != "video"}
+    train = {"artifacts": config["task"].get("video", False)} | config.get("train", {})
+    return config | {"task": task, "train": train}
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ import pytest
 from gates import in_step
 from rounding import as_rounded
 from running import environment, folder, lines, outcome, spelled, typed
+from small import TRANSLATION
 
 COMMON = {
     "optim": "sgd",
@@ -35,19 +36,9 @@ KINDS = {
         "task.model.units": 6,
         "task.batch_size": 9,
     },
-    # A step has two batches of words, of few sentences each.
-    "iwslt14": {
-        "data": "sample",
-        "task.sources.sample.train": 160,
-        "task.sources.sample.valid": 12,
-        "task.sources.sample.test": 10,
-        "task.model.width": 8,
-        "task.model.layers": 1,
-        "task.model.heads": 2,
-        "task.model.feedforward": 8,
+    "iwslt14": TRANSLATION
+    | {
         "task.model.dropout": 0.0,
-        "task.max_tokens": 128,
-        "task.batches": 2,
         "task.beam": 2,
         "task.decode_every": 2,
     },

@@ -166,3 +166,11 @@ def test_a_run_from_when_agents_had_a_video_is_still_one(make_config, tmp_path):
     (folder / "config.yaml").write_text(dump_yaml(written))
     assert read_config(folder)["train"]["artifacts"] is True
     assert "video" not in read_config(folder)["task"]
+
+
+def test_a_task_of_ones_own_may_have_an_option_that_an_older_one_had(make_config, tmp_path):
+    config = make_config({"task.video": True})
+    folder = tmp_path / run_path(config)
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(dump_yaml(config))
+    assert read_config(folder) == config

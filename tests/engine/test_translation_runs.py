@@ -3,22 +3,14 @@
 import pytest
 from gates import in_step
 from running import environment, folder, lines, outcome, run_here, summary, typed
+from small import TRANSLATION
 
 from results.plan import find, plan
 
-# Epochs of 13 steps, with two batches of words in each.
+# Epochs of 13 steps.
 SMALL = {
     "task": "iwslt14",
-    "data": "sample",
-    "task.sources.sample.train": 160,
-    "task.sources.sample.valid": 12,
-    "task.sources.sample.test": 10,
-    "task.model.width": 8,
-    "task.model.layers": 1,
-    "task.model.heads": 2,
-    "task.model.feedforward": 8,
-    "task.max_tokens": 128,
-    "task.batches": 2,
+    **TRANSLATION,
     "task.beam": 2,
     "task.steps": 50,
     "task.eval_every": 10,

@@ -11,6 +11,7 @@ import sys
 import pytest
 import torch
 from running import spelled, typed
+from small import TRANSLATION
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -87,21 +88,7 @@ KINDS = {
         "movie_reviews",
         {**LSTM, "task.model.words": 8, "task.model.dimensions": 4, **TEXT},
     ),
-    "iwslt14": (
-        None,
-        {
-            "data": "sample",
-            "task.sources.sample.train": 160,
-            "task.sources.sample.valid": 12,
-            "task.sources.sample.test": 10,
-            "task.model.width": 8,
-            "task.model.layers": 1,
-            "task.model.heads": 2,
-            "task.model.feedforward": 8,
-            "task.max_tokens": 128,
-            "task.batches": 2,
-        },
-    ),
+    "iwslt14": (None, TRANSLATION),
     "glue": (
         "glue_source",
         {"data": "full", "task.name": "rte", "task.max_tokens": 24, **TEXT},

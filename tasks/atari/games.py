@@ -3,14 +3,15 @@
 import difflib
 import functools
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
-from tasks.atari.replay import CUT_OFF, ENDED, GOES_ON, STACK
+from tasks.q_learning.game import CUT_OFF, ENDED, GOES_ON, Game, Step
 from tasks.seeds import derive
 
+STACK = 4  # frames that make a state
 SKIP = 4  # frames of the game that an action is held
 NO_OPS = 30  # the most frames that a game waits at its start
 
@@ -18,23 +19,7 @@ NO_OPS = 30  # the most frames that a game waits at its start
 NOT_ALONE = ("combat", "joust", "maze_craze", "warlords")
 
 
-class Step(NamedTuple):
-    """What an action has led to.
-
-    Attributes:
-        reward: the change of the score.
-        end: GOES_ON, ENDED or CUT_OFF, for the agent.
-        life: the score of a life that was lost, or of a game that ended; else None.
-        game: the score and the steps of a game that ended; else None.
-    """
-
-    reward: float
-    end: int
-    life: float | None = None
-    game: tuple[float, int] | None = None
-
-
-class Game:
+class AtariGame(Game):
     """One emulator, which begins anew after each game.
 
     It is not ale_py's AtariVectorEnv, whose emulators' states cannot be saved, as an exact resume

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from tasks.atari.replay import STACK, Replay
 from tasks.atari.sum_tree import SumTree
+from tasks.q_learning.replay import Replay
 
 REPLACEMENTS = ("oldest", "random")
 
@@ -49,7 +49,7 @@ class PrioritisedReplay(Replay):
         self, frames: np.ndarray, actions: np.ndarray, rewards: np.ndarray, ends: np.ndarray
     ) -> None:
         super().add(frames, actions, rewards, ends)
-        old = self._slots(self.written - self.times + STACK - 2)
+        old = self._slots(self.written - self.times + self.stack - 2)
         self._set(old, 0)
         new = self._slots(self.written - self.n_step - 1)
         self._set(new, np.where(self.cut_off(new), 0, self.largest))

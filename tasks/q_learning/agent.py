@@ -1,7 +1,8 @@
-"""What all agents have in common that learn from replayed transitions of an Atari game."""
+"""What all agents have in common that learn from replayed transitions of a game."""
 
 import functools
 import logging
+import math
 from abc import abstractmethod
 from collections import deque
 from typing import Any, ClassVar
@@ -10,18 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.atari.games import NO_OPS, SKIP, Game, count_actions
-from tasks.atari.replay import STACK, Replay, Transitions
-from tasks.atari.video import Video
 from tasks.bounds import Count, CountOrZero, Fraction
 from tasks.metrics import Metric
+from tasks.q_learning.game import Game, Step
+from tasks.q_learning.replay import Replay, Transitions
 from tasks.seeds import derive
 from tasks.task import Task
 from tasks.transfer import to_device
 
 log = logging.getLogger("adamily")
 
-RECENT = 100  # games, or lives, that a moving mean is over
+RECENT = 100  # games that a moving mean is over
 
 
 class Agent(Task):
@@ -32,16 +32,11 @@ class Agent(Task):
     and from the network as it was in all steps before: unlike that of other tasks, it cannot be
     asked for twice.
 
-    A step of the agent is one action, which lasts for four frames of the game. Rewards are clipped
-    to ±1 and a lost life ends an episode, for learning; the metrics count whole games and full
-    scores. In training, `train/return`, `train/length` and `train/return_per_life` are means over
-    the last 100 games, or lives. `test/return` and `test/length` have a value for each of
-    `eval_episodes` games, which wait and explore the same in every evaluation. The first of them is
-    an artifact, `game.gif`.
+    The metrics count whole games and full scores. In training, `train/return` and `train/length`
+    are means over the last 100 games. `test/return` and `test/length` have a value for each of
+    `eval_episodes` games, which begin and explore the same in every evaluation.
 
     Args:
-        game: as in ale_py, such as space_invaders.
-        side: of a frame, in pixels.
         agent_steps: the budget, in actions.
         learning_starts: actions before the first batch.
         train_every: actions from one batch to the next.
@@ -50,7 +45,6 @@ class Agent(Task):
         capacity: transitions that are remembered.
         n_step: over which rewards are summed.
         gamma: the discount of a step.
-        max_frames: after which a game is cut off.
         steps: optimizer steps instead of `agent_steps`; None leaves it to them.
         eval_every: optimizer steps between evaluations.
         eval_episodes: games in an evaluation.
@@ -59,22 +53,28 @@ class Agent(Task):
         device: where the network lives.
 
     Attributes:
+        played: the name of the game. It, `action_count` and `shape` are set before this class's
+            constructor is called.
         action_count: actions that the game has.
+        shape: of a frame, or of whatever is observed.
+        dtype: of the numbers in it; of the class.
+        stack: how many of them make a state; of the class.
         actions_taken: so far, in all games together.
 
     Raises:
-        ValueError: there is no such game, or the numbers do not fit together.
+        ValueError: the numbers do not fit together.
     """
 
     metrics: ClassVar = {
-        # Mean score and length, in actions, of the last 100 games in training, and mean score of
-        # the last 100 lives.
+        # Mean score and length, in actions, of the last 100 games in training.
         "train/return": Metric("score (mean of 100 games)", "max"),
         "train/length": Metric("actions in a game (mean of 100)"),
-        "train/return_per_life": Metric("score in a life (mean of 100)", "max"),
         # The same, one value for each of an evaluation's games.
         "test/return": Metric("score (evaluation)", "max"),
         "test/length": Metric("actions in a game (evaluation)"),
+        # Of that score's mean over the games, of which there must be two: the evaluated network's
+        # luck, which says nothing of other runs.
+        "test/return_error": Metric("standard error over an evaluation's games"),
         "test/max_q": Metric("mean value of the best action"),
         # Since the start of the run.
         "agent/steps": Metric("actions"),
@@ -82,11 +82,15 @@ class Agent(Task):
     headline = "train/return"
     shareable = False  # each process would play games of its own
 
+    played: str
+    action_count: int
+    shape: tuple[int, ...]
+    dtype: ClassVar[type[np.generic]]
+    stack: ClassVar[int]
+
     def __init__(
         self,
         *,
-        game: str,
-        side: Count,
         agent_steps: Count,
         learning_starts: Count,
         train_every: Count,
@@ -95,7 +99,6 @@ class Agent(Task):
         capacity: Count,
         n_step: Count,
         gamma: Fraction,
-        max_frames: Count,
         steps: Count | None,
         eval_every: Count,
         eval_episodes: CountOrZero,
@@ -103,17 +106,13 @@ class Agent(Task):
         seed: int,
         device: torch.device,
     ):
-        self.action_count = count_actions(game)
-        check_memory(capacity, environments, n_step, learning_starts)
-        check_length(max_frames, n_step)
+        check_memory(capacity, environments, n_step, learning_starts, self.stack)
         budget = (agent_steps - learning_starts) // train_every
         if steps is None and budget < 1:
             raise ValueError(
                 f"task.agent_steps={agent_steps}: must leave steps to train on after "
                 f"task.learning_starts={learning_starts}"
             )
-        self.game = game
-        self.side = side
         self.learning_starts = learning_starts
         self.train_every = train_every
         self.environments = environments
@@ -121,22 +120,23 @@ class Agent(Task):
         self.capacity = capacity
         self.n_step = n_step
         self.gamma = gamma
-        self.max_frames = max_frames
         self.steps = steps if steps is not None else budget
         self.eval_every = eval_every
         self.eval_episodes = eval_episodes
         self.eval_epsilon = eval_epsilon
-        self.frames_per_step = train_every * SKIP
         self.seed = seed
         self.device = device
         self.actions_taken = 0
         self.returns: deque[float] = deque(maxlen=RECENT)
         self.lengths: deque[int] = deque(maxlen=RECENT)
-        self.life_returns: deque[float] = deque(maxlen=RECENT)
+
+    @abstractmethod
+    def new_game(self, seed: int, learns: bool, filmed: bool = False) -> Game:
+        """A game to learn from, or one of an evaluation, which may be the one that is filmed."""
 
     @abstractmethod
     def choose(self, states: Tensor, random: np.random.Generator) -> np.ndarray:
-        """The actions (states,) to explore with; states are (states, 4, side, side)."""
+        """The actions (states,) to explore with; states are (states, stack, *shape)."""
 
     @abstractmethod
     def values(self, states: Tensor) -> Tensor:
@@ -149,14 +149,11 @@ class Agent(Task):
 
     # -- acting and drawing ------------------------------------------------------------------------
 
-    def new_game(self, seed: int, life_ends: bool, in_colour: bool = False) -> Game:
-        return Game(self.game, self.side, seed, self.max_frames, life_ends, in_colour)
-
     @functools.cached_property
-    def games(self) -> list[Game]:
-        """The games that are played to learn from."""
+    def games(self) -> list[Any]:
+        """The games that are played to learn from, each a `Game`."""
         seeds = [derive(self.seed, "game", number) for number in range(self.environments)]
-        return [self.new_game(seed, life_ends=True) for seed in seeds]
+        return [self.new_game(seed, learns=True) for seed in seeds]
 
     @functools.cached_property
     def replay(self) -> Replay:
@@ -172,7 +169,9 @@ class Agent(Task):
             "budget": self.actions_due(self.steps - 1),
             "n_step": self.n_step,
             "gamma": self.gamma,
-            "shape": (self.side, self.side),
+            "shape": self.shape,
+            "dtype": self.dtype,
+            "stack": self.stack,
             "folder": self.context.folder,
         }
 
@@ -187,14 +186,26 @@ class Agent(Task):
                 actions = self.choose(to_device(torch.from_numpy(states), self.device), random)
         pairs = zip(self.games, actions.tolist(), strict=True)
         steps = [game.step(action) for game, action in pairs]
-        rewards = np.clip([step.reward for step in steps], -1, 1)
+        rewards = self.to_learn_from(np.array([step.reward for step in steps]))
         self.replay.add(states[:, -1], actions, rewards, np.array([step.end for step in steps]))
         self.actions_taken += len(steps)
-        self.life_returns.extend(step.life for step in steps if step.life is not None)
+        self.keep_scores(steps)
+
+    def to_learn_from(self, rewards: np.ndarray) -> np.ndarray:
+        """What stands in the memory for these changes of scores."""
+        return rewards
+
+    def keep_scores(self, steps: list[Step]) -> None:
+        """Keep the scores of games that these steps have ended."""
         for step in steps:
             if step.game is not None:
                 self.returns.append(step.game[0])
                 self.lengths.append(step.game[1])
+
+    @property
+    def recent(self) -> dict[str, deque[Any]]:
+        """What metrics of the training are means of."""
+        return {"train/return": self.returns, "train/length": self.lengths}
 
     def actions_due(self, step: int) -> int:
         """Actions to be taken before the batch of this step."""
@@ -217,17 +228,13 @@ class Agent(Task):
 
     def evaluate(self) -> dict[str, float | Tensor]:
         metrics: dict[str, float | Tensor] = {"agent/steps": self.actions_taken}
-        recent = {
-            "train/return": self.returns,
-            "train/length": self.lengths,
-            "train/return_per_life": self.life_returns,
-        }
-        metrics |= {name: float(np.mean(values)) for name, values in recent.items() if values}
+        recent = self.recent.items()
+        metrics |= {name: float(np.mean(values)) for name, values in recent if values}
         if not self.returns:
             log.warning(
                 "No game of %s has ended in %d steps of the agent: this evaluation goes without "
                 "train/return.",
-                self.game,
+                self.played,
                 self.actions_taken,
             )
         return metrics | (self.play() if self.eval_episodes else {})
@@ -235,19 +242,17 @@ class Agent(Task):
     def play(self) -> dict[str, float | Tensor]:
         """Play the evaluation's games to their ends, side by side."""
         seeds = [derive(self.seed, "evaluation", number) for number in range(self.eval_episodes)]
-        records = self.context.keeps_artifacts
         games = [
-            self.new_game(seed, life_ends=False, in_colour=records and number == 0)
+            self.new_game(seed, learns=False, filmed=self.context.keeps_artifacts and number == 0)
             for number, seed in enumerate(seeds)
         ]
-        video = Video()
         randoms = [np.random.default_rng(derive(seed, "exploration")) for seed in seeds]
         results: dict[int, tuple[float, int]] = {}  # scores and lengths of games that have ended
         max_q: list[Tensor] = []
         while playing := [number for number in range(len(games)) if number not in results]:
             states = torch.from_numpy(np.stack([games[number].stack for number in playing]))
-            if records and 0 in playing:
-                video.add(games[0].picture)
+            if 0 in playing:
+                self.film(games[0])
             values = self.values(to_device(states, self.device))
             max_q.append(values.amax(1).float().cpu())
             for number, greedy in zip(playing, values.argmax(1).tolist(), strict=True):
@@ -256,14 +261,24 @@ class Agent(Task):
                 step = games[number].step(int(action))
                 if step.game is not None:
                     results[number] = step.game
-        if records:
-            self.context.artifacts["game.gif"] = video.gif()
+        self.keep_film()
+        for game in games:
+            game.close()
         returns, lengths = zip(*(results[number] for number in range(len(games))), strict=True)
-        return {
+        metrics: dict[str, float | Tensor] = {
             "test/return": torch.tensor(returns),
             "test/length": torch.tensor(lengths, dtype=torch.float),
             "test/max_q": torch.cat(max_q).mean().item(),
         }
+        if (count := len(returns)) > 1:
+            metrics["test/return_error"] = float(np.std(returns, ddof=1)) / math.sqrt(count)
+        return metrics
+
+    def film(self, game: Any) -> None:
+        """Called with an evaluation's first game ahead of each of its steps."""
+
+    def keep_film(self) -> None:
+        """Called when an evaluation's games have ended."""
 
     # -- saving ------------------------------------------------------------------------------------
 
@@ -277,7 +292,6 @@ class Agent(Task):
             "replay": self.replay.state_dict(),
             "returns": list(self.returns),
             "lengths": list(self.lengths),
-            "life_returns": list(self.life_returns),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -287,10 +301,11 @@ class Agent(Task):
         self.replay.load_state_dict(state["replay"])
         self.returns.extend(state["returns"])
         self.lengths.extend(state["lengths"])
-        self.life_returns.extend(state["life_returns"])
 
 
-def check_memory(capacity: int, environments: int, n_step: int, learning_starts: int) -> None:
+def check_memory(
+    capacity: int, environments: int, n_step: int, learning_starts: int, stack: int
+) -> None:
     """Raise ValueError where there would be nothing to draw at the first batch, or ever."""
     if capacity % environments:
         raise ValueError(
@@ -298,20 +313,10 @@ def check_memory(capacity: int, environments: int, n_step: int, learning_starts:
         )
     # So that at least one step can be drawn: its frames and its n steps are there, and its episode
     # is not cut off within them, if any two steps that are cut off are more than n steps apart.
-    needed = environments * (2 * n_step + STACK)
+    needed = environments * (2 * n_step + stack)
     for name, value in (("capacity", capacity), ("learning_starts", learning_starts)):
         if value < needed:
             raise ValueError(
                 f"task.{name}={value}: must be {needed} or more for task.environments="
                 f"{environments} and task.n_step={n_step}"
             )
-
-
-def check_length(max_frames: int, n_step: int) -> None:
-    """Raise ValueError where a game may be cut off within the n steps that a return is over."""
-    least = NO_OPS + SKIP * n_step
-    if max_frames <= least:
-        raise ValueError(
-            f"task.max_frames={max_frames}: must be more than {least}, for up to {NO_OPS} frames "
-            f"that a game waits at its start and {SKIP} for each of task.n_step={n_step}"
-        )

@@ -9,14 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.atari.frames import Frames
+from tasks.q_learning.frames import Frames
+from tasks.q_learning.game import CUT_OFF, ENDED, GOES_ON
 from tasks.room import check_room
+from tasks.sources import DataError
 
-# How an episode is after a step. One that ended by itself is worth nothing from there on; one that
-# was cut off would have gone on.
-GOES_ON, ENDED, CUT_OFF = 0, 1, 2
-
-STACK = 4  # frames that make a state
 FILES = 64  # at most, for all frames that are kept
 
 # Frames that the last two checkpoints need stay on the disk. So that there are not too many of them
@@ -28,11 +25,11 @@ class Transitions(NamedTuple):
     """What happened in n steps from each of some states.
 
     Attributes:
-        states: (batch, 4, side, side) bytes.
+        states: (batch, stack, *shape), of the frames' type.
         actions: (batch,), the first of the n.
         returns: (batch,), the discounted sum of the rewards, up to the end of the episode.
-        next_states: (batch, 4, side, side) bytes, n steps later; without meaning after the end of
-            an episode.
+        next_states: (batch, stack, *shape), n steps later; without meaning after the end of an
+            episode.
         discounts: (batch,), of the next state's value: γ^n, and 0 after the end of an episode.
     """
 
@@ -60,7 +57,9 @@ class Replay:
         budget: steps of all environments together that are ever added: the disk need not hold more.
         n_step: over which rewards are summed.
         gamma: the discount of a step.
-        shape: of a frame.
+        shape: of a frame, which may be anything that is observed.
+        dtype: of the numbers in a frame.
+        stack: frames that make a state.
         folder: for the frames; None: a temporary one, without regard to checkpoints.
 
     Raises:
@@ -78,7 +77,9 @@ class Replay:
         budget: int,
         n_step: int,
         gamma: float,
-        shape: tuple[int, int],
+        shape: tuple[int, ...],
+        dtype: type[np.generic],
+        stack: int,
         folder: Path | None,
     ):
         self.environments = environments
@@ -86,13 +87,16 @@ class Replay:
         self.n_step = n_step
         self.discounts = (gamma ** np.arange(n_step + 1)).astype(np.float32)
         self.shape = shape
+        self.dtype = dtype
+        self.stack = stack
         self._temporary = tempfile.TemporaryDirectory() if folder is None else None
         frames_folder = folder if self._temporary is None else Path(self._temporary.name)
         assert frames_folder is not None
         self._spare = math.ceil(max(capacity * SPARE_SHARE, SPARE_STEPS) / environments)
         most = self.times if folder is None else self.times + 2 * self._spare
         kept = min(most, math.ceil(budget / environments))
-        self._frames = Frames(frames_folder, (environments, *shape), math.ceil(kept / FILES))
+        rows = math.ceil(kept / FILES)
+        self._frames = Frames(frames_folder, (environments, *shape), rows, dtype)
         check_room(
             "the replay memory",
             "set task.capacity lower, or paths.runs to another disk",
@@ -121,7 +125,7 @@ class Replay:
         """Add a step of each environment.
 
         Args:
-            frames: (environments, height, width), the newest frame that each action was chosen on.
+            frames: (environments, *shape), the newest frame that each action was chosen on.
             actions: (environments,).
             rewards: (environments,), as they are to be learned from.
             ends: (environments,), each GOES_ON, ENDED or CUT_OFF.
@@ -138,15 +142,22 @@ class Replay:
     def drawable(self) -> range:
         """The slots that can be drawn, except where an episode was cut off within n steps."""
         # The frames before a state must be there, and the state behind its n steps.
-        first = max(0, self.written - self.times + STACK - 1)
+        first = max(0, self.written - self.times + self.stack - 1)
         last = max(first, self.written - self.n_step)
         return range(first * self.environments, last * self.environments)
 
     def draw(self, random: np.random.Generator, count: int) -> np.ndarray:
-        """So many slots, uniformly and with replacement."""
+        """So many slots, uniformly and with replacement.
+
+        Raises:
+            DataError: there is none, as every episode in memory was cut off within n steps.
+        """
         slots = self.drawable
         drawn = random.integers(slots.start, slots.stop, count)
         while (cut_off := self.cut_off(drawn)).any():
+            # Rare, so that all are looked at in the end alone.
+            if cut_off.all() and self.cut_off(np.array(slots)).all():
+                raise DataError(f"every episode was cut off within {self.n_step} step(s)")
             drawn[cut_off] = random.integers(slots.start, slots.stop, cut_off.sum())
         return drawn
 
@@ -166,7 +177,7 @@ class Replay:
         returns = (weights[:, :-1] * self._rewards[steps]).sum(1)
         frames = torch.from_numpy(self._frames_around(slots))
         return Transitions(
-            frames[:, :STACK],
+            frames[:, : self.stack],
             torch.from_numpy(self._actions[steps][:, 0].astype(np.int64)),
             torch.from_numpy(returns),
             frames[:, self.n_step :],
@@ -174,20 +185,20 @@ class Replay:
         )
 
     def _frames_around(self, slots: np.ndarray) -> np.ndarray:
-        """Frames (slots, 4 + n, height, width): each slot's state and those up to its next state.
+        """Frames (slots, stack + n, *shape): each slot's state and those up to its next state.
 
         Both states are in one episode, or the second one is without meaning.
         """
         times, environments = np.divmod(slots, self.environments)
-        before = times[:, None] - np.arange(1, STACK)
-        ended = self._ends[before % self.times, environments[:, None]] != GOES_ON
+        before = times[:, None] - np.arange(1, self.stack)
+        goes_on = self._ends[before % self.times, environments[:, None]] == GOES_ON
         # Frames to leave out: those up to the last end.
-        missing = np.where(ended.any(1), STACK - 1 - ended.argmax(1), 0)
-        frames = np.empty((len(slots), STACK + self.n_step, *self.shape), np.uint8)
+        missing = self.stack - 1 - np.logical_and.accumulate(goes_on, axis=1).sum(1)
+        frames = np.empty((len(slots), self.stack + self.n_step, *self.shape), self.dtype)
         each = zip(times.tolist(), environments.tolist(), missing.tolist(), frames, strict=True)
         for time, environment, skip, around in each:
             around[:skip] = 0
-            self._frames.read(time - STACK + 1 + skip, environment, around[skip:])
+            self._frames.read(time - self.stack + 1 + skip, environment, around[skip:])
         return frames
 
     def _following(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -21,17 +21,19 @@ class Frames:
 
     Args:
         folder: of the files; it need not exist.
-        shape: of a time step, (environments, height, width).
+        shape: of a time step, (environments, …).
         times_per_file: time steps in each file.
+        dtype: of the numbers in it.
 
     Attributes:
         written: time steps appended so far.
     """
 
-    def __init__(self, folder: Path, shape: tuple[int, ...], times_per_file: int):
+    def __init__(self, folder: Path, shape: tuple[int, ...], times_per_file: int, dtype: Any):
         self.folder = folder
         self.shape = shape
         self.times_per_file = times_per_file
+        self.dtype = np.dtype(dtype)
         self.written = 0
         self._flushed = 0
         self._oldest = 0  # number of the first file that may be there
@@ -117,7 +119,7 @@ class Frames:
 
     @property
     def _file_size(self) -> int:
-        return self.times_per_file * int(np.prod(self.shape))
+        return self.times_per_file * int(np.prod(self.shape)) * self.dtype.itemsize
 
     def _path(self, number: int) -> Path:
         return self.folder / f"frames-{number:06}"
@@ -132,4 +134,4 @@ class Frames:
     def _map(self, path: Path) -> np.ndarray:
         # Indexing a plain array is several times faster than indexing a memmap.
         shape = (self.times_per_file, *self.shape)
-        return np.asarray(np.memmap(path, dtype=np.uint8, mode="r+", shape=shape))
+        return np.asarray(np.memmap(path, dtype=self.dtype, mode="r+", shape=shape))

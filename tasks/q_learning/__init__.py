@@ -1,0 +1,1 @@
+"""Deep Q-learning, whatever is played: acting, remembering, learning and evaluating."""

@@ -1,4 +1,4 @@
-"""Measure: `python -m scripts.bench loop`, `step`, `train`, `atari` or `gpu`."""
+"""Measure: `python -m scripts.bench loop`, `step`, `train`, `atari`, `gpu` or `conformance`."""
 
 import sys
 from importlib.util import find_spec
@@ -16,9 +16,10 @@ Measure how fast this machine trains.
   python -m scripts.bench train [device=auto|cpu|cuda|cuda:N] [rounds=10] [out=FOLDER]
   python -m scripts.bench atari [device=auto|cpu|cuda|cuda:N] [rounds=10] [out=FOLDER]
   python -m scripts.bench gpu [device=auto|cpu|cuda|cuda:N] [out=FOLDER]
+  python -m scripts.bench conformance [out=FOLDER]
 
 All print their tables; with out=FOLDER, all but loop also write them there, as <what>.<device>.md,
-step as .csv, too.
+step as .csv, too; conformance, which is of no device, as conformance.md.
 
 loop  the training loop's cost over a bare loop, and the time to its first step, on mnist_fc2 with
       the sample data; on a CPU also what a step takes by how threads wait for each other, alone
@@ -36,6 +37,8 @@ atari optimizer steps and environment steps a second of atari_dqn, with one game
 gpu   what a new machine should show, in minutes: steps of every optimizer and the memory that they
       need, training of three networks beside bare loops, runs of a sweep per minute, and a summary;
       a part that cannot be measured says why, and the others go on
+conformance how far the optimizers of one name are from each other in torch, here, and in other
+      packages (pip install 'adamily[bench]'), and why; takes seconds
 
 Examples:
   python -m scripts.bench loop
@@ -51,6 +54,7 @@ DEFAULTS = {
     "train": {"device": "auto", "rounds": 10, "out": None},
     "atari": {"device": "auto", "rounds": 10, "out": None},
     "gpu": {"device": "auto", "out": None},
+    "conformance": {"out": None},
 }
 
 
@@ -77,6 +81,10 @@ def measure(arguments: list[str]) -> None:
     if benchmark == "atari" and not find_spec("ale_py"):
         raise BadInput("atari: the games are not installed: pip install 'adamily[atari]'")
     # Imported here, so that help and error messages need not wait for PyTorch.
+    if benchmark == "conformance":
+        from scripts.bench.conformance import report
+
+        return report(out)
     from scripts.bench.driver import device_of
 
     device = device_of(device_setting)
@@ -109,7 +117,8 @@ def parse(arguments: list[str]) -> tuple[str, str, int, str | None]:
         raise BadInput(f"{shorten(benchmark)}: must be one of {', '.join(DEFAULTS)}")
     values = only_settings(settings, DEFAULTS[benchmark], "python -m scripts.bench")
     # Where there is no number of rounds to ask for, each part has its own.
-    device, rounds, out = values["device"], values.get("rounds", 2), values.get("out")
+    device, rounds = values.get("device", "cpu"), values.get("rounds", 2)
+    out = values.get("out")
     if not is_device(device):
         raise BadInput(f"device={spell(device)}: must be auto, cpu, cuda or cuda:N")
     if not is_count(rounds) or rounds < 2:

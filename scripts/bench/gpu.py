@@ -21,7 +21,7 @@ from scripts.bench.step import NOTES, Line, elements, measure, table
 from scripts.bench.train import DATA, Work, show
 
 # Fewer than `bench step` and `bench train` have: their spread is on the page.
-ROUNDS = {"cpu": 2, "cuda": 5}
+ROUNDS = {"cpu": 2, "cuda": 3}
 SETS: dict[str, dict[str, list[Shape]]] = {
     "cpu": {"small": sets.resnet18(4)},
     "cuda": {"11M": sets.resnet18(), "100M": sets.resnet18(192)},
@@ -31,6 +31,11 @@ RESNET = ["task=cifar10_resnet18"]
 LSTM = ["task=ptb_lstm", "task.layers=2"]
 GLUE = ["task=glue"]
 BF16 = "precision=bf16"
+# Of BERT-base's sizes, as with data=full.
+SIZES = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12}
+SIZES |= {"intermediate_size": 3072}
+ROBERTA = ["task=roberta_pretrain", "task.batch_size=8"]
+ROBERTA += [f"task.sources.sample.sizes.{name}={value}" for name, value in SIZES.items()]
 WORKS: dict[str, dict[str, Work]] = {
     "cpu": {
         "ResNet-18": Work(1, [*RESNET, "task.batch_size=4"]),
@@ -43,6 +48,7 @@ WORKS: dict[str, dict[str, Work]] = {
         "ResNet-18, bf16": Work(50, [*RESNET, BF16]),
         "LSTM": Work(100, LSTM),
         "glue's encoder": Work(50, GLUE),
+        "RoBERTa, bf16": Work(10, [*ROBERTA, BF16]),
         "ResNet-18, compiled": Work(50, [*RESNET, "train.compile=true"]),
         "ResNet-18, bf16, compiled": Work(50, [*RESNET, BF16, "train.compile=true"]),
     },
@@ -134,8 +140,9 @@ def steps(name: str, shapes: list[Shape], device: torch.device, parts: Parts) ->
     check_memory(device, HELD * 4 * elements(shapes))
     bandwidth = copy_bandwidth(device, COPIED[device.type])
     # Peers compile one program for all tensors, which takes half a minute and more.
-    lines = measure(shapes, device, ROUNDS[device.type], bandwidth, most_compiled=0)
-    if device.type == "cuda":
+    on_gpu = bandwidth if device.type == "cuda" else None
+    lines = measure(shapes, device, ROUNDS[device.type], on_gpu, most_compiled=0)
+    if on_gpu:
         aim_at_bandwidth(name, lines, parts)
     copied = f"A copy moves {bandwidth / 1e9:.0f} GB/s; {ROUNDS[device.type]} rounds.\n"
     return f"{copied}\n{table(lines)}"
@@ -185,8 +192,8 @@ def training(name: str, work: Work, device: torch.device, parts: Parts) -> str:
         what = f"{name}: the loop trains {LOOP_TARGET} times as fast as a bare one, or faster"
         parts.aim(what, f"{share.middle:.3f}", share.middle >= LOOP_TARGET)
     rate = Rate(1 / median(bare), 1 / median(loop))
-    row = [" ".join(work.overrides), str(work.steps), f"{rate.bare:.1f}", f"{rate.loop:.1f}"]
+    row = [f"{rate.bare:.1f}", f"{rate.loop:.1f}"]
     row += [f"{batch * rate.bare:.0f}", f"{batch * rate.loop:.0f}", show(share)]
-    titles = ["task", "steps in a round", "bare, steps/s", "loop, steps/s"]
-    titles += ["bare, examples/s", "loop, examples/s", "loop ÷ bare"]
-    return f"{ROUNDS[device.type]} rounds.\n\n{markdown(titles, [row])}"
+    titles = ["bare, steps/s", "loop, steps/s", "bare, examples/s", "loop, examples/s"]
+    said = f"{ROUNDS[device.type]} rounds of {work.steps} steps of\n`{' '.join(work.overrides)}`.\n"
+    return f"{said}\n{markdown([*titles, 'loop ÷ bare'], [row])}"

@@ -16,6 +16,8 @@ from scripts.bench.sets import Shape
 # With fewer, variances shrink to subnormal numbers, with which a CPU is slow.
 GRADIENTS = 3
 WARM_UP = 3
+# Clock cycles of a GPU, tens of milliseconds, in which the host launches a step's kernels.
+AHEAD = 60_000_000
 
 
 class Racer:
@@ -33,8 +35,7 @@ class Racer:
 
     def take(self, gradients: Sequence[Tensor], steps: int) -> float:
         """Seconds for a step with these gradients, the mean of `steps`."""
-        for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
+        self._give(gradients)
         device = gradients[0].device
         wait_for(device)
         began = time.perf_counter()
@@ -42,6 +43,24 @@ class Racer:
             self.optimizer.step()
         wait_for(device)
         return (time.perf_counter() - began) / steps
+
+    def take_on_gpu(self, gradients: Sequence[Tensor]) -> float:
+        """Seconds that a GPU takes for a step whose kernels wait for it, as behind a backward pass.
+
+        A queue holds about a thousand: the host still slows down a step of more kernels.
+        """
+        self._give(gradients)
+        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda._sleep(AHEAD)
+        began.record()
+        self.optimizer.step()
+        ended.record()
+        torch.cuda.synchronize()
+        return began.elapsed_time(ended) / 1e3
+
+    def _give(self, gradients: Sequence[Tensor]) -> None:
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
 
 
 def race(

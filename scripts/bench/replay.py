@@ -11,7 +11,8 @@ import numpy as np
 from engine import checkpoint
 from scripts.bench.page import markdown
 from tasks.atari.prioritised import PrioritisedReplay
-from tasks.atari.replay import ENDED, GOES_ON, Replay
+from tasks.q_learning.game import ENDED, GOES_ON
+from tasks.q_learning.replay import Replay
 from tasks.sources import DataError
 
 CAPACITY = 1_000_000
@@ -56,6 +57,8 @@ def measure(folder: Path) -> list[list[str]]:
         n_step=1,
         gamma=0.99,
         shape=(84, 84),
+        dtype=np.uint8,
+        stack=4,
         folder=frames,
     )
     add(memory, CAPACITY + EPISODE)

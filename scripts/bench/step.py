@@ -33,14 +33,17 @@ SETS: dict[str, list[Shape]] = {
     "many": sets.many(),
 }
 LARGE_SETS: dict[str, list[Shape]] = {"resnet, three times as wide": sets.resnet18(192)}
-
+ADAMS = {"F": "torch, foreach", "U": "torch, fused"}
 
 NOTES = """\
 One step of each contender by turns, each round in a random order; medians, and in brackets the
 quartiles of the ratios of one round. F is `torch.optim.Adam(foreach=True)`, U `Adam(fused=True)` on
 the same tensors. F allocates temporaries as large as the model, so that it also varies with the
 state of the allocator; U does not. Peers compile one program for the whole list of tensors, which
-takes many minutes where there are many: they are left out there.
+takes many minutes where there are many: they are left out there. On a GPU these are times of steps
+one after another, which the host decides where tensors are small. "GPU ms" is what the GPU takes
+where the host is ahead of it, as behind a backward pass; "bandwidth" is the share of it in which a
+copy moves as many bytes as the rule has to.
 """
 
 
@@ -50,7 +53,8 @@ class Line(NamedTuple):
     Attributes:
         milliseconds: of a step.
         to_foreach, to_fused: that over a step of torch's Adam in the same round.
-        floor: the part of the step's time that moving its bytes takes at least; None on a CPU.
+        gpu: milliseconds of a step on the GPU alone, where the host is ahead of it; None on a CPU.
+        floor: the part of those that moving its bytes takes at least; None on a CPU.
     """
 
     rule: str
@@ -58,6 +62,7 @@ class Line(NamedTuple):
     milliseconds: Spread
     to_foreach: Spread
     to_fused: Spread
+    gpu: Spread | None
     floor: float | None
 
 
@@ -111,23 +116,42 @@ def measure(
         makers = ours(rule) | peers(rule, len(shapes) <= most_compiled)
         racers = yardsticks | {name: Racer(shapes, device, make) for name, make in makers.items()}
         times = race(racers, gradients, rounds, steps=1 if device.type == "cpu" else 10)
-        for name in makers:
-            line = compare(rule, name, times)
+        new = [(rule, name, name) for name in makers]
+        # The yardsticks have lines of their own, once.
+        shown = new if lines else [("Adam", text, name) for name, text in ADAMS.items()] + new
+        for label, contender, name in shown:
+            line = compare(label, contender, times, name)
             if bandwidth:
-                moved, count = words(racers[name].optimizer), elements(shapes)
-                seconds = line.milliseconds.middle / 1e3
-                line = line._replace(floor=floor_share(moved, count, seconds, bandwidth))
+                line = with_gpu(line, racers[name], gradients, rounds, bandwidth)
             lines.append(line)
             timing = f"{line.milliseconds.middle:8.2f} ms {line.to_foreach.middle:6.2f} F"
-            print(f"  {rule:24}{name:28}{timing} {line.to_fused.middle:6.2f} U", file=sys.stderr)
+            print(
+                f"  {label:24}{contender:28}{timing} {line.to_fused.middle:6.2f} U", file=sys.stderr
+            )
     return lines
 
 
-def compare(rule: str, contender: str, times: dict[str, list[float]]) -> Line:
-    seconds = times[contender]
+def with_gpu(
+    line: Line,
+    racer: Racer,
+    gradients: Sequence[Sequence[Tensor]],
+    rounds: int,
+    bandwidth: float,
+) -> Line:
+    """The line with the time on the GPU, and the share of `bandwidth` (bytes a second) in it."""
+    tries = (racer.take_on_gpu(gradients[i % len(gradients)]) for i in range(rounds))
+    seconds = Spread.of(list(tries))
+    count = sum(parameter.numel() for parameter in racer.parameters)
+    share = floor_share(words(racer.optimizer), count, seconds.middle, bandwidth)
+    return line._replace(gpu=Spread(*(1e3 * value for value in seconds)), floor=share)
+
+
+def compare(rule: str, contender: str, times: dict[str, list[float]], name: str) -> Line:
+    """The line of the contender that has that name in the times of all."""
+    seconds = times[name]
     milliseconds = Spread.of([1e3 * value for value in seconds])
     to_foreach, to_fused = ratio(seconds, times["F"]), ratio(seconds, times["U"])
-    return Line(rule, contender, milliseconds, to_foreach, to_fused, None)
+    return Line(rule, contender, milliseconds, to_foreach, to_fused, None, None)
 
 
 def peaks(shapes: list[Shape]) -> list[Memory]:
@@ -173,10 +197,10 @@ def table(lines: Sequence[Line]) -> str:
         ]
         for line in lines
     ]
-    if any(line.floor is not None for line in lines):
-        titles.append("share of the bandwidth floor")
+    if any(line.gpu for line in lines):
+        titles += ["GPU ms", "bandwidth"]
         for row, line in zip(rows, lines, strict=True):
-            row.append("" if line.floor is None else f"{line.floor:.0%}")
+            row += [f"{line.gpu.middle:.3f}", f"{line.floor:.0%}"] if line.gpu else ["", ""]
     return markdown(titles, rows)
 
 
@@ -189,12 +213,17 @@ def peak_table(memory: Sequence[Memory]) -> str:
     return f"## Memory\n\n{note}\n{markdown(titles, rows)}"
 
 
+def spread_out(line: Line) -> list[float | None]:
+    gpu = line.gpu or (None, None, None)
+    return [*line.milliseconds, *line.to_foreach, *line.to_fused, *gpu]
+
+
 def as_csv(measured: Mapping[str, Sequence[Line]]) -> str:
     """All numbers unrounded, one row for each contender."""
-    spreads = ("milliseconds", "to_foreach", "to_fused")
+    spreads = ("milliseconds", "to_foreach", "to_fused", "gpu_milliseconds")
     numbers = [f"{name}_{part}" for name in spreads for part in Spread._fields]
     rows = [
-        (name, *line[:2], *line.milliseconds, *line.to_foreach, *line.to_fused, line.floor)
+        (name, line.rule, line.contender, *spread_out(line), line.floor)
         for name, lines in measured.items()
         for line in lines
     ]

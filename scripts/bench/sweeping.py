@@ -43,7 +43,7 @@ SIZES = {
     "cuda": Size(
         (1, 4, 16),
         ["Adam (p = 2)", "Adam (p = 3)", "AMSGrad", "Yogi"],
-        [1e-4, 3e-4, 1e-3, 3e-3],
+        [3e-4, 1e-3],
         2,
         400,
     ),

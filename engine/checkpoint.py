@@ -17,7 +17,7 @@ log = logging.getLogger("adamily")
 REQUIRED_KEYS = ("step", "metrics_bytes", "metrics_sha256")
 
 # To be incremented whenever the content of a checkpoint, or its meaning, changes.
-FORMAT = 1
+FORMAT = 2
 
 CURRENT = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"

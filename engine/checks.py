@@ -82,6 +82,10 @@ def or_auto(rule: Callable[[Any], bool], text: str) -> tuple[Callable[[Any], boo
     return lambda value: value == "auto" or rule(value), f"{text}, or auto"
 
 
+def is_part(value: Any) -> bool:
+    return is_number(value) and 0 < value < 1
+
+
 POSITIVE = (is_positive, "a number above 0")
 COUNT = (is_count, "a whole number above 0")
 FLAG = (is_flag, "true or false")
@@ -94,6 +98,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "precision": one_of(PRECISIONS),
     "clip_norm": or_null(*POSITIVE),
     "accumulate": COUNT,
+    "eval_first": FLAG,
     "group": or_null(is_name, "a name, in quotes where it is a number"),
     "optim.lr": POSITIVE,
     "optim.betas": (are_betas, "a list of two or more numbers in [0, 1)"),
@@ -103,7 +108,9 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "train.compile": FLAG,
     "train.deterministic": FLAG,
     "train.artifacts": FLAG,
+    "train.loss_every": or_null(*COUNT),
     "train.checkpoint_seconds": (is_not_negative, "a number of seconds, 0 or above"),
+    "train.pause_at": or_null(is_part, "a number between 0 and 1"),
     "sweep.jobs_per_device": or_auto(*COUNT),
     "sweep.devices_per_run": COUNT,
     "paths.runs": PATH,

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -20,6 +19,7 @@ from engine import search_path
 from engine.checks import BadInput, check_values
 from engine.groups import check_groups
 from engine.hydra_internals import (
+    ConfigRepository,
     Hydra,
     OverrideType,
     SearchPathQuery,
@@ -92,8 +92,7 @@ class Composed:
 
 def compose_unresolved(overrides: Sequence[str]) -> Composed:
     with hydra_of() as hydra:
-        for typed in overrides:
-            check_override(typed, hydra.config_loader)
+        check_overrides(overrides, hydra)
         try:
             cfg = hydra.compose_config(
                 "train",
@@ -144,7 +143,14 @@ def check_closed(run: DictConfig) -> None:
                 raise BadInput(f"{part}.{shorten(str(key))}: there is no such key; {HELP}")
 
 
-def check_override(typed: str, loader: ConfigLoader) -> None:
+def check_overrides(overrides: Sequence[str], hydra: Hydra) -> None:
+    """Raise BadInput as `check_override` does, for the first that it refuses."""
+    repository = ConfigRepository(hydra.config_loader.get_search_path())
+    for typed in overrides:
+        check_override(typed, repository)
+
+
+def check_override(typed: str, repository: ConfigRepository) -> None:
     """Refuse what Hydra would accept without doing what it looks like.
 
     Raises:
@@ -162,7 +168,7 @@ def check_override(typed: str, loader: ConfigLoader) -> None:
     # A key may only be added to a part that is passed to a class, which checks it.
     if is_added(override) and key not in known_keys() and not parts_of(override) <= {*OPEN_PARTS}:
         raise BadInput(f"{shown}: there is no key {shorten(key)}; {HELP}")
-    options = [name for name in loader.get_group_options(key) if not search_path.is_stray(name)]
+    options = [n for n in repository.get_group_options(key) if not search_path.is_stray(n)]
     if options and is_added(override) and override.package is None and key not in LIST_GROUPS:
         raise BadInput(f"{shown}: write {key}=NAME; {choices_hint(key, '', options)}")
     if options and override.is_delete():

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from engine.json_lines import finite_or_none
 from engine.metrics import improves
-from engine.metrics_file import finite_or_none
 from tasks.task import Task
 
 

@@ -17,7 +17,7 @@ from engine.make import make_loggers
 from engine.metrics import headline_of
 from engine.parallel import RunOfHigherRank, call_on_rank_zero
 from engine.progress import progress
-from engine.record_files import Damaged
+from engine.record_files import ENDED, Damaged
 from engine.resume import resume
 from engine.run import Busy, Run
 from engine.session import Session
@@ -35,8 +35,9 @@ def execute(run: Run, share_devices: bool = False) -> str:
         share_devices: wait for a free slot on one of this machine's devices.
 
     Returns:
-        "finished", "diverged" or "failed" as in the run's summary; "interrupted" when told to
-        stop; "died" when another process of the run did; "busy" when another process trains it.
+        "finished", "diverged" or "failed" as in the run's summary; "paused" where it is to pause;
+        "interrupted" when told to stop; "died" when another process of the run did; "busy" when
+        another process trains it.
     """
     if any(parallel.all_reduce_max(interrupt.watch_signals() or 0)):
         return "interrupted"
@@ -67,11 +68,11 @@ def execute(run: Run, share_devices: bool = False) -> str:
 
 
 def ended_before(run: Run) -> str | None:
-    """How the run has ended, if it has; its leftover files are then removed."""
-    if not run.ended:
-        return None
-    run.tidy()
-    return run.status
+    """How the run has ended, if it has, and its leftover files are then removed; or "paused"."""
+    if run.ended:
+        run.tidy()
+        return run.status
+    return "paused" if run.done else None
 
 
 def attempt(run: Run, share_devices: bool) -> str:
@@ -135,7 +136,7 @@ def headline(session: Session) -> dict[str, Any]:
 
 
 def close(run: Run, session: Session, outcome: Outcome) -> None:
-    if outcome != "interrupted":
+    if outcome in ENDED:
         run.end(outcome, session.summary(outcome))
 
 
@@ -165,6 +166,8 @@ def run_info(run: Run, step: int) -> RunInfo:
 def result_text(run: Run) -> str:
     """The run's result, as the rest of a line that begins with its status."""
     summary = run.summary
+    if summary is None and run.done:
+        return f" at {run.config['train']['pause_at']:.3g} of its steps; it can go on from there"
     if summary is None:
         from_checkpoint = " from its checkpoint" if (run.folder / CHECKPOINT).exists() else ""
         return f"; ask for it again to go on{from_checkpoint}"

@@ -9,6 +9,9 @@ from hydra._internal.callbacks import Callbacks
 # For one launch, runs that choose the same files are composed once (engine/composing.py).
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 
+# Asked for the choices of a group, a loader first copies all configs that Hydra knows by itself.
+from hydra._internal.config_repository import ConfigRepository
+
 # `hydra.initialize_config_dir` takes one folder; ours are several, and change within a process.
 from hydra._internal.hydra import Hydra
 
@@ -36,6 +39,7 @@ __all__ = [
     "Callbacks",
     "ChoiceSweep",
     "ConfigLoaderImpl",
+    "ConfigRepository",
     "ConfigSearchPath",
     "FloatRange",
     "Hydra",

@@ -14,12 +14,36 @@ DECIDES_OUTCOME = (
     "precision",
     "clip_norm",
     "accumulate",
+    "eval_first",
     "seed",
     "profile",
 )
 
 # Not where data come from matters, but what they are, which their hash says.
 LOCATION_KEYS = ("mirrors", "package", "page")
+
+# Keys that are younger than runs that people keep, with the value at which a run is what it was
+# before there was such a key: at it, they are no part of the identity. Those of an optimizer go by
+# its class.
+YOUNGER: dict[str, Any] = {
+    "eval_first": False,
+    "task": {
+        "valid": None,
+        "drop_last": True,
+        "zeros_after": None,
+        "epsilon_starts": 0,
+        "box": None,
+        "random_lengths": False,
+        "activation_penalty": 0,
+        "change_penalty": 0,
+        "model": {"shortcut": "padding"},
+    },
+    "schedule": {"scale_decay": False, "normalised_decay": False},
+}
+YOUNGER_OF_OPTIM: dict[str, dict[str, Any]] = {
+    "optim.AdamAL": {"variant": "equation", "project": None},
+    "optim.MAdam": {"variant": "authors"},
+}
 
 
 def identity(config: dict[str, Any]) -> dict[str, Any]:
@@ -31,9 +55,23 @@ def identity(config: dict[str, Any]) -> dict[str, Any]:
         source = task.pop("sources")[task["data"]]
         task["source"] = without_locations(source)
     optim = dict(config["optim"])
+    optim = without_younger(optim, YOUNGER_OF_OPTIM.get(str(optim.get("_target_")), {}))
     if "groups" in optim:
         optim["groups"] = list(optim["groups"].items())  # of which the first takes a parameter
-    return {key: config[key] for key in DECIDES_OUTCOME} | {"task": task, "optim": optim}
+    parts = {key: config[key] for key in DECIDES_OUTCOME if key in config}
+    return without_younger(parts | {"task": task, "optim": optim}, YOUNGER)
+
+
+def without_younger(part: dict[str, Any], younger: dict[str, Any]) -> dict[str, Any]:
+    """A part without the younger keys that have the value of before, also in parts of it."""
+    inner = {key: value for key, value in younger.items() if isinstance(value, dict)}
+    return {
+        key: without_younger(value, inner[key])
+        if key in inner and isinstance(value, dict)
+        else value
+        for key, value in part.items()
+        if key in inner or key not in younger or value != younger[key]
+    }
 
 
 def without_locations(source: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from joblib.externals.loky import get_reusable_executor
 from engine import packages
 from engine.checks import BadInput
 from engine.composing import Loader
-from engine.config import check_override, default_choice, explain, hydra_of
+from engine.config import check_overrides, default_choice, explain, hydra_of
 from engine.console import say
 from engine.devices import slots, slots_per_device, threads
 from engine.hydra_internals import Callbacks
@@ -132,8 +132,7 @@ def say_how(overrides: Sequence[str], config: dict[str, Any], runs: int) -> None
 def check_settings(overrides: list[str]) -> None:
     """Raise BadInput unless Hydra accepts the overrides of its launcher."""
     with hydra_of() as hydra:
-        for typed in overrides:
-            check_override(typed, hydra.config_loader)
+        check_overrides(overrides, hydra)
         try:
             config = hydra.compose_config("train", overrides, RunMode.MULTIRUN)
         except HydraException as error:

@@ -4,6 +4,7 @@ It can stop after any step and be resumed exactly: all that the next step depend
 `Session.state_dict`.
 """
 
+import math
 import time
 from contextlib import nullcontext
 from typing import Any, Literal
@@ -19,21 +20,34 @@ from engine.run import Run
 from engine.session import Session
 from optim import Observer
 
-Outcome = Literal["finished", "diverged", "interrupted"]
+Outcome = Literal["finished", "diverged", "paused", "interrupted"]
 
 # How often a run looks at its losses, shows where it is, and asks whether its sweep was stopped.
 TICK_SECONDS = 1.0
 
 
 def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> Outcome:
-    """Train from the session's step to the end of the budget; return how that ended."""
+    """Train from the session's step to the end of the budget, or to where the run is to pause.
+
+    Returns:
+        How that ended.
+    """
     task, optimizer, schedule = session.task, session.optimizer, session.schedule
     losses = session.losses
     checkpoint_seconds = session.config["train"]["checkpoint_seconds"]
     ticked = checkpointed = time.monotonic()
     ticked_step = session.step
+    pause_at = session.config["train"]["pause_at"]
+    last_step = math.ceil(pause_at * task.steps) if pause_at else task.steps
+    session.clock.start(session.step)
 
-    while session.step < task.steps:
+    if session.config["eval_first"] and session.step == 0:
+        with session.not_training():
+            record(session, run, loggers, session.evaluate_first())
+        if not session.evaluations.all_finite:
+            return "diverged"
+
+    while session.step < last_step:
         evaluating = (session.step + 1) % task.eval_every == 0 or session.step + 1 == task.steps
 
         batch = task.batch(session.step)
@@ -48,11 +62,8 @@ def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> O
             if losses.any_not_finite():
                 break
             with session.not_training():
-                metrics = session.evaluate(observer)
-                run.record(session.step, metrics)
-                loggers.log(metrics, session.step)
-                for name, content in session.artifacts():
-                    loggers.show(run.keep_artifact(session.step, name, content), session.step)
+                run.record_losses(session.kept_losses())
+                record(session, run, loggers, session.evaluate(observer))
             if any(parallel.all_reduce_max(not session.evaluations.all_finite or task.done)):
                 break
         schedule.step()
@@ -83,8 +94,22 @@ def train(session: Session, run: Run, loggers: Loggers, progress: Progress) -> O
                 interrupt.stop(signum)
                 return "interrupted"
 
-    all_finite = session.evaluations.all_finite and not losses.any_not_finite()
-    return "finished" if all_finite else "diverged"
+    if not session.evaluations.all_finite or losses.any_not_finite():
+        run.record_losses(session.kept_losses())
+        return "diverged"
+    if task.done or session.step == task.steps:
+        return "finished"
+    with session.not_training():
+        session.pause(run, pause_at)
+    return "paused"
+
+
+def record(session: Session, run: Run, loggers: Loggers, metrics: dict[str, float]) -> None:
+    """Keep and log an evaluation's metrics, and what it left to be looked at."""
+    run.record(session.step, metrics)
+    loggers.log(metrics, session.step)
+    for name, content in session.artifacts():
+        loggers.show(run.keep_artifact(session.step, name, content), session.step)
 
 
 def step(session: Session, batch: Any) -> Tensor:

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("adamily")
 
+# What an observer sees of an optimizer's step, and so only where a step was observed.
+OF_A_STEP: Mapping[str, Metric] = {
+    # Mean over all parameters of |θ_after - θ_before| for the step just taken, without decoupled
+    # weight decay.
+    "optim/mean_abs_step": Metric("mean absolute step", log=True),
+}
+
 COMMON: Mapping[str, Metric] = {
     # Mean over the steps since the evaluation before, in training mode.
     "train/loss": Metric("training loss", "min", log=True),
@@ -33,13 +40,14 @@ COMMON: Mapping[str, Metric] = {
     "test/accuracy": Metric("test accuracy", "max"),
     # The learning rate of the step just taken (first parameter group).
     "lr": Metric("learning rate"),
-    # Mean over all parameters of |θ_after - θ_before| for the step just taken, without decoupled
-    # weight decay.
-    "optim/mean_abs_step": Metric("mean absolute step", log=True),
+    **OF_A_STEP,
+    # Passes over the training data, of tasks that make them.
+    "epoch": Metric("epoch"),
+    # Time that optimizer steps took, their data included, without evaluations and checkpoints.
+    "time/train_seconds": Metric("training time, seconds"),
 }
 
-# Sent to loggers about once a second while a run trains. They depend on the clock, so they are not
-# in a run's record.
+# Sent to loggers about once a second while a run trains, and in no record.
 LIVE = {
     "train/recent_loss": Metric("training loss (recent steps)", "min", log=True),
     "perf/steps_per_second": Metric("steps per second", "max"),
@@ -72,6 +80,12 @@ def check_task_metrics(where: str, task: "Task") -> None:
         check_metric(f"{where}: metric {spell(name)}", name, metric)
         if not isinstance(metric, Metric):
             raise BadInput(f"{where}: metric {spell(name)}: must be a Metric of tasks.metrics")
+        if not isinstance(metric.binary, bool):
+            what = f"metric {spell(name)}: binary={spell(metric.binary)}"
+            raise BadInput(f"{where}: {what}: must be true or false")
+        if metric.reached not in {None, *task.metrics}:
+            what = f"metric {spell(name)}: reached={spell(metric.reached)}"
+            raise BadInput(f"{where}: {what}: no metric of the task")
     if task.headline not in {**COMMON, **task.metrics}:
         raise BadInput(f"{where}: headline {spell(task.headline)}: no metric of this name")
 
@@ -116,6 +130,16 @@ def find_metric(name: str) -> Metric | None:
 def metric_named(name: str) -> Metric:
     """As `find_metric`; a metric that is unknown here, as of another machine, has only a name."""
     return find_metric(name) or Metric(name)
+
+
+def reached_of(name: str) -> str | None:
+    """The metric that says whether a metric was reached, where there is one."""
+    return getattr(metric_named(name), "reached", None)
+
+
+def is_binary(name: str) -> bool:
+    """Whether each trial's value of a metric is 0 or 1."""
+    return getattr(metric_named(name), "binary", False)
 
 
 def names_of_all() -> list[str]:

@@ -112,7 +112,7 @@ def settings(
 
     Raises:
         BadInput: something is not KEY=VALUE, or a key of the command is given twice, or in another
-            form than KEY=VALUE with one value.
+            form than KEY=VALUE with one value, which may be a dict where the default is one.
     """
     values: dict[str, Any] = dict(defaults)
     seen: set[str] = set()
@@ -127,12 +127,15 @@ def settings(
             continue
         if not is_change(override) or override.package is not None:
             raise BadInput(f"{shorten(text)}: write {key}=VALUE; see {command} --help")
-        if override.is_sweep_override() or isinstance(override.value(), list | dict):
+        value = None if override.is_sweep_override() else override.value()
+        may_be = dict if isinstance(defaults[key], dict) else ()
+        several = isinstance(value, list | dict) and not isinstance(value, may_be)
+        if several or override.is_sweep_override():
             raise BadInput(f"{shorten(text)}: must be one value; quote one that holds symbols")
         if key in seen:
             raise BadInput(f"{shorten(text)}: {key} is given twice")
         seen.add(key)
-        values[key] = override.value()
+        values[key] = value
     return values, other_overrides
 
 

@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from engine.checks import BadInput
 from engine.console import log
 from engine.devices import available
-from engine.run import Run
+from engine.run import LossBlock, Run
 from engine.world import check, local_rank, local_world_size, rank, world_size
 from tasks.task import Task
 
@@ -85,6 +85,11 @@ def check_batch(task: Task, config: dict[str, Any]) -> None:
         raise BadInput(
             f"torchrun: {processes} processes cannot share task.batch_size={batch_size} with "
             f"accumulate={accumulate}: that leaves fewer than one example for each"
+        )
+    if processes > 1 and 0 < task.smallest_batch < accumulate * processes:
+        raise BadInput(
+            f"torchrun: {processes} processes cannot share the last batch of an epoch, of "
+            f"{task.smallest_batch} examples, with accumulate={accumulate}: set task.drop_last=true"
         )
 
 
@@ -151,6 +156,12 @@ class RunOfHigherRank(Run):
 
     def record(self, step: int, metrics: dict[str, float]) -> None:
         """Do nothing: rank 0 records the same."""
+
+    def record_losses(self, block: LossBlock | None) -> None:
+        """Do nothing: rank 0 keeps the same."""
+
+    def record_pause(self, pause_at: float, worth: dict[str, Any]) -> None:
+        """Do nothing: rank 0 notes the same."""
 
     def save_checkpoint(self, state: dict[str, Any]) -> bool:
         """Do nothing: rank 0 saves the state that was gathered from all."""

@@ -64,7 +64,7 @@ def check_records(runs: Iterable[Run]) -> None:
 
 
 def unfinished(runs: Iterable[Run]) -> list[Run]:
-    return [run for run in runs if not run.ended]
+    return [run for run in runs if not run.done]
 
 
 def distinct(runs: Iterable[Run], parts: Sequence[str]) -> Iterable[Run]:
@@ -73,11 +73,11 @@ def distinct(runs: Iterable[Run], parts: Sequence[str]) -> Iterable[Run]:
 
 
 def leave(runs: Iterable[Run]) -> None:
-    """Print which runs failed and where their logs are, and exit: with 0 if all have ended."""
+    """Print which runs failed and where their logs are, and exit: with 0 if all are done."""
     if signum := interrupt.received():
         say("stopped; give the same command again to go on", error=True)
         sys.exit(128 + signum)
-    open_runs = [run for run in runs if not run.ended]
+    open_runs = unfinished(runs)
     for run in open_runs:
         log_file = run.folder / "log.txt"
         say(f"{why_open(run)}; log: {log_file if log_file.exists() else 'none'}", error=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from engine.identity import run_id
 from engine.yaml_files import YamlError, read_yaml
 
 # The files that a record is read from.
-RECORD = ("config.yaml", "environment.json", "metrics.jsonl", "summary.json")
+RECORD = ("config.yaml", "environment.json", "metrics.jsonl", "losses.jsonl", "summary.json")
 
 # A failed run is to be tried again.
 ENDED = ("finished", "diverged")
@@ -37,6 +38,7 @@ class Damaged(ValueError):
 
 REMEDY = "put it back, or remove the folder to train the run again"
 ENVIRONMENT_REMEDY = "put it back, or remove it"
+PAUSES_REMEDY = "put it back, or remove it to let the search compare the run anew"
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:
@@ -94,6 +96,36 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
     return summary
 
 
+def read_pauses(folder: Path) -> dict[str, Any]:
+    """pauses.json: what the run was worth, by `pause_name`; empty where there is none.
+
+    Raises:
+        Damaged: it is not what a run has written.
+    """
+    path = folder / "pauses.json"
+    pauses = read_json_value(path, PAUSES_REMEDY)
+    if pauses is None:
+        return {}
+    if not isinstance(pauses, dict) or not all(map(is_worth, pauses.values())):
+        raise Damaged(folder, path.name, "is not what a run writes", PAUSES_REMEDY)
+    return pauses
+
+
+def pause_name(pause_at: float) -> str:
+    """The key of a pause after that part of a run's steps."""
+    return f"{pause_at:.6g}"
+
+
+def is_worth(value: Any) -> bool:
+    kinds = {"step": int, "steps": int, "final": dict, "best": dict}
+    return (
+        isinstance(value, dict)
+        and value.keys() == kinds.keys()
+        and all(isinstance(value[key], kind) for key, kind in kinds.items())
+        and schema.is_plain(value)
+    )
+
+
 def read_environment(folder: Path, summary: dict[str, Any]) -> dict[str, Any]:
     """environment.json; empty where there is none.
 
@@ -115,7 +147,31 @@ def read_lines(folder: Path, summary: dict[str, Any]) -> list[dict[str, Any]]:
     Raises:
         Damaged: they are not what a run has written, or not those that end with `summary`.
     """
-    path = folder / "metrics.jsonl"
+    return read_json_lines(folder / "metrics.jsonl", summary, schema.line_fault)
+
+
+def read_losses(folder: Path, summary: dict[str, Any]) -> tuple[list[int], list[float | None]]:
+    """Steps and training losses of losses.jsonl; none where there is no such file.
+
+    Raises:
+        Damaged: they are not what a run has written, or not those that end with `summary`.
+    """
+    steps: list[int] = []
+    losses: list[float | None] = []
+    for block in read_json_lines(folder / "losses.jsonl", summary, schema.block_fault):
+        steps += schema.block_steps(block)
+        losses += block["losses"]
+    return steps, losses
+
+
+def read_json_lines(
+    path: Path, summary: dict[str, Any], fault_of: Callable[[Any, int], str | None]
+) -> list[dict[str, Any]]:
+    """The lines of a file, each with its step; `fault_of` is asked with the step before.
+
+    Of a run that has not ended, a last line that is incomplete is left out.
+    """
+    folder = path.parent
     sha256 = hash_in(summary, path.name)
     text = read_bytes_of(path, REMEDY, sha256)
     if text is None and sha256 is not None:
@@ -124,14 +180,14 @@ def read_lines(folder: Path, summary: dict[str, Any]) -> list[dict[str, Any]]:
     if incomplete and summary.get("status") in ENDED:
         raise Damaged(folder, path.name, "ends within a line")
     lines: list[dict[str, Any]] = []
-    previous_step = 0
+    previous_step = -1
     for number, line in enumerate(complete_lines, 1):
         try:
             values = parse_json(line, path)
         except Unreadable as error:
             fault = f"cannot be read from line {number} on ({without_path(path, error)})"
             raise Damaged(folder, path.name, fault) from error
-        if fault := schema.line_fault(values, previous_step):
+        if fault := fault_of(values, previous_step):
             raise Damaged(folder, path.name, f"has a line, number {number}, that {fault}")
         previous_step = values["step"]
         lines.append(values)

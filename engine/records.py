@@ -15,6 +15,8 @@ from engine.record_files import (
     read_config,
     read_environment,
     read_lines,
+    read_losses,
+    read_pauses,
     read_summary,
 )
 
@@ -49,6 +51,11 @@ class Record:
         return read_environment(self.folder, self.summary)
 
     @cached_property
+    def pauses(self) -> dict[str, Any]:
+        """What the run was worth where it paused, by the part of its steps."""
+        return read_pauses(self.folder)
+
+    @cached_property
     def lines(self) -> list[dict[str, Any]]:
         """metrics.jsonl; of a run that has not ended, without a last line that is incomplete."""
         return read_lines(self.folder, self.summary)
@@ -64,14 +71,24 @@ class Record:
                 values.append(line[name])
         return curves
 
+    @cached_property
+    def losses(self) -> Curve:
+        """Steps and training losses of the single steps that the run has kept."""
+        return read_losses(self.folder, self.summary)
+
     def value(self, metric: str, at: str = "last") -> float | None:
         """A metric's value at the last evaluation, or the best of all; None where there is none."""
         if at == "last":
             return self.summary.get("final", {}).get(metric)
         return self.summary.get("best", {}).get(metric, {}).get("value")
 
+    def value_at_best_of(self, metric: str, other: str) -> float | None:
+        """A metric's value at the evaluation at which another one was best."""
+        best = self.summary.get("best", {}).get(other, {}).get("step")
+        return dict(zip(*self.curves.get(metric, ([], [])), strict=True)).get(best)
+
     def values(self, metric: str, at: str, evaluations: int = 1) -> list[float]:
-        """The same as a list, with one value for each trial where the last evaluation has them.
+        """As `value`, a list, with one value for each trial where the last evaluation has them.
 
         With more `evaluations`, the mean over that many at the end, or over all if there are fewer.
         """
@@ -111,7 +128,7 @@ def load(folder: Path, config: dict[str, Any] | None = None) -> Record | None:
         return None
     record = Record(folder, read_or_known)
     # Read all files now, so that damage is noticed here and not later.
-    _ = record.summary, record.environment, record.lines
+    _ = record.summary, record.environment, record.lines, record.losses, record.pauses
     return record
 
 

@@ -1,4 +1,4 @@
-"""Many runs, launched in rounds until all have ended, even if workers die."""
+"""Many runs, launched in rounds until all have ended or paused, even if workers die."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ Job = tuple[Run, list[str]]
 
 
 def run_all(task_function: Callable[..., Any], settings: list[str], jobs: Sequence[Job]) -> None:
-    """Launch the runs that have not ended until all have, or have failed in this call.
+    """Launch the runs that are not done until all are, or have failed in this call.
 
     It waits for runs that another process trains, with one line about it, and takes them over if
     that process dies.
@@ -41,7 +41,7 @@ def run_all(task_function: Callable[..., Any], settings: list[str], jobs: Sequen
     launches_in_vain, waiting_announced = 0, False
     settings = [*settings, *launcher_folder([run for run, _ in jobs])]
     while not interrupt.received():
-        open_jobs = [job for job in jobs if job[0].id not in failed and not job[0].ended]
+        open_jobs = [job for job in jobs if job[0].id not in failed and not job[0].done]
         free_jobs = [job for job in open_jobs if not job[0].busy]
         if not open_jobs:
             return
@@ -69,7 +69,7 @@ def run_all(task_function: Callable[..., Any], settings: list[str], jobs: Sequen
             )
             return
         for (run, _), status in zip(batch, statuses, strict=True):
-            if run.ended or run.busy:
+            if run.done or run.busy:
                 continue
             if status == "died" and (run.id in progressed or len(batch) == 1):
                 saved = timestamps(run)[1] != before[run.id][1]

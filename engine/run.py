@@ -6,10 +6,13 @@ A run's folder is `<runs>/<task>/<optim>/<id>/`, and the id is a hash of what de
     config.yaml        the resolved config
     environment.json   versions, device, git commit; of each session, where a run was resumed
     metrics.jsonl      one JSON object a line, `step` in each
+    losses.jsonl       with train.loss_every=n, the training loss of every n-th step: a line for
+                       each evaluation with those since the one before it
     summary.json       how it ended, with the SHA-256 of the other files and of itself; absent until
                        then
+    pauses.json        of a run that has paused: what it was worth there, by the part of its steps
     checkpoint.pt      until it has ended, with checkpoint.previous.pt in reserve; both hold the
-                       hash of metrics.jsonl up to their step
+                       hashes of metrics.jsonl and losses.jsonl up to their step
     files/             until it has ended, files that the checkpoints of some tasks refer to
     artifacts/         pictures and videos of evaluations, by the step, with train.artifacts=true
     log.txt            warnings, and the traceback of a failure
@@ -21,21 +24,24 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from math import isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from filelock import Timeout
 
 from engine import checkpoint
 from engine.files import atomic_write, json_text, sweep_up, temporary_files, write_json, write_text
 from engine.identity import run_path
-from engine.metrics_file import MetricsFile
+from engine.json_lines import JsonLines, finite_or_none
 from engine.record_files import (
     ENDED,
     RECORD,
     Damaged,
+    pause_name,
     read_config,
     read_environment,
+    read_pauses,
     read_summary,
     summary_hash,
 )
@@ -52,6 +58,14 @@ ARTIFACTS = "artifacts"
 
 # Asking whether a run is busy locks it for a moment.
 LOCK_PATIENCE_SECONDS = 0.3
+
+
+class LossBlock(NamedTuple):
+    """A line of losses.jsonl: the losses of the last steps up to `step` that `every` divides."""
+
+    step: int
+    every: int
+    losses: list[float]
 
 
 class Busy(Exception):
@@ -72,7 +86,8 @@ class Run:
         self.root = Path(root)
         self.folder = self.root / run_path(config)
         self.id = self.folder.name
-        self._metrics = MetricsFile(self.folder / "metrics.jsonl")
+        self._metrics = JsonLines(self.folder / "metrics.jsonl")
+        self._losses = JsonLines(self.folder / "losses.jsonl")
         self._checkpoint_failed = False
         self._stamps: list[Any] = []
         self._summary: dict[str, Any] | None = None
@@ -112,6 +127,20 @@ class Run:
         return self.status in ENDED
 
     @property
+    def done(self) -> bool:
+        """Whether all that its config asks for is done: it has ended, or paused where it is to."""
+        if self.ended:
+            return True
+        pause_at = self.config["train"].get("pause_at")
+        if not pause_at:
+            return False
+        try:
+            record = load(self.folder)
+        except Damaged:  # which training it will name, or mend
+            return False
+        return record is not None and pause_name(pause_at) in record.pauses
+
+    @property
     def begun(self) -> bool:
         """Whether it was started and has neither ended nor failed since."""
         return (self.folder / "environment.json").exists() and self.summary is None
@@ -134,6 +163,7 @@ class Run:
     def check(self) -> None:
         """Raise Damaged where a file of the record is not what the run has written."""
         read_config(self.folder)
+        read_pauses(self.folder)
         if self.damage:
             raise self.damage
 
@@ -177,13 +207,15 @@ class Run:
             checkpoint.OtherFormat: one was written by another version of this project.
         """
         for path, state in checkpoint.usable(self.folder, self.id):
-            if self._metrics.begins_with(state["metrics_bytes"], state["metrics_sha256"]):
+            written = ((self._metrics, state["metrics_bytes"], state["metrics_sha256"]),)
+            if state.get("losses_bytes"):  # an older checkpoint knows nothing of them
+                written += ((self._losses, state["losses_bytes"], state["losses_sha256"]),)
+            changed = [lines.path for lines, *start in written if not lines.begins_with(*start)]
+            if not changed:
                 yield state
             else:
                 log.warning(
-                    "%s is passed over: %s has lost lines or was changed since.",
-                    path,
-                    self._metrics.path,
+                    "%s is passed over: %s has lost lines or was changed since.", path, changed[0]
                 )
 
     def begin(self, environment: dict[str, Any], state: dict[str, Any] | None) -> None:
@@ -201,6 +233,10 @@ class Run:
         write_text(self.folder / "config.yaml", dump_yaml(self.config))
         (self.folder / "summary.json").unlink(missing_ok=True)
         self._metrics.cut(state["metrics_bytes"] if state else 0)
+        if state and state.get("losses_bytes"):
+            self._losses.cut(state["losses_bytes"])
+        else:
+            self._losses.remove()
         self._record_environment(environment, resumed_at=state["step"] if state else None)
 
     def record(self, step: int, metrics: dict[str, float]) -> None:
@@ -209,7 +245,17 @@ class Run:
         Raises:
             OSError: it could not be written whole.
         """
-        self._metrics.append(step, metrics)
+        self._metrics.append({"step": step, **finite_or_none(metrics)})
+
+    def record_losses(self, block: LossBlock | None) -> None:
+        """Append one line to losses.jsonl, if there is something to keep.
+
+        Raises:
+            OSError: it could not be written whole.
+        """
+        if block is not None:
+            losses = [loss if isfinite(loss) else None for loss in block.losses]
+            self._losses.append(block._asdict() | {"losses": losses})
 
     def keep_artifact(self, step: int, name: str, content: bytes) -> Path:
         """Write an artifact of the evaluation after `step`; return its path.
@@ -226,6 +272,19 @@ class Run:
             file.write(content)
         return path
 
+    def record_pause(self, pause_at: float, worth: dict[str, Any]) -> None:
+        """Note what the run is worth where it pauses.
+
+        Args:
+            pause_at: the part of its steps after which it was to pause.
+            worth: `step`, `steps`, and `final` and `best` as in summary.json.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        pauses = read_pauses(self.folder) | {pause_name(pause_at): worth}
+        write_json(self.folder / "pauses.json", pauses)
+
     def save_checkpoint(self, state: dict[str, Any]) -> bool:
         """Save a checkpoint; where that fails, as on a full disk, warn once and go on.
 
@@ -233,9 +292,10 @@ class Run:
             Whether it was saved.
         """
         try:
-            self._metrics.sync()
-            metrics = self._metrics
-            written = {"metrics_bytes": metrics.byte_count, "metrics_sha256": metrics.sha256}
+            written = {}
+            for name, lines in (("metrics", self._metrics), ("losses", self._losses)):
+                lines.sync()
+                written |= {f"{name}_bytes": lines.byte_count, f"{name}_sha256": lines.sha256}
             checkpoint.save(self.folder, self.id, state | written)
         except OSError as error:
             if not self._checkpoint_failed:
@@ -265,8 +325,11 @@ class Run:
         if status in ENDED:
             files = {"metrics.jsonl": self._metrics.sha256}
             files |= {"environment.json": self._environment_sha256}
+            if self._losses.byte_count:
+                files |= {"losses.jsonl": self._losses.sha256}
             summary["sha256"] = files | {"summary.json": summary_hash(summary)}
         self._metrics.sync()
+        self._losses.sync()
         write_json(self.folder / "summary.json", summary)
         if status in ENDED:
             self._clear_away()

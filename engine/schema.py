@@ -137,6 +137,14 @@ ENVIRONMENT = {
     "resumed": list_of(Rule(is_session, "plain values with at_step")),
 }
 
+BLOCK = {
+    "step": COUNT,
+    "every": Rule(lambda value: is_count(value) and value > 0, "a whole number above 0"),
+    "losses": Rule(
+        lambda value: bool(value) and list_of(or_null(NUMBER)).holds(value), "a list of numbers"
+    ),
+}
+
 
 def config_fault(value: Any) -> str | None:
     """What is wrong with the content of config.yaml, in words that follow the file's name."""
@@ -158,13 +166,32 @@ def line_fault(line: Any, previous_step: int) -> str | None:
     """What is wrong with a line of metrics.jsonl, where the line before it is of this step."""
     if not isinstance(line, dict):
         return "is no mapping"
-    step = line.get("step", 0)
+    step = line.get("step", -1)
     if not is_count(step) or step <= previous_step:
         return "has no step behind the one before it"
     for name, value in line.items():
         if value is not None and not is_number(value):
             return f"says something of {name} that is no number"
     return None
+
+
+def block_fault(block: Any, previous_step: int) -> str | None:
+    """The same of a line of losses.jsonl."""
+    if not isinstance(block, dict) or block.keys() != BLOCK.keys():
+        return f"is no mapping with {', '.join(BLOCK)}"
+    for key, rule in BLOCK.items():
+        if not rule.holds(block[key]):
+            return f"has {key} that is not {rule.text}"
+    if block_steps(block).start <= previous_step:
+        return "has steps that are not behind those before them"
+    return None
+
+
+def block_steps(block: Mapping[str, Any]) -> range:
+    """The steps of a line of losses.jsonl: the last ones up to its step that `every` divides."""
+    step, every = block["step"], block["every"]
+    last = step - step % every
+    return range(last - every * (len(block["losses"]) - 1), last + 1, every)
 
 
 def fault(value: Any, schema: Mapping[str, Rule], required: Any, other_keys: Rule) -> str | None:

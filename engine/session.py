@@ -14,7 +14,7 @@ from engine.make import make_optimizer, make_schedule, make_task
 from engine.meters import Clock, Losses
 from engine.metrics import metrics_of
 from engine.optimizers import EvaluationWeights, members, needs_closure
-from engine.run import Run
+from engine.run import LossBlock, Run
 from optim import Observer
 from tasks.seeds import derive
 
@@ -72,20 +72,45 @@ class Session:
         self.losses.values()  # waits until the device has finished the steps
         return self.clock.paused()
 
+    def kept_losses(self) -> LossBlock | None:
+        """The losses since the last evaluation that the run is to keep; None where it keeps none.
+
+        They depend on the steps alone, and not on when the run was stopped or looked at.
+        """
+        every = self.config["train"].get("loss_every")
+        if every is None:
+            return None
+        step, losses = self.losses.kept(self.step, every)
+        return LossBlock(step, every, losses) if losses else None
+
     def evaluate(self, observer: Observer) -> dict[str, float]:
         """All metrics after the step that was observed."""
-        loss = self.losses.mean()
         self.clock.end_interval(self.step)
-        values = {"lr": float(self.optimizer.param_groups[0]["lr"]), "train/loss": loss}
-        values |= observer.metrics()
-        self.task.model.eval()
-        with torch.no_grad(), self.autocast(), self.evaluation_weights():
-            values |= self.task.evaluate()
-        self.task.model.train()
+        values = self._values() | observer.metrics()
         metrics = self.evaluations.add(values, self.step)
         self.losses.clear()
         self.clock.start_interval(self.step)
         return metrics
+
+    def evaluate_first(self) -> dict[str, float]:
+        """The metrics before the first step, of which no training loss is known."""
+        return self.evaluations.add(self._values(), 0)
+
+    def _values(self) -> dict[str, Any]:
+        """All metrics now but those of the optimizer's step."""
+        values: dict[str, Any] = {
+            "lr": float(self.optimizer.param_groups[0]["lr"]),
+            "time/train_seconds": self.clock.train_seconds(),
+        }
+        if self.losses.values():
+            values["train/loss"] = self.losses.mean()
+        if steps_per_epoch := self.task.steps_per_epoch:
+            values["epoch"] = self.step / steps_per_epoch
+        self.task.model.eval()
+        with torch.no_grad(), self.autocast(), self.evaluation_weights():
+            values |= self.task.evaluate()
+        self.task.model.train()
+        return values
 
     def artifacts(self) -> list[tuple[str, bytes]]:
         """The artifacts of the last evaluation, by name; a second call returns none."""
@@ -94,6 +119,18 @@ class Session:
         return list(artifacts.items()) if context.keeps_artifacts else []
 
     # -- saving and loading ------------------------------------------------------------------------
+
+    def pause(self, run: Run, pause_at: float) -> None:
+        """Save a checkpoint, and what the run is worth, by which searches compare runs.
+
+        The checkpoint comes first, so that going on does not depend on this evaluation, which is
+        none of the run's own. The session cannot be used any more.
+        """
+        self.save(run)
+        if self.losses.values():
+            self.evaluations.add(self._values(), self.step)
+        worth = {"final": self.evaluations.final, "best": self.evaluations.best}
+        run.record_pause(pause_at, {"step": self.step, "steps": self.task.steps, **worth})
 
     def state_dict(self) -> dict[str, Any]:
         cuda = self.device.type == "cuda"
@@ -137,7 +174,6 @@ class Session:
         self.evaluations.load_state_dict(state)
         self.clock.load_state_dict(state)
         torch.set_num_threads(state["threads"])
-        self.clock.start_interval(self.step)
 
     def _load_process_state(self, saved: list[dict[str, Any]]) -> None:
         """Load this process's own state; there may have been fewer processes when it was saved."""
@@ -171,10 +207,12 @@ class Session:
         diverged_at = self.diverged_at() if status == "diverged" else None
         evaluations = self.evaluations
         with self.evaluation_weights():
-            sha256 = fingerprint(self.task.model.state_dict()) if not diverged_at else None
+            sha256 = None
+            if diverged_at is None:
+                sha256 = fingerprint(self.task.model.state_dict())
         return {
             # Where the run diverged does not depend on the clock; when that is noticed does.
-            "step": diverged_at or self.step,
+            "step": self.step if diverged_at is None else diverged_at,
             "steps": self.task.steps,
             "diverged_at": diverged_at,
             "final": evaluations.final,

@@ -32,16 +32,17 @@ def by_torchrun(run: Run, arguments: Sequence[str], share_devices: bool) -> str:
     """
     if interrupt.watch_signals():
         return "interrupted"
-    if run.ended:
-        print(f"{run_title(run.config)} [{run.id}]: {run.status} before", flush=True)
-        return str(run.status)
+    if run.done:
+        status = run.status or "paused"
+        print(f"{run_title(run.config)} [{run.id}]: {status} before", flush=True)
+        return status
     try:
         with devices_of(run.config, share_devices) as devices:
             wait_for(start(devices, arguments, run.config["sweep"]["jobs_per_device"]))
     except interrupt.Interrupted:
         return "interrupted"
-    if run.ended:
-        return str(run.status)
+    if run.done:
+        return run.status or "paused"
     if interrupt.received():
         return "interrupted"
     if run.busy:

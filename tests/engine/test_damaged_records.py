@@ -9,7 +9,7 @@ import pytest
 from engine.identity import identity
 from engine.record_files import RECORD
 from engine.records import read_all
-from engine.run import Run
+from engine.run import LossBlock, Run
 from engine.yaml_files import dump_yaml, read_yaml
 from results.report import run_payload
 
@@ -29,6 +29,7 @@ def finished(root, config):
     run = Run(root, config)
     run.begin(HERE, None)
     for step in (1, 2, 3):
+        run.record_losses(LossBlock(step, 1, [1 / (step + 1)]))
         run.record(step, {"train/loss": 1 / (step + 1)})
     run.end("finished", SUMMARY)
     return run
@@ -116,7 +117,7 @@ DAMAGES = {
     **{f"{name}: a list": written(name, "[1]\n") for name in NAMES},
     **{f"{name}: null": written(name, "null\n") for name in NAMES},
     **{f"{name}: text": written(name, '"text"\n') for name in NAMES},
-    **{f"{name}: empty": written(name, "") for name in NAMES if name != "metrics.jsonl"},
+    **{f"{name}: empty": written(name, "") for name in NAMES if not name.endswith(".jsonl")},
     "config: date": appended("config.yaml", "when: 2026-13-45\nseed: 1"),
     "config: digits": appended("config.yaml", "x: " + "9" * 6000),
     "config: recursive": appended("config.yaml", "x: &a [*a]"),
@@ -140,6 +141,14 @@ DAMAGES = {
     "lines: too large": appended("metrics.jsonl", '{"step": 4, "train/loss": 1e999}\n'),
     "lines: a list": appended("metrics.jsonl", '{"step": 4, "train/loss": [1]}\n'),
     "lines: cut off": appended("metrics.jsonl", '{"step": 4'),
+    "losses: no object": appended("losses.jsonl", "7\n"),
+    "losses: no step": appended("losses.jsonl", '{"every": 1, "losses": [1]}\n'),
+    "losses: steps back": appended("losses.jsonl", '{"step": 4, "every": 1, "losses": [1, 1]}\n'),
+    "losses: every 0": appended("losses.jsonl", '{"step": 4, "every": 0, "losses": [1]}\n'),
+    "losses: none": appended("losses.jsonl", '{"step": 4, "every": 1, "losses": []}\n'),
+    "losses: text": appended("losses.jsonl", '{"step": 4, "every": 1, "losses": ["1"]}\n'),
+    "losses: more": appended("losses.jsonl", '{"step": 4, "every": 1, "losses": [1], "x": 1}\n'),
+    "losses: cut off": appended("losses.jsonl", '{"step": 4'),
     **{
         f"nulls for {key}": changed("summary.json", **{key: None})
         for key in sorted(SUMMARY.keys() - {"step_seconds"})
@@ -199,12 +208,13 @@ def swap(runs, name):
     second.write_bytes(texts[0])
 
 
-@pytest.mark.parametrize("name", ["metrics.jsonl", "summary.json", "environment.json"])
+@pytest.mark.parametrize("name", sorted({*RECORD} - {"config.yaml"}))
 def test_files_of_two_runs_that_were_swapped_are_noticed(tmp_path, make_config, heard, name):
     runs = []
     for seed in range(3):
         run = Run(tmp_path / "runs", make_config({"seed": seed}))
         run.begin(HERE | {"started": str(seed)}, None)
+        run.record_losses(LossBlock(1, 1, [seed]))
         run.record(1, {"train/loss": seed})
         run.end("finished", SUMMARY)
         runs.append(run)
@@ -213,12 +223,13 @@ def test_files_of_two_runs_that_were_swapped_are_noticed(tmp_path, make_config, 
     assert len(heard.records) == 2 and heard.text.count(f"its {name} ") == 2
 
 
-def test_an_emptied_or_lost_metrics_file_of_a_finished_run_is_noticed(runs, heard):
-    (runs[0].folder / "metrics.jsonl").write_text("")
-    (runs[1].folder / "metrics.jsonl").unlink()
+@pytest.mark.parametrize("name", ["metrics.jsonl", "losses.jsonl"])
+def test_an_emptied_or_lost_file_of_lines_of_a_finished_run_is_noticed(runs, heard, name):
+    (runs[0].folder / name).write_text("")
+    (runs[1].folder / name).unlink()
     assert read_all(runs[0].root).keys() == {runs[2].id}
-    assert "metrics.jsonl was changed since the run has ended; put it back" in heard.text
-    assert "metrics.jsonl is gone; put it back" in heard.text
+    assert f"{name} was changed since the run has ended; put it back" in heard.text
+    assert f"{name} is gone; put it back" in heard.text
 
 
 @pytest.mark.usefixtures("heard")
@@ -239,6 +250,7 @@ def test_every_flipped_bit_of_a_record_is_noticed_or_changes_nothing(runs):
             assert found is None or name in ("config.yaml", "summary.json")
             if found is not None:
                 assert (found.status, found.curves) == ("finished", whole.curves)
+                assert found.losses == whole.losses
                 assert {key: found.summary[key] for key in SUMMARY} == SUMMARY
                 assert identity(found.config) == identity(whole.config)
                 assert found.config["data"] == whole.config["data"]

@@ -22,7 +22,7 @@ def stopped(train, tmp_path):
     once = tmp_path / "once"
 
     def command(**changes):
-        return train(*ODD, f"+optim.once={once}", **SAVING | changes)
+        return train(*ODD, f"+optim.once={once}", **SAVING | {"train__loss_every": 1} | changes)
 
     def stop():
         assert command().code == 1
@@ -112,20 +112,24 @@ def test_a_checkpoint_of_another_version_is_refused_and_kept(stopped, runs):
     before = path.read_bytes()
     done = command()
     assert done.code == 1 and "Traceback" not in done.err
-    assert f"{path} is of format 0, and this version of adamily reads format 1" in done.err
+    assert (
+        f"{path} is of format 0, and this version of adamily reads format {checkpoint.FORMAT}"
+        in done.err
+    )
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["metrics.jsonl", "losses.jsonl"])
 @pytest.mark.parametrize("at", [3, 40, -2], ids=["first", "middle", "last"])
-def test_a_flipped_bit_in_the_metrics_of_an_unfinished_run_is_noticed(stopped, runs, at):
+def test_a_flipped_bit_in_the_lines_of_an_unfinished_run_is_noticed(stopped, runs, at, name):
     command, expected = stopped()
     where = folder(runs)
-    metrics = bytearray((where / "metrics.jsonl").read_bytes())
-    metrics[at] ^= 1
-    (where / "metrics.jsonl").write_bytes(metrics)
+    content = bytearray((where / name).read_bytes())
+    content[at] ^= 1
+    (where / name).write_bytes(content)
     done = command()
     assert done.code == 0
-    assert f"{where / 'metrics.jsonl'} has lost lines or was changed since" in done.err
+    assert f"{where / name} has lost lines or was changed since" in done.err
     # The checkpoint before it was saved before the last line.
     assert resumed_at(where) == ([3] if at < 0 else [])
     assert outcome(where) == expected

@@ -6,7 +6,14 @@ import json
 import pytest
 from running import ROOT
 
-from engine.identity import hash_identity, run_id, run_path
+from engine.config import compose
+from engine.identity import (
+    YOUNGER,
+    YOUNGER_OF_OPTIM,
+    hash_identity,
+    run_id,
+    run_path,
+)
 
 KEPT = sorted((ROOT / "results" / "reproduced").glob("*/*.jsonl"))
 
@@ -20,6 +27,7 @@ KEPT = sorted((ROOT / "results" / "reproduced").glob("*/*.jsonl"))
         ("schedule._target_", "optim.schedules.cosine"),
         ("task.epochs", 4),
         ("task.batch_size", 4),
+        ("task.valid", 0.1),
         ("task._target_", "tasks.Other"),
         ("task.sources.sample.sha256.w", "2" * 64),
         ("task.sources.sample.train", 5),
@@ -46,6 +54,8 @@ def test_what_decides_the_outcome_changes_the_id(make_config, key, value):
         ("paths.runs", "/elsewhere"),
         ("paths.data", "/elsewhere"),
         ("sweep.jobs_per_device", 4),
+        # A key that is younger than runs that people keep.
+        ("task.valid", None),
         # What is kept beside the record.
         ("train.artifacts", True),
         # Where data come from, and the source that this run does not use.
@@ -103,6 +113,53 @@ def test_a_task_without_data_has_an_id(make_config):
 def test_an_id_of_today_is_one_of_tomorrow(make_config):
     """Where this fails, every finished run of every user would be run again."""
     assert run_id(make_config()) == "d642edcab2c9"
+
+
+# What conf/ composes to, by the id that it had when people began to keep runs of it.
+COMPOSED = {
+    "task=mnist_fc2": "fa51e30e1fb3",
+    "task=cifar10_resnet20": "338d6b26e5b2",
+    "task=imagenet_resnet18": "e818afab67f4",
+    "task=imdb_lstm": "6e0a5975fbf8",
+    "task=ptb_awd_lstm": "2c2edda12fce",
+    "task=ptb_lstm optim=sgd": "1b860f235e7b",
+    "task=gradients": "814d97e3f080",
+    "task=convex_example": "e8e2a60a6616",
+    "task=atari_dqn task.game=pong": "a3a9e212850a",
+    "task=atari_rainbow task.game=pong": "d685bb8ac9b6",
+    "task=dqn": "83a56a2fcd19",
+    "optim=adamal": "fd6503f28727",
+    "optim=madam schedule=cosine": "f6c59cf3b052",
+    "schedule=multistep": "10e6620475f2",
+}
+
+
+@pytest.mark.parametrize("typed", COMPOSED)
+def test_a_new_key_of_conf_leaves_the_ids_of_runs_as_they_were(typed):
+    assert run_id(compose(typed.split())) == COMPOSED[typed]
+
+
+def younger_keys():
+    """What else a config needs, a key, and the value of before."""
+    for key, value in YOUNGER.items():
+        if not isinstance(value, dict):
+            yield {}, key, value
+    for key, value in YOUNGER["task"].items():
+        if key != "model":
+            yield {}, f"task.{key}", value
+    yield {"task.model": {"depth": 20}}, "task.model.shortcut", "padding"
+    for key, value in YOUNGER["schedule"].items():
+        yield {}, f"schedule.{key}", value
+    for target, keys in YOUNGER_OF_OPTIM.items():
+        for key, value in keys.items():
+            yield {"optim._target_": target}, f"optim.{key}", value
+
+
+@pytest.mark.parametrize(("also", "key", "before"), list(younger_keys()))
+def test_a_younger_key_counts_only_where_it_changes_the_run(make_config, also, key, before):
+    as_before = run_id(make_config(also))
+    assert run_id(make_config(also | {key: before})) == as_before
+    assert run_id(make_config(also | {key: 80_000})) != as_before
 
 
 def test_epochs_that_steps_stand_in_for_do_not_count(make_config):

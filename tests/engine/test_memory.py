@@ -18,6 +18,7 @@ from tasks.sources import DataError
         ("laprop optim.compile=true", 2),
         ("madam", 4),
         ("sign_sgdm", 1),
+        ("signum", 1),
         ("lion", 1),
         ("adafactor", 0),  # of a matrix, its rows and columns
         ("muon", 1),  # AdamW keeps two of the others

@@ -10,6 +10,7 @@ import optim
 from engine import search_path
 from engine.checks import BadInput
 from engine.evaluation import Evaluations
+from engine.json_lines import finite_or_none
 from engine.metrics import (
     COMMON,
     LIVE,
@@ -25,7 +26,6 @@ from engine.metrics import (
     names_of_all,
     targets,
 )
-from engine.metrics_file import finite_or_none
 from tasks.metrics import Metric
 from tasks.task import Task
 
@@ -110,6 +110,16 @@ def test_a_run_reports_what_its_task_and_its_optimizers_declare(line):
             "metrics: must be a mapping of names, each to a Metric",
         ),
         ({}, "test/wobble", "headline test/wobble: no metric of this name"),
+        (
+            {"a/steps": Metric("steps", reached="a/success")},
+            "train/loss",
+            "metric a/steps: reached=a/success: no metric of the task",
+        ),
+        (
+            {"a/success": Metric("success", binary="yes")},
+            "train/loss",
+            "metric a/success: binary=yes: must be true or false",
+        ),
     ],
 )
 def test_what_cannot_be_shown_is_refused(line, metrics, headline, said):

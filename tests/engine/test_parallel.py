@@ -14,6 +14,7 @@ from running import (
     child_environment,
     config,
     environment,
+    evaluations,
     files,
     folder,
     folders,
@@ -88,7 +89,7 @@ def test_the_number_of_processes_changes_no_loss(train_by, train, tiny, runs, tm
         losses = [[line["train/loss"] for line in lines(where)] for where in (one, many)]
         assert losses[1] == pytest.approx(losses[0], rel=1e-3)
     else:
-        assert lines(many) == [as_rounded(line) for line in lines(one)]
+        assert evaluations(many) == [as_rounded(line) for line in evaluations(one)]
     # The same run, with the same files.
     assert many.relative_to(runs) == one.relative_to(tmp_path / "alone")
     assert {path.name for path in many.iterdir()} == {path.name for path in one.iterdir()}
@@ -366,6 +367,14 @@ def test_too_small_a_batch_is_refused(as_first_of, train, runs):
     for word in ("4 processes", "task.batch_size=6", "accumulate=2"):
         assert word in done.last
     assert folders(runs) == []
+
+
+def test_too_small_a_last_batch_is_refused(as_first_of, train, runs):
+    as_first_of(4)
+    done = train("task.batch_size=1333", "task.drop_last=false")
+    assert done.code == 2 and folders(runs) == []
+    assert "4 processes cannot share the last batch of an epoch, of 1 examples" in done.last
+    assert "set task.drop_last=true" in done.last
 
 
 def test_a_task_without_a_batch_says_so(as_first_of, tmp_path):

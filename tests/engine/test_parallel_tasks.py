@@ -3,7 +3,7 @@
 import pytest
 from gates import in_step
 from rounding import as_rounded
-from running import environment, folder, lines, outcome, spelled, typed
+from running import environment, evaluations, folder, outcome, spelled, typed
 from small import TRANSLATION
 
 COMMON = {
@@ -63,17 +63,17 @@ def test_two_processes_change_no_loss(train_by, command, tmp_path, task):
     for count in (1, 2):
         train_by(count, *command(task), f"paths.runs={tmp_path}/{count}")
     one, two = (folder(tmp_path / str(count)) for count in (1, 2))
-    assert lines(two) == [as_rounded(line) for line in lines(one)]
+    assert evaluations(two) == [as_rounded(line) for line in evaluations(one)]
     assert two.relative_to(tmp_path / "2") == one.relative_to(tmp_path / "1")
 
 
 def test_parts_of_a_batch_in_two_processes_change_no_loss(train_by, command, tmp_path):
     """Some parts are of one sentence, of which the second process has nothing; of 50, all are."""
     train_by(1, *command("iwslt14"), f"paths.runs={tmp_path}/1")
-    whole = [as_rounded(line) for line in lines(folder(tmp_path / "1"))]
+    whole = [as_rounded(line) for line in evaluations(folder(tmp_path / "1"))]
     for parts in (3, 50):
         train_by(2, *command("iwslt14", accumulate=parts), f"paths.runs={tmp_path}/{parts}")
-        assert lines(folder(tmp_path / str(parts))) == whole
+        assert evaluations(folder(tmp_path / str(parts))) == whole
 
 
 def test_hidden_states_go_on_in_the_processes_that_hold_them(

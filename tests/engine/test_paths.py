@@ -9,6 +9,7 @@ from running import ROOT, folders, run_here
 
 from engine.overrides import quoted, read_override
 from results.analysis import analyse
+from results.searching import SearchState
 from results.study_file import load
 
 ODD = 'it\'s a=b,c#d%20e&ü "q" (1) [x] {y};$z'
@@ -68,5 +69,5 @@ def test_a_sweep_needs_nothing_of_the_folder_that_it_starts_in(
 def test_the_command_in_a_report_can_be_pasted():
     study = load("lp_adam/fc2", [ROOT / "conf" / "study"])
     changes = ("optim.betas=[0.9,0.99]", "task.model.widths='a b'")
-    command = analyse(study, "smoke", "sample", [], changes).command
+    command = analyse(study, "smoke", "sample", SearchState(), lambda cell: None, changes).command
     assert shlex.split(command)[-2:] == list(changes)

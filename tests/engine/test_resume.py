@@ -7,7 +7,18 @@ import signal
 import pytest
 import torch
 from gates import in_save, in_step
-from running import TINY, environment, folder, fork, outcome, summary, typed, wait_until
+from running import (
+    TINY,
+    environment,
+    folder,
+    fork,
+    lines,
+    outcome,
+    spelled,
+    summary,
+    typed,
+    wait_until,
+)
 
 from engine import checkpoint
 
@@ -20,6 +31,13 @@ KINDS = {
     "adam, fp16, seldom evaluated": ["optim=adam", "precision=fp16", "task.eval_every=20"],
     "momentum, cosine, clipping": ["optim=sgd", "schedule=cosine", "clip_norm=0.1"],
     "counted swaps": ["optim=amsgrad_traced", "optim.betas=[0.9,0.5]"],
+    "decay that follows lr": [
+        "optim=laprop",
+        "optim.weight_decay=0.01",
+        "schedule=linear",
+        "schedule.warmup=4",
+        "schedule.scale_decay=true",
+    ],
     "adamax, multistep, dropout": [
         "optim=adamax",
         "schedule=multistep",
@@ -72,6 +90,8 @@ TRIALS = {
     "rosenbrock": ["optim=adam", "optim.lr=0.02", "task.noise=0.3", "task.threshold=0.7"],
     "convex_example": ["optim=amsgrad", "optim.lr=0.8", "optim.betas=[0.0,0.9]"],
     "gradients": ["optim=laprop", "optim@task.reference=lp_adam", "task.burn_in=10"],
+    "online_convex": ["optim=laprop", "optim.lr=0.1", "optim.amsgrad=corrected", "schedule=online"],
+    "nonconvex": ["optim=padam"],
 }
 
 
@@ -92,6 +112,21 @@ def test_trials_go_on_where_a_kill_stopped_them(start, runs, tmp_path, task):
         # Some succeeded before and some after the kill, and some never.
         reached = set(found[0]["trials"]["trials/steps_to_success"])
         assert min(reached) < 30 < max(reached - {100}) and 100 in reached
+
+
+def test_style_transfer_goes_on_where_a_kill_stopped_it(start, runs, tmp_path, style_source):
+    """With the image, the moments, and the sum of its losses so far."""
+    source = {"data": "full", "task.sources.full": spelled(style_source), "task.size": 8}
+    budget = {"task.steps": 20, "task.eval_every": 5, "train.checkpoint_seconds": 0}
+    where = {"train.device": "cpu", "logger": "none", "paths.data": tmp_path / "data"}
+    command = ["train", "task=style_transfer", "optim=laprop", *typed(source | budget | where)]
+    start(*command, f"paths.runs={runs}", hold=in_step(12)).held().kill()
+    for folder_of_runs in (runs, tmp_path / "undisturbed"):
+        child = start(*command, f"paths.runs={folder_of_runs}")
+        assert child.wait() == 0, child.output
+    found, wanted = (outcome(folder(path)) for path in (runs, tmp_path / "undisturbed"))
+    assert found == wanted
+    assert resumed_at(folder(runs)) == [12]
 
 
 @pytest.mark.parametrize(
@@ -257,10 +292,17 @@ def test_checkpoints_are_read_as_data_alone(start, killed, runs):
 
 
 def test_the_time_of_all_sessions_counts(start, tiny, runs):
-    command = ["train", *tiny(task__steps=30, train__checkpoint_seconds=0), "optim=sgd"]
+    overrides = tiny(task__steps=30, task__eval_every=10, train__checkpoint_seconds=0)
+    command = ["train", *overrides, "optim=sgd"]
     command += ["optim._target_=odd.Slow", "+optim.seconds=0.01"]
     start(*command, hold=in_step(20)).held().kill()
     assert start(*command).wait() == 0
     ended = summary(folder(runs))
     assert ended["wall_seconds"] >= 30 * 0.01
     assert 0.01 <= ended["step_seconds"] < ended["wall_seconds"]
+    evaluations = lines(folder(runs))
+    seconds = [line["time/train_seconds"] for line in evaluations]
+    assert all(line["time/train_seconds"] >= 0.01 * line["step"] for line in evaluations)
+    assert seconds == sorted(seconds) and seconds[-1] < ended["wall_seconds"]
+    # An epoch of the sample has 31 steps.
+    assert [line["epoch"] for line in evaluations] == [10 / 31, 20 / 31, 30 / 31]

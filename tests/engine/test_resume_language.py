@@ -16,11 +16,28 @@ ROBERTA = {
     **{f"task.sources.sample.sizes.{name}": size for name, size in SIZES.items()},
 }
 
+TINY_GPT = {
+    "data": "sample",
+    "task.context": 8,
+    "task.batch_size": 3,
+    "task.eval_tokens": 100,
+    "task.model.dropout": 0.1,
+    **{f"task.sources.sample.sizes.{name}": 2 for name in ("layers", "heads")},
+    "task.sources.sample.sizes.width": 8,
+}
+
 # Hidden states in the middle of the second epoch; masks drawn in every step; first weights that are
 # read from files; micro-batches of unequal weights.
 KINDS = {
     "ptb_lstm": {"task": "ptb_lstm", "task.model.units": 6, "task.layers": 2, **SMALL},
     "ptb_awd_lstm, accumulated": {**AWD, "accumulate": 2, "clip_norm": 0.25, **SMALL},
+    "ptb_awd_lstm, random lengths": {
+        **AWD,
+        "task.random_lengths": True,
+        "task.activation_penalty": 2,
+        "task.change_penalty": 1,
+        **SMALL,
+    },
     "imdb_lstm": {
         "task": "imdb_lstm",
         "task.model.words": 8,
@@ -37,6 +54,7 @@ KINDS = {
         "accumulate": 3,
     },
     "roberta_pretrain, accumulated": {"task": "roberta_pretrain", "accumulate": 2, **ROBERTA},
+    "gpt, accumulated": {"task": "gpt", "accumulate": 2, **TINY_GPT},
 }
 
 SOURCES = {
@@ -45,6 +63,7 @@ SOURCES = {
     "imdb_lstm": "movie_reviews",
     "glue": "glue_source",
     "roberta_pretrain": "text_files",
+    "gpt": "sample_root",
 }
 
 
@@ -54,6 +73,8 @@ def test_killed_in_the_middle(start, request, tmp_path, kind):
     of_source = {"task.sources.full": spelled(source)}
     if kind.startswith("roberta"):
         of_source = {"task.files": spelled(source)}
+    if kind.startswith("gpt"):
+        of_source = {"paths.data": source}
     command = typed(
         {
             "data": "full",

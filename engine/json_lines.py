@@ -1,4 +1,4 @@
-"""metrics.jsonl while a run writes it: one JSON object a line, and the SHA-256 of its content."""
+"""A file of JSON lines while a run writes it: one object a line, and the SHA-256 of its content."""
 
 import errno
 import hashlib
@@ -7,11 +7,12 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from engine.files import Unreadable, path_in_errors, read_bytes, sync_folder
 
 
-class MetricsFile:
+class JsonLines:
     """The file as this process has written it, even if it is changed on the disk since.
 
     Attributes:
@@ -49,14 +50,18 @@ class MetricsFile:
             os.truncate(self.path, byte_count)
         self.byte_count, self._hash = byte_count, hashlib.sha256(read_bytes(self.path))
 
-    def append(self, step: int, metrics: Mapping[str, float]) -> None:
+    def remove(self) -> None:
+        """Remove the file, if there is one."""
+        self.path.unlink(missing_ok=True)
+        self.byte_count, self._hash = 0, hashlib.sha256()
+
+    def append(self, values: Mapping[str, Any]) -> None:
         """Add a line.
 
         Raises:
             OSError: it could not be written whole; the file is as it was.
         """
-        text = json.dumps({"step": step, **finite_or_none(metrics)}, allow_nan=False) + "\n"
-        line = text.encode()
+        line = (json.dumps(values, allow_nan=False) + "\n").encode()
         # A single write, so that a killed process leaves whole lines behind.
         with path_in_errors(self.path), open(self.path, "ab", buffering=0) as file:
             previous_size = os.fstat(file.fileno()).st_size

@@ -1,6 +1,7 @@
 """The AWD-LSTM language model: LSTM layers under five kinds of dropout."""
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +21,8 @@ class AWDLSTM(nn.Module):
     With 10,000 words, embeddings of 400 numbers and 1,150 units it has 24,221,600 parameters in
     three layers and 13,632,400 in two; each gate has two bias vectors, as in PyTorch.
 
-    Not in it, because the Padam paper names none of them: sequences of random lengths, and the
-    penalties on activations and on their changes (sections 4.1 and 4.6).
+    Sequences of random lengths, and the penalties on activations and on their changes (sections 4.1
+    and 4.6), are those of `tasks.Ptb`.
 
     Args:
         words: size of the vocabulary.
@@ -72,16 +73,22 @@ class AWDLSTM(nn.Module):
         shapes = [(1, batch_size, size) for size in self.sizes for _ in ("hidden", "cell")]
         return tuple(self.bias.new_zeros(shape) for shape in shapes)
 
-    def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """(batch, steps) and a state → logits (batch, steps, words) and the state after them."""
+    def forward(self, tokens: Tensor, state: State, activations: bool = False) -> Any:
+        """(batch, steps) and a state → logits (batch, steps, words) and the state after them.
+
+        With `activations`, also the last layer's outputs (batch, steps, units) before and after
+        their dropout.
+        """
         x = self.locked_dropout(self.embed(tokens), self.input_dropout)
         next_state: list[Tensor] = []
         pairs = zip(state[::2], state[1::2], strict=True)  # hidden and cell of each layer
         for layer, dropout, pair in zip(self.layers, self.layer_dropouts, pairs, strict=True):
-            x, pair = functional_call(layer, self.dropped_weights(layer), (x, pair))
-            x = self.locked_dropout(x, dropout)
+            plain, pair = functional_call(layer, self.dropped_weights(layer), (x, pair))
+            x = self.locked_dropout(plain, dropout)
             next_state += pair
-        return F.linear(x, self.embedding.weight, self.bias), tuple(next_state)
+        logits = F.linear(x, self.embedding.weight, self.bias)
+        outputs = (plain, x) if activations else ()
+        return logits, tuple(next_state), *outputs
 
     def embed(self, tokens: Tensor) -> Tensor:
         mask = F.dropout(self.bias.new_ones(len(self.bias), 1), self.word_dropout, self.training)

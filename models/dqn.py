@@ -1,10 +1,12 @@
-"""The deep Q-network: three convolutions and two linear layers."""
+"""Deep Q-networks: of frames, by three convolutions, and of flat observations."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
+
+from models.mlp import MLP
 
 STACK = 4  # frames that the network sees
 SIDE = 84  # of a frame, in pixels: Mnih et al. (2015), methods
@@ -51,6 +53,31 @@ class DQN(nn.Sequential):
     def forward(self, input: Tensor) -> Tensor:
         """Frames (batch, 4, side, side) of bytes → values (batch, actions)."""
         return super().forward(brightness(input))
+
+
+class FlatDQN(MLP):
+    """The value of every action, from an observation that is a list of numbers.
+
+    Fully connected layers with ReLU between them. With 4 numbers and 2 actions it has 10,934
+    parameters.
+
+    Args:
+        inputs: length of an observation.
+        actions: number of outputs.
+        hidden: units of the hidden layers; 120 and 84 in CleanRL's dqn.py.
+
+    Raises:
+        ValueError: a hidden layer of nothing.
+    """
+
+    def __init__(self, inputs: int, actions: int, hidden: Sequence[int] = (120, 84)):
+        if min(hidden, default=1) < 1:
+            raise ValueError(f"hidden={list(hidden)}: must be numbers above 0")
+        super().__init__([inputs, *hidden, actions])
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Observations (batch, …) of `inputs` numbers in all → values (batch, actions)."""
+        return super().forward(input.flatten(1))
 
 
 def brightness(frames: Tensor) -> Tensor:

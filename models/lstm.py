@@ -1,5 +1,7 @@
 """Recurrent networks: a language model, and a classifier of texts."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -38,11 +40,16 @@ class LSTMLanguageModel(nn.Module):
         zeros = self.decoder.weight.new_zeros(shape)
         return zeros, zeros.clone()
 
-    def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """(batch, steps) and a state → logits (batch, steps, words) and the state after them."""
+    def forward(self, tokens: Tensor, state: State, activations: bool = False) -> Any:
+        """(batch, steps) and a state → logits (batch, steps, words) and the state after them.
+
+        With `activations`, also the last layer's outputs (batch, steps, units), twice: no dropout
+        makes others of them.
+        """
         hidden, cell = state
         output, state = self.lstm(self.embedding(tokens), (hidden, cell))
-        return self.decoder(output), state
+        outputs = (output, output) if activations else ()
+        return self.decoder(output), state, *outputs
 
 
 class LSTMClassifier(nn.Module):

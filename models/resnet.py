@@ -20,19 +20,20 @@ class ResNet(nn.Sequential):
         block: "basic" or "bottleneck".
         blocks: their number in each stage; from the second on, a stage halves the image.
         classes: number of logits.
+        base: channels of the first stage, which each of the others doubles; He et al. have 64.
 
     Raises:
         ValueError: another kind of block.
     """
 
-    def __init__(self, block: str, blocks: Sequence[int], classes: int):
+    def __init__(self, block: str, blocks: Sequence[int], classes: int, base: int = 64):
         if block not in ("basic", "bottleneck"):
             raise ValueError(f"block={block}: must be basic or bottleneck")
         body, expansion = (basic, 1) if block == "basic" else (bottleneck, 4)
-        layers: list[nn.Module] = [*conv_norm(3, 64, 3), nn.ReLU(inplace=True)]
-        channels = 64
+        layers: list[nn.Module] = [*conv_norm(3, base, 3), nn.ReLU(inplace=True)]
+        channels = base
         for stage, count in enumerate(blocks):
-            width = 64 * 2**stage
+            width = base * 2**stage
             for stride in strides(stage, count):
                 shortcut = projection(channels, expansion * width, stride)
                 layers.append(Residual(body(channels, width, stride), shortcut))
@@ -47,26 +48,33 @@ class ResNet(nn.Sequential):
 class CifarResNet(nn.Sequential):
     """The residual networks for CIFAR-10 of He et al. (2016), section 4.2.
 
-    Three stages of 16, 32 and 64 channels, whose shortcuts have no parameters (option A). Depth 20
-    has 269,722 parameters for 10 classes. Convolutions start from N(0, 2 / fan-out).
+    Three stages of 16, 32 and 64 channels. Convolutions start from N(0, 2 / fan-out).
 
     Args:
         depth: number of layers with weights on the way through the blocks, 6n + 2.
         classes: number of logits.
+        shortcut: how a block that halves the image hands its input on. "padding" adds channels of
+            zeros and no parameters, as He et al. do for CIFAR-10 (option A): depth 20 has 269,722
+            for 10 classes. "projection" is a 1×1 convolution with batch norm (option B), as in the
+            implementation that LaProp's footnote 8 names: depth 20 has 272,474.
 
     Raises:
-        ValueError: another depth.
+        ValueError: another depth or shortcut.
     """
 
-    def __init__(self, depth: int, classes: int):
+    def __init__(self, depth: int, classes: int, shortcut: str = "padding"):
         if depth < 8 or depth % 6 != 2:
             raise ValueError(f"depth={depth}: must be 6n + 2, such as 20")
+        if shortcut not in ("padding", "projection"):
+            raise ValueError(f"shortcut={shortcut}: must be padding or projection")
         layers: list[nn.Module] = [*conv_norm(3, 16, 3), nn.ReLU(inplace=True)]
+        pass_on = Subsample if shortcut == "padding" else projection
         channels = 16
         for stage, width in enumerate((16, 32, 64)):
             for stride in strides(stage, depth // 6):
-                shortcut = Subsample(stride, width - channels)
-                layers.append(Residual(basic(channels, width, stride), shortcut))
+                layers.append(
+                    Residual(basic(channels, width, stride), pass_on(channels, width, stride))
+                )
                 channels = width
         super().__init__(*layers, *classifier(channels, classes))
         kaiming_convolutions(self)
@@ -90,9 +98,9 @@ class Residual(nn.Module):
 class Subsample(nn.Module):
     """Every stride-th pixel, with channels of zeros behind: option A of He et al. (2016)."""
 
-    def __init__(self, stride: int, zeros: int):
+    def __init__(self, inputs: int, outputs: int, stride: int):
         super().__init__()
-        self.stride, self.zeros = stride, zeros
+        self.stride, self.zeros = stride, outputs - inputs
 
     def forward(self, input: Tensor) -> Tensor:
         pixels = input[:, :, :: self.stride, :: self.stride]

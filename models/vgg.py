@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from models.initialisation import kaiming_convolutions
 
-# Channels of the 3×3 convolutions between the poolings: Simonyan & Zisserman (2015), table 1, D.
-STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+# Channels of the 3×3 convolutions between the poolings, as multiples of the first stage's: Simonyan
+# & Zisserman (2015), table 1, D.
+STAGES = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
 
 
 class VGG16(nn.Sequential):
@@ -26,17 +27,23 @@ class VGG16(nn.Sequential):
         batch_norm: normalise behind every convolution.
         hidden: units of the fully connected layers before the logits.
         dropout: probability of a zero behind each of these layers.
+        base: channels of the first stage; 64 in table 1.
     """
 
     def __init__(
-        self, classes: int, batch_norm: bool, hidden: Sequence[int] = (), dropout: float = 0.0
+        self,
+        classes: int,
+        batch_norm: bool,
+        hidden: Sequence[int] = (),
+        dropout: float = 0.0,
+        base: int = 64,
     ):
         layers: list[nn.Module] = []
         channels = 3
         for stage in STAGES:
-            for width in stage:
-                layers += convolution(channels, width, batch_norm)
-                channels = width
+            for multiple in stage:
+                layers += convolution(channels, multiple * base, batch_norm)
+                channels = multiple * base
             layers.append(nn.MaxPool2d(2))
         layers.append(nn.Flatten())
         widths = [channels, *hidden]

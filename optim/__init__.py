@@ -13,7 +13,7 @@ from optim.madam import LaMAdam, MAdam
 from optim.observation import Observation
 from optim.observer import Observer
 from optim.padam import Padam
-from optim.sign_sgdm import SignSGDM
+from optim.sign_sgdm import SignSGDM, Signum
 from optim.yogi import Yogi
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "Observer",
     "Padam",
     "SignSGDM",
+    "Signum",
     "Yogi",
 ]

@@ -70,7 +70,9 @@ class ElementwiseOptimizer(Optimizer):
             while a CUDA graph is captured; nothing has been changed then.
     """
 
+    # Whether decoupled decay comes after the update, and whether lr is no factor of it.
     decays_after: ClassVar[bool] = False
+    decay_without_lr: ClassVar[bool] = False
     observations: ClassVar[Mapping[str, Observation]] = {}
 
     def __init__(
@@ -241,7 +243,9 @@ class ElementwiseOptimizer(Optimizer):
         theta, g, *_ = operands
         weight_decay = group["weight_decay"]
         when = "after" if self.decays_after else "before"
-        decay = None if weight_decay == 0 else when if group["decoupled"] else "l2"
+        # Decay that a schedule moves stays a part of the rule where it reaches 0.
+        decays = weight_decay != 0 or group.get("initial_weight_decay", 0) != 0
+        decay = None if not decays else when if group["decoupled"] else "l2"
         dtype = wide(theta.dtype)
         limits = torch.finfo(dtype)
         numbers = self.numbers(group, state) | {
@@ -268,7 +272,7 @@ class ElementwiseOptimizer(Optimizer):
         torch.distributed.checkpoint gives an optimizer its state, also where decay has no lr in it.
         """
         lr, weight_decay = float(group["lr"]), group["weight_decay"]
-        return 1 - (weight_decay if self.decays_after and lr else lr * weight_decay)
+        return 1 - (weight_decay if self.decay_without_lr and lr else lr * weight_decay)
 
     # -- groups and state dicts --------------------------------------------------------------------
 

@@ -94,20 +94,20 @@ def run_each(rule: Rule, numbers: Sequence[float], work: Iterable[Operands]) -> 
 
 def run_batched(rule: Rule, numbers: Sequence[float], work: Sequence[Operands]) -> None:
     step = built(rule)
-    for batch in batches(work) if work[0][0].device.type == "cpu" else [work]:
+    for batch in batches(work, BATCH) if work[0][0].device.type == "cpu" else [work]:
         if len(batch) == 1:
             step(numbers, *batch[0])
         else:
             step(numbers, *map(TensorList, zip(*batch, strict=True)))
 
 
-def batches(work: Iterable[Operands]) -> Iterator[list[Operands]]:
-    """The work, with large tensors in chunks, in lists of about BATCH elements."""
+def batches(work: Iterable[Operands], size: int) -> Iterator[list[Operands]]:
+    """The work, with large tensors in chunks, in lists of about `size` elements."""
     batch: list[Operands] = []
     filled = 0
-    for chunk in (chunk for operands in work for chunk in chunks(operands)):
+    for chunk in (chunk for operands in work for chunk in chunks(operands, size)):
         numel = chunk[0].numel()
-        if batch and filled + numel > BATCH:
+        if batch and filled + numel > size:
             yield batch
             batch, filled = [], 0
         batch.append(chunk)
@@ -116,12 +116,12 @@ def batches(work: Iterable[Operands]) -> Iterator[list[Operands]]:
         yield batch
 
 
-def chunks(operands: Operands) -> Iterable[Operands]:
-    """Views of at most BATCH elements, or a little more where they cannot be cut so small."""
+def chunks(operands: Operands, size: int) -> Iterable[Operands]:
+    """Views of at most `size` elements, or a little more where they cannot be cut so small."""
     numel = operands[0].numel()
-    if numel <= BATCH:
+    if numel <= size:
         return [operands]
     if all(tensor.is_contiguous() for tensor in operands):
-        return zip(*(tensor.view(-1).split(BATCH) for tensor in operands), strict=True)
-    slices = max(1, BATCH * operands[0].shape[0] // numel)
+        return zip(*(tensor.view(-1).split(size) for tensor in operands), strict=True)
+    slices = max(1, size * operands[0].shape[0] // numel)
     return zip(*(tensor.split(slices) for tensor in operands), strict=True)

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from optim.base import Common, ElementwiseOptimizer, Group, State
-from optim.checks import check_range, is_pair, is_real
+from optim.checks import check_one_of, check_range, is_pair, is_real
 from optim.executors import hyper_of, prepared
 from optim.observation import KEPT, Observation
 from optim.operands import gradient_of, real
+from optim.rate_average import average_rate, correction
 
 Betas = tuple[float, tuple[float, float]]
 
@@ -30,8 +31,9 @@ class MAdam(ElementwiseOptimizer):
 
         U ← U + r·(g - U),  S ← (1 - r)·(S + r·d),  V = S + U²
 
-    Departures from the listing: eps stands outside the square root, as section 5 writes it. Weight
-    decay is decoupled, which the paper found better (section 5).
+    Departures from the listing, with the default variant: eps stands outside the square root, as
+    section 5 and the authors' code have it. Weight decay is decoupled, which the paper found better
+    (section 5).
 
     AMSGrad, which section 5.1 uses, divides by a maximum. The authors' code takes it of √V + eps,
     after bias correction: a large gradient of the first steps is never outgrown, and β_lo = β_hi
@@ -45,6 +47,8 @@ class MAdam(ElementwiseOptimizer):
         beta_init: the β of step 1, β_hi where None.
         amsgrad: True divides by max(√V + eps) as the authors' code, "torch" by √(max(v)/w) + eps,
             which for β_lo = β_hi is AdamW with amsgrad=True.
+        variant: "authors", the default, which made the paper's results; "paper" is the listing to
+            the letter, with √(V + eps).
 
     Raises:
         ValueError: also for betas that are no such pair of pairs, and where the β of step 1 is not
@@ -61,11 +65,20 @@ class MAdam(ElementwiseOptimizer):
         *,
         beta_init: float | None = None,
         amsgrad: bool | str = False,
+        variant: str = "authors",
         **common: Unpack[Common],
     ):
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "beta_init": beta_init,
+            "amsgrad": amsgrad,
+            "variant": variant,
+        }
         common.setdefault("decoupled", True)
-        super().__init__(params, defaults | {"beta_init": beta_init, "amsgrad": amsgrad}, **common)
+        super().__init__(params, defaults, **common)
 
     def check_betas(self, betas: Any) -> None:
         if not (is_pair(betas) and is_pair(betas[1])):
@@ -81,6 +94,7 @@ class MAdam(ElementwiseOptimizer):
         amsgrad = group["amsgrad"]
         if not (isinstance(amsgrad, bool) or amsgrad == "torch"):
             raise ValueError(f"Invalid amsgrad: {amsgrad}, must be one of False, True, torch")
+        check_one_of("variant", group["variant"], ("authors", "paper"))
 
     def state_names(self, group: Group) -> tuple[str, ...]:
         maximum = {False: (), True: ("d_max",), "torch": ("v_max",)}[group["amsgrad"]]
@@ -97,12 +111,10 @@ class MAdam(ElementwiseOptimizer):
             "most": 1 - low,
             "eps": group["eps"],
             "step_size": lr / (1 - alpha**t),
-            "weighted_lr": (1 - alpha) * lr,
-            "correction": 1 / (1 - alpha**t),
         }
 
     def options(self, group: Group, state: State) -> dict[str, Any]:
-        return {"amsgrad": group["amsgrad"]}
+        return {"amsgrad": group["amsgrad"], "eps_inside": group["variant"] == "paper"}
 
     @staticmethod
     def update(hyper: Any, p: Any, g: Any, m: Any, **second: Any) -> None:
@@ -130,7 +142,10 @@ class MAdam(ElementwiseOptimizer):
             return None
         U, S, w = (real(state[key]) for key in ("U", "S", "w"))
         V = S.addcmul(U, U)
-        present = V.sqrt().add(group["eps"]) if name == "d_max" else V.mul(w)
+        if name == "v_max":
+            return real(state[name]) > V.mul(w)
+        eps, inside = group["eps"], group["variant"] == "paper"
+        present = V.add(eps).sqrt() if inside else V.sqrt().add(eps)
         return real(state[name]) > present
 
     observations: ClassVar = {
@@ -144,11 +159,19 @@ class LaMAdam(MAdam):
 
         U, V, w as in MAdam
         m ← α·m + (1 - α)·lr·g / (√V + eps)
-        θ ← θ - m / (1 - α^t)
+        e ← α·e + (1 - α)·lr
+        θ ← θ - m·lr/e
 
-    The listing multiplies by lr last; here lr is averaged with the gradients, as in LaProp, which
-    differs only where lr changes. β_lo = β_hi is LaProp, but for weight decay, which is AdamW's.
-    All else is as in MAdam.
+    This is variant "authors", with a rate that is averaged with the gradients, as LaProp's of that
+    name. In "paper", the listing to the letter, lr multiplies last and eps is inside the root:
+
+        m ← α·m + (1 - α)·g / √(V + eps)
+        θ ← θ - lr·m / (1 - α^t)
+
+    They differ by eps, and where lr changes. β_lo = β_hi is LaProp, but for weight decay, which is
+    AdamW's. All else is as in MAdam.
+
+    State: as MAdam's; with variant "authors" the number lr_average, e above.
     """
 
     def __init__(
@@ -161,17 +184,33 @@ class LaMAdam(MAdam):
         *,
         beta_init: float | None = None,
         amsgrad: bool | str = False,
+        variant: str = "authors",
         **common: Unpack[Common],
     ):
-        super().__init__(
-            params, lr, betas, eps, weight_decay, beta_init=beta_init, amsgrad=amsgrad, **common
-        )
+        own = {"beta_init": beta_init, "amsgrad": amsgrad, "variant": variant}
+        super().__init__(params, lr, betas, eps, weight_decay, **own, **common)
+
+    def counters(self, group: Group) -> dict[str, int | float]:
+        averaged = {"lr_average": 0.0} if group["variant"] == "authors" else {}
+        return super().counters(group) | averaged
+
+    def advance(self, state: State, group: Group) -> None:
+        super().advance(state, group)
+        if group["variant"] == "authors":
+            average_rate(state, group["betas"][0], float(group["lr"]), state["step"] - 1)
+
+    def numbers(self, group: Group, state: State) -> dict[str, float]:
+        numbers, alpha = super().numbers(group, state), group["betas"][0]
+        if group["variant"] == "paper":
+            return numbers | {"weight": 1 - alpha, "scale": numbers["step_size"]}
+        lr = float(group["lr"])
+        return numbers | {"weight": (1 - alpha) * lr, "scale": 1 / correction(state, lr)}
 
     @staticmethod
     def update(hyper: Any, p: Any, g: Any, m: Any, **second: Any) -> None:
         denominator = average(hyper, g, **second)
-        m.mul_(hyper.alpha).addcdiv_(g, denominator, value=hyper.weighted_lr)
-        p.add_(m, alpha=-hyper.correction)
+        m.mul_(hyper.alpha).addcdiv_(g, denominator, value=hyper.weight)
+        p.add_(m, alpha=-hyper.scale)
 
 
 def first_beta(group: Group) -> float:
@@ -190,9 +229,16 @@ def average(
     S.addcmul_(r, S, value=-1)
     V = S.addcmul(U, U)
     if hyper.amsgrad == "torch":
-        return v_max.clamp_min_(V.mul_(w)).div(w).sqrt_().add_(hyper.eps)
-    denominator = V.sqrt_().add_(hyper.eps)
+        return root(hyper, v_max.clamp_min_(V.mul_(w)).div(w))
+    denominator = root(hyper, V)
     return d_max.clamp_min_(denominator) if hyper.amsgrad else denominator
+
+
+def root(hyper: Any, mean_square: Any) -> Any:
+    """The square root in place, with eps."""
+    if hyper.eps_inside:
+        return mean_square.add_(hyper.eps).sqrt_()
+    return mean_square.sqrt_().add_(hyper.eps)
 
 
 def weigh(hyper: Any, g: Any, U: Any, S: Any, w: Any) -> tuple[Any, Any, Any]:

@@ -30,6 +30,8 @@ class Observation:
             not after it. Not with a closure, whose gradients come too late.
         each: counted over all steps so far, so that there is something to tell of parameters that
             had no gradient in the last one, too; each number is recorded, and not just their mean.
+        quantile: from 0 to 1: this quantile of all numbers is recorded, and not their mean. A
+            tensor of any shape may stand for a parameter's, such as a sample.
     """
 
     label: str
@@ -38,6 +40,7 @@ class Observation:
     log: bool = False
     before: bool = False
     each: bool = False
+    quantile: float | None = None
 
 
 def kept_maximum(maximum: str, *present: str) -> Observation:

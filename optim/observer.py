@@ -35,6 +35,7 @@ class Observer:
     def __init__(self, *optimizers: Optimizer):
         self.values: dict[str, dict[Tensor, Tensor]] = {}
         self._each: set[str] = set()
+        self._quantiles: dict[str, float] = {}
         self._before: dict[Tensor, Tensor] = {}
         self._moved: dict[Tensor, Tensor] = {}
         self._hooks: list[Any] = []
@@ -44,6 +45,9 @@ class Observer:
             observations = observations_of(optimizer)
             self.values |= {name: {} for name in observations}
             self._each |= {name for name, it in observations.items() if it.each}
+            self._quantiles |= {
+                name: it.quantile for name, it in observations.items() if it.quantile is not None
+            }
             # A gradient scaler may skip the step; what was counted over those before still holds.
             self._look(optimizer, pairs_of(optimizer), lambda it: it.each)
 
@@ -58,12 +62,14 @@ class Observer:
         return math.fsum(total.item() for total in self._moved.values()) / max(elements, 1)
 
     def metrics(self) -> dict[str, float | Tensor]:
-        """All that is seen, by the names of metrics: means over all elements, or each number."""
+        """All that is seen, by the names of metrics: means or quantiles, or each number."""
         metrics: dict[str, float | Tensor] = {"optim/mean_abs_step": self.mean_abs_step}
         for name, of_parameters in self.values.items():
             values = list(of_parameters.values())
             if values and name in self._each:
                 metrics[name] = torch.cat([each.reshape(-1) for each in values])
+            elif values and name in self._quantiles:
+                metrics[name] = quantile(values, self._quantiles[name])
             elif values:
                 metrics[name] = mean(values)
         return metrics
@@ -123,6 +129,13 @@ def mean(values: list[Tensor]) -> float:
     """The mean over all elements of all tensors, summed in float64."""
     total = sum(whole(each.sum(dtype=torch.float64)).item() for each in values)
     return total / max(sum(each.numel() for each in values), 1)
+
+
+def quantile(values: list[Tensor], share: float) -> float:
+    """The least number that at least this share of all elements of all tensors do not exceed."""
+    together = torch.cat([whole(each).reshape(-1) for each in values])
+    rank = min(max(math.ceil(share * len(together)), 1), len(together))
+    return together.kthvalue(rank).values.item()  # torch.quantile takes 2^24 elements at most
 
 
 def step_of(optimizer: Optimizer, group: Group, after: Tensor, before: Tensor) -> Tensor:

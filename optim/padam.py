@@ -1,14 +1,20 @@
 """Padam: between AMSGrad and SGD with momentum (Chen, Zhou, Tang, Yang, Cao and Gu)."""
 
 import math
+import warnings
 from typing import Any, ClassVar, Unpack
 
 from torch import Tensor
 
 from optim.base import Common, ElementwiseOptimizer, Group, State
 from optim.checks import check_above_zero, check_one_of
-from optim.observation import kept_maximum
+from optim.observation import Observation, kept_maximum
+from optim.operands import real, whole
 from optim.powers import factors, power
+
+# Of how many elements the effective rate of one is looked at: a prime, so that the sample of a
+# matrix is not of a few of its columns.
+SAMPLED = 61
 
 
 class Padam(ElementwiseOptimizer):
@@ -30,9 +36,12 @@ class Padam(ElementwiseOptimizer):
         variant: "paper" as above; "authors", the default, which made the paper's tables, with
             s = lr·√(1 - β2^t)/(1 - β1^t) as in their code and not in the paper: Adam's correction,
             which at partial < 1/2 corrects too much and so warms up.
-    """
 
-    observations: ClassVar = {"optim/kept": kept_maximum("v_max", "v")}
+    Warns:
+        UserWarning: β1 < β2^(2·partial) does not hold, the condition of theorem 4.3. `LpAdam`
+            refuses its own; here steps stay within lr·G^(1 - 2·partial)/(1 - β2)^partial for
+            gradients up to G all the same, since x never falls, and it is the proof that fails.
+    """
 
     def __init__(
         self,
@@ -55,6 +64,13 @@ class Padam(ElementwiseOptimizer):
         check_above_zero("partial value", group["partial"])
         if group["partial"] > 0.5:
             raise ValueError(f"Invalid partial value: {group['partial']}")
+        beta1, beta2 = group["betas"]
+        if beta1 >= beta2 ** (2 * group["partial"]):
+            warnings.warn(
+                f"betas: {group['betas']} with partial={group['partial']}: beta1 < "
+                "beta2**(2*partial) does not hold, and Padam's convergence is proved with it",
+                stacklevel=2,
+            )
 
     def state_names(self, group: Group) -> tuple[str, ...]:
         return ("m", "v", "v_max")
@@ -81,3 +97,30 @@ class Padam(ElementwiseOptimizer):
         v_max.clamp_min_(v)
         denominator = power(v_max.sqrt().add_(hyper.eps), hyper.exponent, hyper.factors)
         p.addcdiv_(m, denominator, value=-hyper.step_size)
+
+    def effective_rates(self, p: Tensor, group: Group) -> Tensor | None:
+        """What multiplies m in a step, s/(√x + eps)^(2·partial): the paper's α/v̂^p (section 3).
+
+        Of every 61st element of a parameter, since quantiles need no more, and without elements
+        that never had a gradient, which have no rate.
+        """
+        state = self.state.get(p, {})
+        if "v_max" not in state:
+            return None
+        v_max = real(whole(state["v_max"])).reshape(-1)[::SAMPLED]
+        root = v_max[v_max > 0].sqrt() + group["eps"]
+        step_size = self.numbers(group, state)["step_size"]
+        return step_size / root ** (2 * group["partial"]) if len(root) else None
+
+    observations: ClassVar = {
+        "optim/kept": kept_maximum("v_max", "v"),
+        "optim/rate_low": Observation(
+            "effective rate, 1% quantile", effective_rates, log=True, quantile=0.01
+        ),
+        "optim/rate_median": Observation(
+            "effective rate, median", effective_rates, log=True, quantile=0.5
+        ),
+        "optim/rate_high": Observation(
+            "effective rate, 99% quantile", effective_rates, log=True, quantile=0.99
+        ),
+    }

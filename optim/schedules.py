@@ -17,9 +17,20 @@ gives the first update 0, fairseq gives lr / warmup to the first two.) `tri_stag
 init_scale * lr, as fairseq's does. A warm-up that rounds to 0 steps is left out; one that is longer
 than the run ends with it.
 
+Decay. Where lr is a factor of decoupled weight decay, as in AdamW, decay follows the schedule as it
+is. `LaProp`'s stays where it was, unless `scale_decay=True`: update number k then has
+weight_decay * lr_k / lr, the {w_t} of LaProp's algorithm 2, with what a group had in its
+`initial_weight_decay`. Every schedule that moves lr alone takes it; where decay would be scaled
+twice, it raises ValueError.
+
+Betas. `online` and `nu_switch` move betas, too, of (μ, ν) as the LaProp paper calls them: update
+number k runs with those that the groups hold after `done` calls. What a group had stands in its
+`initial_betas`, as torch has `initial_lr`; `LaProp` then corrects its averages by the products of
+the betas that there were, and torch's own by a power of the present one.
+
 Resuming. Build the optimizer and the schedule as for a fresh run, then load both state dicts:
-building a schedule writes the first update's learning rate into the optimizer. The states hold
-numbers only, no function.
+building a schedule writes the first update's learning rate and betas into the optimizer. The states
+hold numbers only, no function.
 
 Every function raises ValueError for a `total_steps` that is not an integer >= 1, for `of` <= 0, and
 for what its own docstring names.
@@ -31,6 +42,9 @@ from itertools import pairwise
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, MultiStepLR
+
+from optim.moving_betas import DecayingMomentum, SwitchedNu
+from optim.scaled_decay import normalise_decay, with_decay
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:
@@ -46,19 +60,26 @@ def multistep(
     milestones: Sequence[float],
     gamma: float = 0.1,
     of: float | None = None,
+    scale_decay: bool = False,
+    normalised_decay: bool = False,
 ) -> LRScheduler:
     """Drop at milestones: lr * gamma^n with n the number of milestones passed.
 
     A milestone of m steps is passed once m updates are done. One that rounds to 0 is moved to 1, so
     that the first update always has the full lr; milestones that round to the same step each count.
 
-    Raises ValueError: milestones not strictly increasing numbers > 0; gamma <= 0.
+    With `normalised_decay`, a group's weight_decay is the λ_norm of `normalise_decay`.
+
+    Raises ValueError: milestones not strictly increasing numbers > 0; gamma <= 0; what
+    `normalise_decay` raises.
     """
     _check_budget(total_steps, of)
     _check_positive(gamma=gamma)
     _check_increasing("milestones", milestones)
     steps = [max(1, _to_steps(m, total_steps, of)) for m in milestones]
-    return MultiStepLR(optimizer, steps, gamma)
+    if normalised_decay:
+        normalise_decay(optimizer, total_steps)
+    return with_decay(MultiStepLR(optimizer, steps, gamma), scale_decay)
 
 
 def step_halving(
@@ -68,6 +89,7 @@ def step_halving(
     every: float,
     factor: float = 0.5,
     of: float | None = None,
+    scale_decay: bool = False,
 ) -> LRScheduler:
     """Drop periodically: lr * factor^n with n the number of whole periods of `every` done.
 
@@ -80,10 +102,16 @@ def step_halving(
     _check_positive(every=every)
     _check_scale(factor=factor)
     budget = total_steps if of is None else of
-    return LambdaLR(optimizer, lambda done: factor ** (done * budget // (every * total_steps)))
+
+    def scale(done: int) -> float:
+        return factor ** (done * budget // (every * total_steps))
+
+    return with_decay(LambdaLR(optimizer, scale), scale_decay)
 
 
-def cosine(optimizer: Optimizer, total_steps: int, *, min_lr: float = 0.0) -> LRScheduler:
+def cosine(
+    optimizer: Optimizer, total_steps: int, *, min_lr: float = 0.0, scale_decay: bool = False
+) -> LRScheduler:
     """Half a cosine: min_lr + (lr - min_lr) * (1 + cos(pi * done / total_steps)) / 2.
 
     `min_lr` is a learning rate, not a fraction of one; it is reached when the budget is spent.
@@ -92,7 +120,7 @@ def cosine(optimizer: Optimizer, total_steps: int, *, min_lr: float = 0.0) -> LR
     """
     _check_budget(total_steps, None)
     _check_final_lr(optimizer, "min_lr", min_lr)
-    return CosineAnnealingLR(optimizer, total_steps, eta_min=min_lr)
+    return with_decay(CosineAnnealingLR(optimizer, total_steps, eta_min=min_lr), scale_decay)
 
 
 def linear(
@@ -103,12 +131,21 @@ def linear(
     end_lr: float = 0.0,
     total: float | None = None,
     of: float | None = None,
+    scale_decay: bool = False,
 ) -> LRScheduler:
     """`polynomial` with power 1: a straight line up to lr, then one down to `end_lr`.
 
     Raises what `polynomial` raises.
     """
-    return polynomial(optimizer, total_steps, warmup=warmup, end_lr=end_lr, total=total, of=of)
+    return polynomial(
+        optimizer,
+        total_steps,
+        warmup=warmup,
+        end_lr=end_lr,
+        total=total,
+        of=of,
+        scale_decay=scale_decay,
+    )
 
 
 def polynomial(
@@ -120,6 +157,7 @@ def polynomial(
     end_lr: float = 0.0,
     total: float | None = None,
     of: float | None = None,
+    scale_decay: bool = False,
 ) -> LRScheduler:
     """Warm-up, then end_lr + (lr - end_lr) * ((total - done) / (total - warmup))^power.
 
@@ -154,11 +192,16 @@ def polynomial(
 
     # end_lr is absolute and a LambdaLR multiplies, so each group needs a factor of its own.
     floors = [end_lr / lr if end_lr else 0.0 for lr in _base_lrs(optimizer)]
-    return LambdaLR(optimizer, [shape(floor) for floor in floors])
+    return with_decay(LambdaLR(optimizer, [shape(floor) for floor in floors]), scale_decay)
 
 
 def inverse_sqrt(
-    optimizer: Optimizer, total_steps: int, *, warmup: float, of: float | None = None
+    optimizer: Optimizer,
+    total_steps: int,
+    *,
+    warmup: float,
+    of: float | None = None,
+    scale_decay: bool = False,
 ) -> LRScheduler:
     """Warm-up, then lr * sqrt(warmup / k); a warm-up of 0 counts as 1.
 
@@ -174,7 +217,7 @@ def inverse_sqrt(
         k = done + 1
         return k / warm if k <= warm else math.sqrt(warm / k)
 
-    return LambdaLR(optimizer, factor)
+    return with_decay(LambdaLR(optimizer, factor), scale_decay)
 
 
 def tri_stage(
@@ -187,6 +230,7 @@ def tri_stage(
     init_scale: float = 0.01,
     final_scale: float = 0.01,
     of: float | None = None,
+    scale_decay: bool = False,
 ) -> LRScheduler:
     """Up, level, down: the schedule that fairseq calls tri_stage.
 
@@ -213,7 +257,35 @@ def tri_stage(
             return final_scale ** ((done - hold_end) / (decay_end - hold_end))
         return final_scale
 
-    return LambdaLR(optimizer, factor)
+    return with_decay(LambdaLR(optimizer, factor), scale_decay)
+
+
+def online(optimizer: Optimizer, total_steps: int, *, zeta: float) -> LRScheduler:
+    """What theorems on the regret ask for: lr / sqrt(k), and μ * zeta^(k - 1).
+
+    Theorem 1 of LaProp (Ziyin, Wang and Ueda), and those of Adam and AMSGrad.
+
+    Raises ValueError: zeta not in (0, 1]; an optimizer whose betas are not two numbers.
+    """
+    _check_budget(total_steps, None)
+    _check_scale(zeta=zeta)
+    return DecayingMomentum(optimizer, zeta)
+
+
+def nu_switch(
+    optimizer: Optimizer, total_steps: int, *, first: float, until: float, of: float | None = None
+) -> LRScheduler:
+    """Keep lr, and let ν be `first` for `until` updates and what the optimizer has from then on.
+
+    LaProp, section 3.2: a small ν where the training is unstable, and one near 1 later.
+
+    Raises ValueError: first not in [0, 1); until < 0; an optimizer whose betas are not two numbers.
+    """
+    _check_budget(total_steps, of)
+    _check_not_negative(until=until)
+    if not _is_finite(first) or not 0 <= first < 1:
+        raise ValueError(f"first is {first!r}: it must be a number >= 0 and < 1.")
+    return SwitchedNu(optimizer, first, _to_steps(until, total_steps, of))
 
 
 def _to_steps(number: float, total_steps: int, of: float | None) -> int:

@@ -1,4 +1,4 @@
-"""Signed gradient descent with momentum, as the LaProp paper has it."""
+"""Signed gradient descent with momentum, as the LaProp paper has it and as signSGD's."""
 
 from typing import Any, Unpack
 
@@ -15,7 +15,7 @@ class SignSGDM(ElementwiseOptimizer):
 
     kept as m ← μ·m + (1 - μ)·lr·sgn(g), θ ← θ - m, so that weight decay is no part of the momentum.
     It is `LaProp` with ν = 0 without bias correction. Bernstein et al. 2018 take the sign of the
-    averaged gradient instead. momentum = 0 is SSG. sgn is torch.sign: a NaN counts as 0.
+    averaged gradient instead: `Signum`. momentum = 0 is SSG. sgn is torch.sign: a NaN counts as 0.
 
     State: m, the last step.
 
@@ -49,3 +49,27 @@ class SignSGDM(ElementwiseOptimizer):
     def update(hyper: Any, p: Any, g: Any, m: Any) -> None:
         m.mul_(hyper.mu).add_(g.sign(), alpha=hyper.step_size)
         p.sub_(m)
+
+
+class Signum(SignSGDM):
+    r"""Signum of Bernstein et al. 2018, "signSGD", the other SSG-M of LaProp's footnote 1.
+
+        m ← μ·m + (1 - μ)·g
+        θ ← θ - lr·sgn(m)
+
+    Every step is lr, where one of `SignSGDM` is shorter after a change of sign. The sign needs no
+    bias correction. An element whose gradient was NaN stands still from then on.
+
+    State: m, the average of the gradients.
+
+    Args:
+        momentum: μ, in [0, 1).
+    """
+
+    def numbers(self, group: Group, state: State) -> dict[str, float]:
+        return {"one_minus_mu": 1 - group["momentum"], "lr": float(group["lr"])}
+
+    @staticmethod
+    def update(hyper: Any, p: Any, g: Any, m: Any) -> None:
+        m.lerp_(g, hyper.one_minus_mu)
+        p.add_(m.sign(), alpha=-hyper.lr)

@@ -49,7 +49,8 @@ MOMENTS = {"exp_avg": "m", "exp_avg_sq": "v"}
 # The rules whose state is, for the same gradients, Adam's, and whose options mean the same. Others
 # keep what Adam's state does not tell: LaProp and LaMAdam average gradients already divided, MAdam
 # averages g by the weights of g², AdamAL puts v back into its own average, AdaBelief squares
-# distances from m, Yogi adds, SignSGDM averages signs.
+# distances from m, Yogi adds, SignSGDM averages signs,
+# Signum has no v.
 FROM_ADAM = {
     "LpAdam": Conversion(False, {"p": 2}, MOMENTS),
     "AdaBound": Conversion(False, {}, MOMENTS),

@@ -1,4 +1,4 @@
-"""AMSGrad that counts how often sampled entries keep their old maximum: figure 1 of AdamAL."""
+"""AMSGrad that counts swaps of sampled entries, in two senses: figure 1 of AdamAL."""
 
 from typing import Any, ClassVar
 
@@ -11,19 +11,27 @@ from optim.operands import is_dtensor
 from optim.state import Group, check_names, check_tensor, grouped, require
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-COUNTS = ("swaps", "first_swap", "last_swap")
+# What is counted of an event: how often it was, and at which steps first and last.
+SWAPS = ("swaps", "first_swap", "last_swap")
+FALLS = ("falls", "first_fall", "last_fall")
+SAMPLED = (*SWAPS, *FALLS, "before")
 
 
 class TracedAMSGrad(Adam):
     r"""torch's AMSGrad, whose numbers do not change, and the swaps of some of its entries.
 
     An entry is swapped in a step where $\hat v_{t,i} = \max(\hat v_{t-1,i}, v_{t,i})$ stays above
-    $v_{t,i}$, so that the step divides by the root of an old maximum. Counted are `entries` evenly
-    spaced elements of each of `tensors` evenly spaced parameters; all where there are fewer.
+    $v_{t,i}$, so that the step divides by the root of an old maximum (Reddi et al.). The paper of
+    AdamAL means another event, which its section 3.3 derives from equation 16: that $v_{t,i}$ is
+    below $v_{t-1,i}$, which is so where $g_{t,i}^2 < v_{t-1,i}$. It is a fall here, of the moving
+    average of this method, into which, unlike equation 16, no maximum is fed back. A fall leads to
+    a swap; a rise may be one, too, below an old maximum. Counted are `entries` evenly spaced
+    elements of each of `tensors` evenly spaced parameters; all where there are fewer.
 
-    State: that of torch's AMSGrad, and for each sampled parameter `swaps`, `first_swap` and
-    `last_swap`, one number for each sampled element. They are exact after loading where parameters
-    are float32 or float64, to which torch rounds all state that it loads.
+    State: that of torch's AMSGrad, and for each sampled parameter `swaps`, `first_swap`,
+    `last_swap`, `falls`, `first_fall`, `last_fall`, and `before`, the v of the step before, one
+    number for each sampled element. They are exact after loading where parameters are float32 or
+    float64, to which torch rounds all state that it loads.
 
     All else is as in torch.optim.Adam.
 
@@ -76,33 +84,46 @@ class TracedAMSGrad(Adam):
             for entry in (entry for entry in entries if entry.state):
                 shapes = dict.fromkeys(MOMENTS, entry.p.shape)
                 if entry.p in self._indices:
-                    shapes |= dict.fromkeys(COUNTS, self._indices[entry.p].shape)
+                    shapes |= dict.fromkeys(SAMPLED, self._indices[entry.p].shape)
                 check_names(entry, {"step", *shapes}, "this sample of TracedAMSGrad")
                 for name, shape in shapes.items():
-                    whose = "the sample" if name in COUNTS else "the parameter"
+                    whose = "the sample" if name in SAMPLED else "the parameter"
                     check_tensor(entry, name, shape, whose)
 
     def swaps(self, p: Tensor, _: Group) -> Tensor | None:
         """In how many steps so far each sampled entry was swapped."""
         return self.state.get(p, {}).get("swaps")
 
-    def swap_interval(self, p: Tensor, _: Group) -> Tensor | None:
-        """The mean number of steps from one swap of an entry to the next.
+    def falls(self, p: Tensor, _: Group) -> Tensor | None:
+        """In how many steps so far each sampled entry's v fell."""
+        return self.state.get(p, {}).get("falls")
 
-        Where there were fewer than two, the number of steps so far.
-        """
-        state = self.state.get(p, {})
-        if "swaps" not in state:
-            return None
-        swaps, between = state["swaps"], state["last_swap"] - state["first_swap"]
-        return torch.where(swaps < 2, state["step"].to(swaps), between / (swaps - 1).clamp(min=1))
+    def swap_interval(self, p: Tensor, _: Group) -> Tensor | None:
+        """The mean number of steps from one swap of an entry to the next."""
+        return interval(self.state.get(p, {}), *SWAPS)
+
+    def fall_interval(self, p: Tensor, _: Group) -> Tensor | None:
+        """The mean number of steps from one fall of an entry to the next."""
+        return interval(self.state.get(p, {}), *FALLS)
 
     observations: ClassVar = OF_TORCH | {
         "optim/swaps": Observation("swaps", swaps, each=True),
         "optim/swap_interval": Observation(
             "steps between two swaps", swap_interval, log=True, each=True
         ),
+        "optim/falls": Observation("falls of v", falls, each=True),
+        "optim/fall_interval": Observation(
+            "steps between two falls of v", fall_interval, log=True, each=True
+        ),
     }
+
+
+def interval(state: dict[str, Tensor], count: str, first: str, last: str) -> Tensor | None:
+    """The mean number of steps between two events; where there were fewer, that of all so far."""
+    if count not in state:
+        return None
+    counted, between = state[count], state[last] - state[first]
+    return torch.where(counted < 2, state["step"].to(counted), between / (counted - 1).clamp(min=1))
 
 
 @torch._disable_dynamo  # a compiled program need not be compiled again for what it counts
@@ -114,16 +135,23 @@ def count_swaps(optimizer: Optimizer, *_: Any) -> None:
         if not state:
             continue
         highest, present = (state[name].take(indices) for name in ("max_exp_avg_sq", "exp_avg_sq"))
-        for name in COUNTS:
+        for name in SAMPLED:
             if name not in state:
-                state[name] = torch.zeros_like(highest, dtype=torch.float32)
-        # A step that was skipped for its gradient, as a GradScaler's are, has left all as it was,
-        # the number of steps included.
-        swapped = (highest > present) & (state["last_swap"] < state["step"])
-        first = swapped & (state["swaps"] == 0)
-        state["swaps"] += swapped
-        state["first_swap"] += first * state["step"]
-        state["last_swap"] += swapped * (state["step"] - state["last_swap"])
+                kind = present.dtype if name == "before" else torch.float32
+                state[name] = torch.zeros_like(present, dtype=kind)
+        count(state, highest > present, *SWAPS)
+        count(state, present < state["before"], *FALLS)
+        state["before"].copy_(present)
+
+
+def count(state: dict[str, Tensor], happens: Tensor, count: str, first: str, last: str) -> None:
+    """Count an event of this step in those entries where it happens."""
+    # A step that was skipped for its gradient, as a GradScaler's are, has left all as it was, the
+    # number of steps included.
+    happens = happens & (state[last] < state["step"])
+    state[first] += (happens & (state[count] == 0)) * state["step"]
+    state[count] += happens
+    state[last] += happens * (state["step"] - state[last])
 
 
 def evenly(length: int, count: int) -> list[int]:

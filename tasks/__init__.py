@@ -10,13 +10,18 @@ if TYPE_CHECKING:
     from tasks.atari import AtariDqn, AtariRainbow
     from tasks.cifar import Cifar
     from tasks.classification import Classification
+    from tasks.dqn import Dqn
     from tasks.glue import Glue
+    from tasks.gpt import Gpt
     from tasks.gradients import PrescribedGradients
     from tasks.imagenet import ImageNet
     from tasks.imdb import Imdb
     from tasks.mnist import Mnist
+    from tasks.nonconvex import Nonconvex
+    from tasks.online_convex import OnlineConvex
     from tasks.ptb import Ptb
     from tasks.roberta_pretrain import RobertaPretrain
+    from tasks.style_transfer import StyleTransfer
     from tasks.task import Task
     from tasks.translation import Translation
     from tasks.trials import ConvexExample, Quadratic, Rosenbrock
@@ -27,15 +32,20 @@ __all__ = [
     "Cifar",
     "Classification",
     "ConvexExample",
+    "Dqn",
     "Glue",
+    "Gpt",
     "ImageNet",
     "Imdb",
     "Mnist",
+    "Nonconvex",
+    "OnlineConvex",
     "PrescribedGradients",
     "Ptb",
     "Quadratic",
     "RobertaPretrain",
     "Rosenbrock",
+    "StyleTransfer",
     "Task",
     "Translation",
 ]
@@ -45,10 +55,12 @@ MODULES = {
     "AtariDqn": "atari",
     "AtariRainbow": "atari",
     "ConvexExample": "trials",
+    "OnlineConvex": "online_convex",
     "PrescribedGradients": "gradients",
     "Quadratic": "trials",
     "RobertaPretrain": "roberta_pretrain",
     "Rosenbrock": "trials",
+    "StyleTransfer": "style_transfer",
 }
 
 

@@ -28,6 +28,14 @@ PositiveOrZero = Annotated[
     float, Bound(lambda value: 0 <= value < math.inf, "a number, 0 or above")
 ]
 Fraction = Annotated[float, Bound(lambda value: 0 <= value <= 1, "a number from 0 to 1")]
+Share = Annotated[float, Bound(lambda value: 0 < value < 1, "a number between 0 and 1")]
+Box = Annotated[
+    Sequence[float],
+    Bound(
+        lambda ends: len(ends) == 2 and -math.inf < ends[0] < ends[1] < math.inf,
+        "two numbers, the lower one first",
+    ),
+]
 Numbers = Annotated[
     Sequence[float],
     Bound(lambda values: len(values) > 0 and all(map(math.isfinite, values)), "a list of numbers"),

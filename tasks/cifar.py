@@ -69,7 +69,9 @@ class Cifar(Classification):
     @functools.cached_property
     def images(self) -> dict[str, Images]:
         sizes = (self.source["train"], self.source["test"])
-        return load(self.data, tuple(self.files()), self.source["classes"], sizes, self.device)
+        classes = self.source["classes"]
+        train, test = load(self.data, tuple(self.files()), classes, sizes, self.device)
+        return self.training_splits(train) | {"test": test}
 
     def draw(self, epoch: int) -> list[Tensor]:
         [order] = super().draw(epoch)
@@ -98,7 +100,7 @@ class Cifar(Classification):
 @functools.lru_cache(maxsize=2)
 def load(
     data: str, files: tuple[Path, ...], classes: int, sizes: tuple[int, int], device: torch.device
-) -> dict[str, Images]:
+) -> tuple[Images, Images]:
     """Both splits on the device; kept, because one process trains many runs on them."""
     read = {"full": read_archive, "sample": mnist_m.read}[data]
     train, test = read(files, classes)
@@ -109,10 +111,8 @@ def load(
         )
     if sorted(set(train[1].tolist())) != list(range(classes)):
         raise DataError(f"{files[0]}: found {len(train[1].unique())} classes, expected {classes}")
-    return {
-        split: (images.to(device), labels.to(device))
-        for split, (images, labels) in (("train", train), ("test", test))
-    }
+    on_device = [(images.to(device), labels.to(device)) for images, labels in (train, test)]
+    return on_device[0], on_device[1]
 
 
 def read_archive(files: Sequence[Path], classes: int) -> tuple[Images, Images]:

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasks.bounds import Count
+from tasks.bounds import Count, Share
+from tasks.holding_out import divided, left_to_train
 from tasks.seeds import derive
 from tasks.task import Task, build_model
 from tasks.transfer import to_device
@@ -24,14 +25,17 @@ ACCURACY = {1: "test/accuracy", 5: "test/top5_accuracy"}
 class Classification(Task):
     """Train by cross-entropy in epochs, each of them a random order of the training images.
 
-    The last incomplete batch of an epoch is left out, so that all steps see equally many images:
-    the papers' scripts keep it. Other images are left out in every epoch.
+    Unless `drop_last` is false, the last incomplete batch of an epoch is left out, so that all
+    steps see equally many images; other images are left out in every epoch. The scripts of Padam
+    and of MAdam keep it.
 
     `test/loss` and `test/accuracy` are means over all test images; where `top_k` has 5 in it,
-    `test/top5_accuracy` counts an image as right if its class is among the five likeliest.
+    `test/top5_accuracy` counts an image as right if its class is among the five likeliest. With
+    `valid`, `valid/loss` and `valid/accuracy` are those of the training images that are held out.
 
     Attributes:
         top_k: for which k an image is right if its class is among the k likeliest, rising.
+        train_size: how many images there are to train on.
         images_device: where the images of a batch are put together.
 
     Args:
@@ -47,6 +51,8 @@ class Classification(Task):
         seed: of the initial weights, the order of the images and their augmentation.
         device: where the model lives.
         root: the folder of all data sets.
+        valid: the share of the training images that is held out, the same ones for every seed.
+        drop_last: whether an epoch goes without the images that fill no whole batch.
 
     Raises:
         ValueError: a batch holds more images than there are to train on, or the model has fewer
@@ -70,16 +76,23 @@ class Classification(Task):
         seed: int,
         device: torch.device,
         root: Path,
+        valid: Share | None = None,
+        drop_last: bool = True,
     ):
         self.source = sources[data]
-        if batch_size > self.source["train"]:
+        self.train_size = left_to_train(self.source["train"], valid)
+        if batch_size > self.train_size:
             raise ValueError(
-                f"task.batch_size={batch_size}: must be at most the {self.source['train']} "
+                f"task.batch_size={batch_size}: must be at most the {self.train_size} "
                 f"training images of data={data}"
             )
         self.data = data
+        self.valid = valid
         self.batch_size = batch_size
-        self.steps_per_epoch = self.source["train"] // batch_size
+        whole, rest = divmod(self.train_size, batch_size)
+        keeps_rest = rest > 0 and not drop_last
+        self.steps_per_epoch = whole + keeps_rest
+        self.smallest_batch = rest if keeps_rest else batch_size
         self.steps = steps if steps is not None else epochs * self.steps_per_epoch
         self.eval_every = eval_every if eval_every is not None else self.steps_per_epoch
         self.eval_train = eval_train
@@ -98,7 +111,16 @@ class Classification(Task):
 
     @abstractmethod
     def batches(self, split: str) -> Iterator[Images]:
-        """All of the split "train" or "test", in order and not augmented."""
+        """All of the split "train", "valid" or "test", in order and not augmented."""
+
+    def training_splits(self, train: Images) -> dict[str, Images]:
+        """All training images as the split "train" and, where some are held out, "valid"."""
+        if self.valid is None:
+            return {"train": train}
+        images, labels = train
+        parts = (to_device(part, images.device) for part in divided(len(labels), self.valid))
+        left, held_out = ((images[part], labels[part]) for part in parts)
+        return {"train": left, "valid": held_out}
 
     def draw(self, epoch: int) -> list[Tensor]:
         """What is random in an epoch: the order, then other numbers for each image in that order.
@@ -106,7 +128,7 @@ class Classification(Task):
         All are on the CPU, so that every device sees the same batches.
         """
         draw = torch.Generator().manual_seed(derive(self.seed, "data order", epoch))
-        return [torch.randperm(self.source["train"], generator=draw)]
+        return [torch.randperm(self.train_size, generator=draw)]
 
     def drawn(self, step: int) -> list[Tensor]:
         """The part of `draw` that belongs to a step: (batch,) each."""
@@ -125,6 +147,8 @@ class Classification(Task):
         loss, accuracies = self.measure("test")
         metrics = {"test/loss": loss}
         metrics |= {ACCURACY[k]: value for k, value in zip(self.top_k, accuracies, strict=True)}
+        if self.valid:
+            metrics["valid/loss"], (metrics["valid/accuracy"], *_) = self.measure("valid")
         if self.eval_train:
             metrics["train/eval_loss"], _ = self.measure("train")
         return metrics

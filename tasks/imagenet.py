@@ -1,6 +1,7 @@
 """ImageNet: photographs that other processes read from disk while the model trains."""
 
 import contextlib
+import copy
 import functools
 import itertools
 import os
@@ -19,9 +20,10 @@ from models.torchvision_import import torchvision
 from tasks import mnist_m
 from tasks.augmentation import normalise, scale_and_shift
 from tasks.classification import Classification, Images
+from tasks.holding_out import divided
 from tasks.metrics import Metric
 from tasks.seeds import derive
-from tasks.sources import DataError, fetch
+from tasks.sources import DataError, check_may_make, fetch
 
 EVAL_BATCH = 250
 FOLDERS = {"train": "train", "test": "val"}
@@ -70,15 +72,21 @@ class ImageNet(Classification):
         sample = self.data == "sample"
         folder = self.root / ("imagenet_sample" if sample else "imagenet")
         missing = [name for name in FOLDERS.values() if not (folder / name).is_dir()]
+        if missing:
+            check_may_make(folder)
         if missing and sample:
             make_sample(self.source, self.root, folder)
         elif missing:
             unpack(folder, missing)
         size, classes = self.source["size"], self.source["classes"]
-        return {
-            split: list_photographs(folder / name, size, classes, self.source[split])
+        train, test = (
+            list_photographs(folder / name, size, classes, self.source[split])
             for split, name in FOLDERS.items()
-        }
+        )
+        if self.valid is None:
+            return {"train": train, "test": test}
+        left, held_out = (train.some(part) for part in divided(len(train), self.valid))
+        return {"train": left, "valid": held_out, "test": test}
 
     def draw(self, epoch: int) -> list[Tensor]:
         [order] = super().draw(epoch)
@@ -100,7 +108,7 @@ class ImageNet(Classification):
         return list(zip(indices.tolist(), seeds.tolist(), strict=True))
 
     def batches(self, split: str) -> Iterator[Images]:
-        count = self.source[split]
+        count = len(self.photographs[split])
         batches: Iterator[list[Request]] = (
             [(index, None) for index in range(first, min(first + EVAL_BATCH, count))]
             for first in range(0, count, EVAL_BATCH)
@@ -125,6 +133,12 @@ class Photographs(Dataset[tuple[Tensor, int]]):
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def some(self, chosen: Tensor) -> "Photographs":
+        """Those with these indices."""
+        part = copy.copy(self)
+        part.paths, part.labels = self.paths[chosen.numpy()], self.labels[chosen.numpy()]
+        return part
 
     def __getitem__(self, request: Request) -> tuple[Tensor, int]:
         """Bytes (size, size, 3) and the class."""

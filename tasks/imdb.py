@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasks.bounds import Count, Fraction
+from tasks.bounds import Count, Fraction, Share
 from tasks.glove import check_reader
+from tasks.holding_out import divided, left_to_train
 from tasks.reviews import Reviews, Texts, load
 from tasks.seeds import derive
 from tasks.sources import fetch
@@ -56,6 +57,9 @@ class Imdb(Task):
         seed: of the initial weights, of the order of the reviews and of the flips.
         device: where model and reviews live.
         root: the folder of all data sets.
+        valid: the share of the training reviews that is held out, the same ones for every seed, for
+            `valid/loss` and `valid/accuracy`; their words are in the vocabulary, their labels are
+            not flipped.
 
     Raises:
         ValueError: a batch holds more reviews than there are to train on.
@@ -81,18 +85,21 @@ class Imdb(Task):
         seed: int,
         device: torch.device,
         root: Path,
+        valid: Share | None = None,
     ):
         self.source = sources[data]
-        if batch_size > self.source["train"]:
+        train_size = left_to_train(self.source["train"], valid)
+        if batch_size > train_size:
             raise ValueError(
-                f"task.batch_size={batch_size}: must be at most the {self.source['train']} "
+                f"task.batch_size={batch_size}: must be at most the {train_size} "
                 f"training reviews of data={data}"
             )
+        self.valid = valid
         self.flip_probability = flip_probability
         self.max_words = max_words
         self.data = data
         self.batch_size = batch_size
-        self.steps_per_epoch = self.source["train"] // batch_size
+        self.steps_per_epoch = train_size // batch_size
         self.steps = steps if steps is not None else epochs * self.steps_per_epoch
         self.eval_every = eval_every if eval_every is not None else self.steps_per_epoch
         self.eval_train = eval_train
@@ -122,9 +129,18 @@ class Imdb(Task):
         return load(self.data, self.files(), sizes, tuple(shape), self.max_words, self.device)
 
     @functools.cached_property
+    def reviews(self) -> dict[str, Reviews]:
+        """Each split: "train", "test" and, where some are held out, "valid"."""
+        train, test = self.texts.train, self.texts.test
+        if self.valid is None:
+            return {"train": train, "test": test}
+        left, held_out = (train.some(part) for part in divided(len(train.lengths), self.valid))
+        return {"train": left, "valid": held_out, "test": test}
+
+    @functools.cached_property
     def labels(self) -> Tensor:
         """The training labels, some of them flipped."""
-        labels = self.texts.train.labels
+        labels = self.reviews["train"].labels
         draw = torch.Generator().manual_seed(derive(self.seed, "label flips"))
         flipped = torch.rand(len(labels), generator=draw) < self.flip_probability
         return (labels - flipped.to(labels)).abs()
@@ -134,18 +150,20 @@ class Imdb(Task):
         if epoch != self._epoch:
             self._order, self._epoch = self._shuffle(epoch), epoch
         chosen = self._order[index]
-        return *self.texts.train.padded(chosen), self.labels[to_device(chosen, self.device)]
+        return *self.reviews["train"].padded(chosen), self.labels[to_device(chosen, self.device)]
 
     def loss(self, batch: Batch) -> Tensor:
         words, lengths, labels = batch
         return F.binary_cross_entropy_with_logits(self.model(words, lengths), labels)
 
     def evaluate(self) -> dict[str, float]:
-        test = self.texts.test
-        loss, accuracy = self.measure(test, test.labels)
-        metrics = {"test/loss": loss, "test/accuracy": accuracy}
+        metrics = {}
+        for split in [name for name in self.reviews if name != "train"]:
+            reviews = self.reviews[split]
+            loss, accuracy = self.measure(reviews, reviews.labels)
+            metrics |= {f"{split}/loss": loss, f"{split}/accuracy": accuracy}
         if self.eval_train:
-            metrics["train/eval_loss"], _ = self.measure(self.texts.train, self.labels)
+            metrics["train/eval_loss"], _ = self.measure(self.reviews["train"], self.labels)
         return metrics
 
     def measure(self, reviews: Reviews, labels: Tensor) -> tuple[float, float]:
@@ -161,7 +179,7 @@ class Imdb(Task):
 
     def _shuffle(self, epoch: int) -> Tensor:
         """Which reviews are in each batch of an epoch: (steps, batch), on the CPU."""
-        lengths = self.texts.train.lengths
+        lengths = self.reviews["train"].lengths
         draw = torch.Generator().manual_seed(derive(self.seed, "data order", epoch))
         order = torch.randperm(len(lengths), generator=draw)
         pools = order[: self.steps_per_epoch * self.batch_size].split(

@@ -37,7 +37,8 @@ class Mnist(Classification):
     @functools.cached_property
     def images(self) -> dict[str, Images]:
         sizes = (self.source["train"], self.source["test"])
-        return load(self.data, tuple(self.files()), sizes, self.device)
+        train, test = load(self.data, tuple(self.files()), sizes, self.device)
+        return self.training_splits(train) | {"test": test}
 
     @functools.cached_property
     def mean_image(self) -> Tensor:
@@ -64,7 +65,7 @@ class Mnist(Classification):
 @functools.lru_cache(maxsize=2)
 def load(
     data: str, files: tuple[Path, ...], sizes: tuple[int, int], device: torch.device
-) -> dict[str, Images]:
+) -> tuple[Images, Images]:
     """Both splits on the device; kept, because one process trains many runs on them."""
     read = {"full": read_full, "sample": read_sample}[data]
     (train_images, train_labels), (test_images, test_labels) = read(files)
@@ -73,10 +74,10 @@ def load(
             f"{files[0].parent}: found {len(train_images)} + {len(test_images)} images, "
             f"expected {sizes[0]} + {sizes[1]}"
         )
-    return {
-        "train": (train_images.flatten(1).to(device), train_labels.to(device)),
-        "test": (test_images.flatten(1).to(device), test_labels.to(device)),
-    }
+    return (
+        (train_images.flatten(1).to(device), train_labels.to(device)),
+        (test_images.flatten(1).to(device), test_labels.to(device)),
+    )
 
 
 def read_full(files: tuple[Path, ...]) -> tuple[Images, Images]:

@@ -14,10 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tasks import bbc
-from tasks.bounds import Count
+from tasks.bounds import Count, PositiveOrZero
 from tasks.metrics import PERPLEXITY, perplexity
 from tasks.sources import DataError, fetch
 from tasks.task import Task, build_model
+from tasks.windows import FixedWindows, RandomWindows
 
 EVAL_STREAMS = 20
 EVAL_STEPS = 50
@@ -37,7 +38,8 @@ class Ptb(Task):
     Streams are equally long; the few words that are left over are not trained on. A step takes the
     next `bptt` words of every stream and begins with the hidden state that the step before ended
     with; an epoch ends where the next whole step would not fit, and the next one begins with zeros.
-    Batches follow from the step alone: the text has one order.
+    Batches follow from the step alone, or with `random_lengths` from the seed and the step: the
+    text has one order.
 
     `valid/loss` and `test/loss` are means over every word of a text but its first, in nats, and
     `valid/perplexity` and `test/perplexity` their exponentials.
@@ -45,13 +47,19 @@ class Ptb(Task):
     Args:
         model: makes the network from the number of words and of layers; it maps words (batch,
             steps) and a state to logits (batch, steps, words) and the next state, and
-            `model.start(batch_size)` is the first one.
+            `model.start(batch_size)` is the first one. With `activations=True` it also gives the
+            last layer's outputs (batch, steps, units) before and after their dropout.
         layers: of LSTM.
         data: "full" (Penn Treebank) or "sample" (news of the BBC).
         sources: where each of these comes from (`conf/task/sources/ptb.yaml`).
         epochs: passes over the training text.
         batch_size: streams.
         bptt: words of each stream in a batch.
+        random_lengths: whether these are random, around `bptt`: see `RandomWindows`.
+        activation_penalty: times the mean square of the last layer's outputs after dropout, which
+            is added to the training loss (Merity, Keskar & Socher 2018, section 4.6: AR, 2 there).
+        change_penalty: times the mean square of the differences between outputs before dropout
+            that follow each other, likewise (TAR, 1 there).
         steps: optimizer steps instead of `epochs`; None leaves it to `epochs`.
         eval_every: steps between evaluations; None means one epoch.
         eval_train: whether to evaluate on the training text too, as `train/eval_loss`.
@@ -60,7 +68,7 @@ class Ptb(Task):
         root: the folder of all data sets.
 
     Raises:
-        ValueError: a batch is longer than the training text.
+        ValueError: a batch is longer than the training text; `change_penalty` with a `bptt` of 1.
     """
 
     metrics = PERPLEXITY
@@ -78,6 +86,9 @@ class Ptb(Task):
         epochs: Count,
         batch_size: Count,
         bptt: Count,
+        random_lengths: bool,
+        activation_penalty: PositiveOrZero,
+        change_penalty: PositiveOrZero,
         steps: Count | None,
         eval_every: Count | None,
         eval_train: bool,
@@ -87,16 +98,22 @@ class Ptb(Task):
     ):
         self.source = sources[data]
         self.stream_words = self.source["train"] // batch_size
-        self.steps_per_epoch = (self.stream_words - 1) // bptt
+        words = self.stream_words - 1
+        self.windows = (
+            RandomWindows(words, bptt, seed) if random_lengths else FixedWindows(words, bptt)
+        )
+        self.steps_per_epoch = self.windows.steps_per_epoch
         if self.steps_per_epoch < 1:
             raise ValueError(
                 f"task.batch_size={batch_size} and task.bptt={bptt}: a batch needs "
                 f"{batch_size * (bptt + 1)} words, and the training text of data={data} has "
                 f"{self.source['train']}"
             )
+        if change_penalty and bptt == 1:
+            raise ValueError("task.change_penalty needs a task.bptt of 2 or more words")
         self.data = data
         self.batch_size = batch_size
-        self.bptt = bptt
+        self.activation_penalty, self.change_penalty = activation_penalty, change_penalty
         self.steps = steps if steps is not None else epochs * self.steps_per_epoch
         self.eval_every = eval_every if eval_every is not None else self.steps_per_epoch
         self.eval_train = eval_train
@@ -117,22 +134,32 @@ class Ptb(Task):
         return load(self.data, files, tuple(sizes.items()), self.source["words"], self.device)
 
     def batch(self, step: int) -> Batch:
-        """Words (batch, bptt), the words after them, and which streams these are (batch,)."""
-        start = step % self.steps_per_epoch * self.bptt
+        """Words (batch, length), the words after them, and which streams these are (batch,)."""
+        start, length = self.windows.at(step)
         used = self.texts["train"][: self.batch_size * self.stream_words]
-        words = used.view(self.batch_size, -1)[:, start : start + self.bptt + 1]
+        words = used.view(self.batch_size, -1)[:, start : start + length + 1]
         return words[:, :-1], words[:, 1:], self._streams
 
     def loss(self, batch: Batch) -> Tensor:
         words, targets, streams = batch
         state = tuple(tensor.index_select(1, streams) for tensor in self.state)
-        logits, next_state = self.model(words, state)
+        penalised = self.activation_penalty or self.change_penalty
+        options = {"activations": True} if penalised else {}
+        logits, next_state, *outputs = self.model(words, state, **options)
         for kept, tensor in zip(self.state, next_state, strict=True):
             kept.index_copy_(1, streams, tensor.detach().to(kept.dtype))
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        return loss + self.penalty(*outputs) if outputs else loss
+
+    def penalty(self, plain: Tensor, dropped: Tensor) -> Tensor:
+        """What the last layer's outputs add to the loss, from those before and after dropout."""
+        size = self.activation_penalty * dropped.square().mean()
+        if not self.change_penalty:
+            return size
+        return size + self.change_penalty * plain.diff(dim=1).square().mean()
 
     def after_step(self, step: int) -> None:
-        if (step + 1) % self.steps_per_epoch == 0:
+        if self.windows.ends(step):
             for tensor in self.state:
                 tensor.zero_()
 

@@ -19,6 +19,7 @@ from tasks.glove import read_vectors
 from tasks.ragged import Ragged
 from tasks.seeds import derive
 from tasks.sources import DataError
+from tasks.transfer import to_device
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,16 @@ class Reviews(Ragged):
         """The words of these reviews (chosen, longest), zeros behind them, and their lengths."""
         words, lengths = self.gather(chosen, (self.words, 0))
         return words, lengths
+
+    def some(self, chosen: Tensor) -> "Reviews":
+        """Those with these indices, on the CPU."""
+        on_device = to_device(chosen, self.starts.device)
+        return Reviews(
+            lengths=self.lengths[chosen],
+            starts=self.starts[on_device],
+            words=self.words,
+            labels=self.labels[on_device],
+        )
 
 
 @dataclass(frozen=True)

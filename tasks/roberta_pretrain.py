@@ -18,8 +18,10 @@ from tasks.corpus import (
     SPECIAL,
     START,
     Blocks,
+    check_learned,
     learn_tokenizer,
     make_blocks,
+    news_tokenizer,
     of_part,
     read_dataset,
     read_files,
@@ -160,20 +162,21 @@ class RobertaPretrain(Task):
             return read_files(self.paths)
         if self.data == "full":
             return read_dataset(self.source, self.folder)
-        return read_news(fetch(self.source, self.folder)[0])
+        return read_news(self.news)
+
+    @property
+    def news(self) -> Path:
+        return fetch(self.source, self.folder)[0]
 
     @functools.cached_property
     def tokenizer(self) -> Any:
         if self.data == "full":
             return read_tokenizer(fetch(self.source, self.folder), self.words)
-        learned = learn_tokenizer(of_part(self.documents(), valid=False), self.words)
-        size = learned.get_vocab_size()
-        if size != self.words:
-            raise DataError(
-                f"task.sources.{self.data}.words={self.words}: the tokenizer learned on the text "
-                f"has {size} tokens; it can have at least one for each byte and special token, "
-                "and at most one for each piece of the text"
-            )
+        if self.paths:
+            learned = learn_tokenizer(of_part(self.documents(), valid=False), self.words)
+        else:
+            learned = news_tokenizer(self.news, self.words)
+        check_learned(learned, self.words, self.data)
         return learned
 
     @functools.cached_property
@@ -191,10 +194,13 @@ class RobertaPretrain(Task):
             )
         return blocks
 
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.blocks["train"].lengths) // self.batch_size
+
     def batch(self, step: int) -> Batch:
         blocks = self.blocks["train"]
-        steps_per_epoch = len(blocks.lengths) // self.batch_size
-        epoch, index = divmod(step, steps_per_epoch)
+        epoch, index = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             draw = torch.Generator().manual_seed(derive(self.seed, "data order", epoch))
             self._order = torch.randperm(len(blocks.lengths), generator=draw)

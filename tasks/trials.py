@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from tasks.bounds import Count, Numbers, Positive, PositiveOrZero
+from tasks.bounds import Box, Count, Numbers, Positive, PositiveOrZero
 from tasks.metrics import Metric
 from tasks.seeds import derive
 from tasks.task import Task, build_model
@@ -19,12 +19,14 @@ from tasks.transfer import to_device
 BLOCK = 500
 # A step of float64 can be measured if its gradient is larger: smaller ones underflow.
 READABLE = 1e-280
+# A change of 1/√v̂ that is read off steps is none if it is, in relation, less than this.
+ROUNDING = 1e-9
 
 
-# Whether a trial succeeded, and the steps it took: the whole budget where it did not.
+# Whether a trial succeeded, and the steps it took.
 SUCCESS = {
-    "trials/success": Metric("share of successful trials", "max"),
-    "trials/steps_to_success": Metric("steps to success", "min"),
+    "trials/success": Metric("share of successful trials", "max", binary=True),
+    "trials/steps_to_success": Metric("steps to success", "min", reached="trials/success"),
 }
 
 
@@ -213,12 +215,18 @@ class ConvexExample(Trials):
     `test/loss` is the sum of the eleven. A trial succeeds if it ends with |θ| < `threshold`. The
     terms of Chen et al. (2019), theorem 3.1, are summed with rₜ, the optimizer's 1/√v̂ₜ, read off
     the steps of a method without momentum: rₜ = |θₜ₊₁ - θₜ| / (lr·|gₜ|). Term A is Σ (gₜ rₜ)²,
-    term B is Σ |rₜ - rₜ₋₁| from the second step on, s₂ is Σ rₜ.
+    term B is Σ |rₜ - rₜ₋₁| from the second step on, s₂ is Σ rₜ. AdamAL's theorem 3.1 has term A,
+    the squares Σ (rₜ - rₜ₋₁)² in the place of term B, and on its left Σ f'(θₜ)² rₜ, where f is the
+    mean of the eleven. Its Γₜ (equation 15) is 1/rₜ - 1/rₜ₋₁, which a method should keep from
+    falling below 0; all without the learning rate. Read with it, lr·rₜ
+    stands for rₜ: `…_with_lr` are A times lr², and B and s₂ times lr.
 
     Args:
         first: where every trial starts.
         threshold: below which |θ| counts as a solution.
         lr: the optimizer's learning rate, which cancels.
+        box: (low, high), onto which the optimizer projects; None where it does not. Of a step that
+            ends at its edge, rₜ cannot be read.
     """
 
     metrics: ClassVar = {
@@ -227,16 +235,35 @@ class ConvexExample(Trials):
         "bound/term_a": Metric("term A", log=True),
         "bound/term_b": Metric("term B", log=True),
         "bound/s2": Metric("s₂", log=True),
+        # The same with lr.
+        "bound/term_a_with_lr": Metric("term A with the rate", log=True),
+        "bound/term_b_with_lr": Metric("term B with the rate", log=True),
+        "bound/s2_with_lr": Metric("s₂ with the rate", log=True),
+        # Of theorem 3.1 of AdamAL, without lr.
+        "bound/squares": Metric("Σ (r - r before)²", log=True),
+        "bound/left": Metric("left side of AdamAL's (19)", log=True),
+        # Γ of equation 15 of AdamAL, over the steps so far.
+        "bound/gamma_least": Metric("least Γ so far"),
+        "bound/gamma_negative": Metric("share of steps with Γ < 0"),
     }
     headline = "test/loss"
 
-    def __init__(self, *, first: float, threshold: Positive, lr: float, **budget: Any):
+    def __init__(
+        self,
+        *,
+        first: float,
+        threshold: Positive,
+        lr: float,
+        box: Box | None,
+        **budget: Any,
+    ):
         if first == 0:
             raise ValueError("task.first=0: there is nothing to do at the solution")
-        self.first, self.threshold, self.lr = first, threshold, lr
+        self.first, self.threshold, self.lr, self.box = first, threshold, lr, box
         super().__init__(**budget)
         zeros = torch.zeros(self.trials, dtype=torch.float64, device=self.device)
-        self.terms = {name: zeros.clone() for name in ("term_a", "term_b", "s2")}
+        names = ("term_a", "term_b", "s2", "squares", "left", "gamma_least", "gamma_negative")
+        self.terms = {name: zeros.clone() for name in names}
         self.rate = torch.full_like(zeros, math.nan)
         self._before, self._slope = zeros, zeros
 
@@ -254,13 +281,26 @@ class ConvexExample(Trials):
         return (weight * huber(theta)).sum()
 
     def after_step(self, step: int) -> None:
-        moved = (self.theta[:, 0] - self._before).abs()
+        theta = self.theta[:, 0]
+        moved = (theta - self._before).abs()
         # Trials end at θ = 0, where the step tells nothing: there the rate stays what it was.
-        measured = moved / (self.lr * self._slope.abs())
-        rate = torch.where(self._slope.abs() > READABLE, measured, self.rate)
-        self.terms["term_a"] += (rate * self._slope).square()
-        self.terms["term_b"] += (rate - self.rate).abs().nan_to_num(0.0)
-        self.terms["s2"] += rate
+        readable = self._slope.abs() > READABLE
+        if self.box is not None:
+            low, high = self.box
+            readable &= (low < theta) & (theta < high)
+        rate = torch.where(readable, moved / (self.lr * self._slope.abs()), self.rate)
+        change = (rate - self.rate).nan_to_num(0.0)
+        gamma = (1 / rate - 1 / self.rate).nan_to_num(0.0)
+        # Less is rounding: a step is the difference of two θ.
+        falls = gamma < -ROUNDING / rate
+        terms, known = self.terms, rate.nan_to_num(0.0)
+        terms["term_a"] += (known * self._slope).square()
+        terms["term_b"] += change.abs()
+        terms["s2"] += known
+        terms["squares"] += change.square()
+        terms["left"] += (self._before.clamp(-1, 1) / 11).square() * known
+        terms["gamma_least"] = torch.where(falls, gamma, 0.0).minimum(terms["gamma_least"])
+        terms["gamma_negative"] += (falls.double() - terms["gamma_negative"]) / (step + 1)
         self.rate = rate
 
     def evaluate(self) -> dict[str, float | Tensor]:
@@ -269,6 +309,9 @@ class ConvexExample(Trials):
             "test/loss": huber(theta),
             "trials/success": (theta.abs() < self.threshold).double(),
             **{f"bound/{name}": value for name, value in self.terms.items()},
+            "bound/term_a_with_lr": self.lr**2 * self.terms["term_a"],
+            "bound/term_b_with_lr": self.lr * self.terms["term_b"],
+            "bound/s2_with_lr": self.lr * self.terms["s2"],
         }
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from models import DQN
+from models import DQN, FlatDQN
 
 
 def count(model):
@@ -57,3 +57,20 @@ def test_another_number_of_channels():
 def test_a_hidden_layer_of_nothing():
     with pytest.raises(ValueError, match="hidden=0: must be 1 or more"):
         DQN(4, hidden=0)
+
+
+def test_a_flat_network_is_two_hidden_layers_of_120_and_84():
+    # 4·120 + 120, 120·84 + 84 and 84·2 + 2.
+    model = FlatDQN(4, 2)
+    assert count(model) == 10_934
+    assert [type(layer) for layer in model][1::2] == [torch.nn.ReLU] * 2
+    states = torch.randn(5, 1, 4)
+    values = model(states)
+    assert values.shape == (5, 2)
+    torch.testing.assert_close(values, torch.nn.Sequential.forward(model, states[:, 0]))
+
+
+def test_a_flat_network_without_hidden_layers_is_linear():
+    assert count(FlatDQN(4, 2, hidden=[])) == 10
+    with pytest.raises(ValueError, match=r"hidden=\[8, 0\]: must be numbers above 0"):
+        FlatDQN(4, 2, hidden=[8, 0])

@@ -25,6 +25,14 @@ def test_parameters(name, parameters):
     assert count(model) == parameters
 
 
+def test_a_quarter_of_the_channels():
+    with torch.device("meta"):
+        model = ResNet(*SHAPES["resnet18"], classes=10, base=16)
+        assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    channels = [m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d)]
+    assert sorted(set(channels)) == [16, 32, 64, 128]
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_it_is_torchvisions_but_for_the_stem(name):
     torch.manual_seed(0)
@@ -57,12 +65,25 @@ def test_resnet20_has_a_quarter_of_a_million_parameters():
     assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in model.modules()) == 20
 
 
-def reference(model, x):
-    """He et al. (2016), section 4.2 and option A, in formulas, on the model's own numbers."""
+def test_resnet20_with_projections_is_that_of_laprops_footnote_8():
+    """Two 1×1 convolutions more, from 16 to 32 and from 32 to 64 channels, with batch norms."""
+    model = CifarResNet(20, classes=10, shortcut="projection")
+    assert count(model) == 269_722 + (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64) == 272_474
+    added = [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1)]
+    assert [(m.in_channels, m.out_channels, m.stride) for m in added] == [
+        (16, 32, (2, 2)),
+        (32, 64, (2, 2)),
+    ]
+    # As that implementation has it, they begin like all others: N(0, 2 / fan-out).
+    assert added[1].weight.std().item() == pytest.approx((2 / 64) ** 0.5, rel=0.1)
+
+
+def reference(model, x, projects):
+    """He et al. (2016), section 4.2 and options A and B, in formulas, on the model's numbers."""
     numbers = iter([t for n, t in model.state_dict().items() if "num_batches" not in n])
 
-    def conv_norm(x, stride=1):
-        x = F.conv2d(x, next(numbers), stride=stride, padding=1)
+    def conv_norm(x, stride=1, kernel=3):
+        x = F.conv2d(x, next(numbers), stride=stride, padding=kernel // 2)
         scale, shift, mean, var = (next(numbers)[:, None, None] for _ in range(4))
         return (x - mean) / (var + 1e-5).sqrt() * scale + shift
 
@@ -71,21 +92,25 @@ def reference(model, x):
         for block in range(3):
             stride = 2 if stage > 0 and block == 0 else 1
             y = conv_norm(F.relu(conv_norm(x, stride)))
-            if stride == 2:
+            if stride == 2 and projects:
+                x = conv_norm(x, stride, kernel=1)
+            elif stride == 2:
                 x = x[:, :, ::2, ::2]
                 x = torch.cat([x, torch.zeros_like(x)], dim=1)
             x = F.relu(x + y)
     return x.mean((2, 3)) @ next(numbers).T + next(numbers)
 
 
-def test_resnet20_is_what_its_formulas_say():
+@pytest.mark.parametrize("shortcut", ["padding", "projection"])
+def test_resnet20_is_what_its_formulas_say(shortcut):
     torch.manual_seed(0)
-    model = CifarResNet(20, classes=10)
+    model = CifarResNet(20, classes=10, shortcut=shortcut)
     images = torch.randn(4, 3, 32, 32)
     with torch.no_grad():
         model(images)  # running statistics other than 0 and 1
         model.eval()
-        torch.testing.assert_close(model(images), reference(model, images))
+        wanted = reference(model, images, projects=shortcut == "projection")
+        torch.testing.assert_close(model(images), wanted)
 
 
 def test_its_convolutions_begin_with_the_variance_of_he_et_al():
@@ -100,8 +125,18 @@ def test_a_depth_that_is_none_is_refused(depth):
         CifarResNet(depth, classes=10)
 
 
+def test_another_shortcut_is_refused():
+    with pytest.raises(ValueError, match="shortcut=zeros: must be padding or projection"):
+        CifarResNet(20, classes=10, shortcut="zeros")
+
+
 @pytest.mark.parametrize(
-    "make", [lambda: ResNet("bottleneck", (1, 1), 3), lambda: CifarResNet(8, 3)]
+    "make",
+    [
+        lambda: ResNet("bottleneck", (1, 1), 3),
+        lambda: CifarResNet(8, 3),
+        lambda: CifarResNet(8, 3, shortcut="projection"),
+    ],
 )
 def test_every_parameter_learns_and_images_keep_their_order_in_memory(make):
     torch.manual_seed(0)

@@ -27,12 +27,17 @@ def test_parameters(form, count):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_thirteen_convolutions_in_five_stages(form):
+@pytest.mark.parametrize(
+    ("base", "plan"),  # configuration D: the channels, and M for a pooling
+    [
+        ({}, "64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M"),
+        ({"base": 16}, "16 16 M 32 32 M 64 64 64 M 128 128 128 M 128 128 128 M"),
+    ],
+)
+def test_thirteen_convolutions_in_five_stages(form, base, plan):
     with META:
-        model = VGG16(classes=7, **FORMS[form])
+        model = VGG16(classes=7, **FORMS[form], **base)
         assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
-    # Configuration D: the channels, and M for a pooling.
-    plan = "64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M"
     found = [
         "M" if isinstance(layer, nn.MaxPool2d) else str(layer.out_channels)
         for layer in kinds(model, (nn.Conv2d, nn.MaxPool2d))

@@ -83,23 +83,33 @@ def laprop(
     mu, nu = betas
     m = n = mean = largest = np.zeros_like(start)
     e = 0.0
+    averaged = 0
 
     def step(t, theta, g):
-        nonlocal m, n, mean, largest, e
+        nonlocal m, n, mean, largest, e, averaged
         a = rate(lr, t)
         if not decoupled:
             g = g + weight_decay * theta
         n = nu * n + (1 - nu) * g**2
         mean = nu * mean + (1 - nu) * g
-        e = mu * e + (1 - mu) * a
+        c_n = 1 - nu**t
         x = n
         centering = centered and t > centered_after
+        if centered == "waits" and not centering:
+            return theta * (1 - weight_decay) if decoupled else theta
         if centering:
             x = n - mean**2
+        if amsgrad == "corrected":
+            x = x / c_n
         if amsgrad and (centering or not centered):
             largest = x = np.maximum(largest, x)
-        m = mu * m + (1 - mu) * a * g / (np.sqrt(x / (1 - nu**t)) + eps)
-        c_m = 1 - mu**t
+        if amsgrad != "corrected":
+            x = x / c_n
+        denominator = np.sqrt(x + eps) if variant == "paper" else np.sqrt(x) + eps
+        m = mu * m + (1 - mu) * a * g / denominator
+        e = mu * e + (1 - mu) * a
+        averaged += 1
+        c_m = 1 - mu**averaged
         if variant == "authors":
             c_m = e / a if a else 1.0
         theta = theta - m / c_m
@@ -120,10 +130,31 @@ def sign_sgdm(start, gradients, lr=4e-4, momentum=0.9):
     return run(start, gradients, step)
 
 
+def signum(start, gradients, lr=4e-4, momentum=0.9):
+    m = np.zeros_like(start)
+
+    def step(t, theta, g):
+        nonlocal m
+        m = momentum * m + (1 - momentum) * g
+        return theta - rate(lr, t) * np.sign(m)
+
+    return run(start, gradients, step)
+
+
 def adamal(
-    start, gradients, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled=False
+    start,
+    gradients,
+    lr=1e-3,
+    betas=(0.9, 0.999),
+    eps=1e-8,
+    weight_decay=0.0,
+    decoupled=False,
+    variant="equation",
+    project=None,
 ):
     b1, b2 = betas
+    bv = b1 if variant == "listing" else b2
+    low, high = project or (-np.inf, np.inf)
     m = v = np.zeros_like(start)
 
     def step(t, theta, g):
@@ -131,8 +162,8 @@ def adamal(
         a = rate(lr, t)
         theta, g = decayed(theta, g, a, weight_decay, decoupled)
         m = b1 * m + (1 - b1) * g
-        v = b2 * v + (1 - b2) * np.maximum(g**2, v)
-        return theta - a * m / (np.sqrt(v) + eps)
+        v = bv * v + (1 - bv) * np.maximum(g**2, v)
+        return np.clip(theta - a * m / (np.sqrt(v) + eps), low, high)
 
     return run(start, gradients, step)
 
@@ -186,6 +217,10 @@ class Variation:
         return self.v / self.w
 
 
+def root(mean_square, eps, variant):
+    return np.sqrt(mean_square + eps) if variant == "paper" else np.sqrt(mean_square) + eps
+
+
 def madam(
     start,
     gradients,
@@ -196,6 +231,7 @@ def madam(
     decoupled=True,
     beta_init=None,
     amsgrad=False,
+    variant="authors",
 ):
     alpha, (low, high) = betas
     variation = Variation(start, low, high, beta_init)
@@ -205,10 +241,10 @@ def madam(
         nonlocal m, largest
         a = rate(lr, t)
         theta, g = decayed(theta, g, a, weight_decay, decoupled)
-        x = np.sqrt(variation.mean_square(t, g)) + eps
+        x = root(variation.mean_square(t, g), eps, variant)
         if amsgrad == "torch":
             largest = np.maximum(largest, variation.v)
-            x = np.sqrt(largest / variation.w) + eps
+            x = root(largest / variation.w, eps, variant)
         elif amsgrad:
             largest = x = np.maximum(largest, x)
         m = alpha * m + (1 - alpha) * g
@@ -227,23 +263,29 @@ def lamadam(
     decoupled=True,
     beta_init=None,
     amsgrad=False,
+    variant="authors",
 ):
     alpha, (low, high) = betas
     variation = Variation(start, low, high, beta_init)
     m = largest = np.zeros_like(start)
+    e = 0.0
 
     def step(t, theta, g):
-        nonlocal m, largest
+        nonlocal m, largest, e
         a = rate(lr, t)
         theta, g = decayed(theta, g, a, weight_decay, decoupled)
-        x = np.sqrt(variation.mean_square(t, g)) + eps
+        x = root(variation.mean_square(t, g), eps, variant)
         if amsgrad == "torch":
             largest = np.maximum(largest, variation.v)
-            x = np.sqrt(largest / variation.w) + eps
+            x = root(largest / variation.w, eps, variant)
         elif amsgrad:
             largest = x = np.maximum(largest, x)
+        if variant == "paper":
+            m = alpha * m + (1 - alpha) * g / x
+            return theta - a / (1 - alpha**t) * m
         m = alpha * m + (1 - alpha) * a * g / x
-        return theta - m / (1 - alpha**t)
+        e = alpha * e + (1 - alpha) * a
+        return theta - m * a / e
 
     return run(start, gradients, step)
 

@@ -13,6 +13,7 @@ from torch.nn import Parameter
 
 import optim
 from optim import compiled as executor
+from optim import schedules
 from optim.traced_amsgrad import TracedAMSGrad
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +112,28 @@ def test_a_machine_without_a_compiler(tmp_path):
     )
     assert "True" in said
     assert said.count("compile=True is run as foreach=True") == 1
+
+
+def test_decay_that_a_schedule_moves_compiles_nothing_anew():
+    """Also where it reaches 0, as lr then does."""
+    executor.compiled.cache_clear()
+    one, other = (
+        optim.LaProp(parameters(), weight_decay=0.01, compile=compile) for compile in (True, False)
+    )
+    pairs = [
+        (optimizer, schedules.linear(optimizer, 12, total=8, scale_decay=True))
+        for optimizer in (one, other)
+    ]
+    decays = []
+    for t in range(12):
+        decays.append(one.param_groups[0]["weight_decay"])
+        for optimizer, schedule in pairs:
+            take(optimizer, t)
+            schedule.step()
+    assert len(set(decays)) == 9 and decays[-1] == 0
+    assert executor.compiled.cache_info().misses == 1
+    for p, q in zip(one.param_groups[0]["params"], other.param_groups[0]["params"], strict=True):
+        torch.testing.assert_close(p, q)
 
 
 @pytest.mark.parametrize("make", [*(case.make for case in RULES), TracedAMSGrad])

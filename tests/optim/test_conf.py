@@ -18,6 +18,7 @@ NAMES = {
     "laprop_centered": {"centered": True},
     "amsprop": {"amsgrad": True},
     "sign_sgdm": {},
+    "signum": {},
     "adamal": {},
     "padam": {},
     "madam": {},

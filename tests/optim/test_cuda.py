@@ -7,7 +7,7 @@ import torch
 from cases import CASES, EXECUTORS, RULES, draw, expected, path, tolerance, worst_error
 from torch.nn import Parameter
 
-from optim import executors
+from optim import compiled, executors
 
 pytestmark = [
     pytest.mark.gpu,
@@ -24,6 +24,9 @@ PAIRS += [(case, "compile") for case in RULES]
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
     monkeypatch.setattr(executors, "BATCH", 1000)
+    monkeypatch.setattr(compiled, "PACKED", {"cpu": 1000, "cuda": 1000})
+    monkeypatch.setattr(compiled, "LARGE", {"cpu": 2000, "cuda": 2000})
+    monkeypatch.setattr(compiled, "MOST", 2999)  # and not one element is left over
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
@@ -113,6 +116,24 @@ def test_one_optimizer_for_parameters_on_two_devices(case, executor):
         take(mixed, t)
         take(plain, t)
     assert_same_path(mixed, plain)
+
+
+@pytest.mark.parametrize("case", RULES, ids=str)
+def test_memory_that_is_not_aligned(case):
+    """A parameter may begin anywhere in a larger tensor."""
+
+    def shifted(device):
+        whole = 0.1 * torch.randn(6001, generator=torch.Generator().manual_seed(0))
+        return [whole.to(device)[1:].requires_grad_()]
+
+    compiled_one = case.make(shifted("cuda"), **case.settings, compile=True)
+    plain = case.make(shifted("cpu"), **case.settings)
+    [start] = (p.clone() for p in values(plain))
+    for t in range(3):
+        take(compiled_one, t)
+        take(plain, t)
+    [p], [q] = values(compiled_one), values(plain)
+    torch.testing.assert_close(p, q, rtol=0, atol=2e-5 * (q - start).abs().max().item())
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)

@@ -256,8 +256,8 @@ OPTIONS = {
     optim.LaProp: {"variant": ["paper", "authors"], "amsgrad": [False, True], "centered": [False]}
     | {"centered": [False, True], "centered_after": [3]},
     optim.LpAdam: {"p": [2, 3], "form": ["root", "power"]},
-    optim.MAdam: {"amsgrad": [False, True, "torch"]},
-    optim.LaMAdam: {"amsgrad": [False, True, "torch"]},
+    optim.MAdam: {"amsgrad": [False, True, "torch"], "variant": ["paper", "authors"]},
+    optim.LaMAdam: {"amsgrad": [False, True, "torch"], "variant": ["paper", "authors"]},
     optim.Padam: {"variant": ["paper", "authors"]},
 }
 

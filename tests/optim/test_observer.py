@@ -1,5 +1,6 @@
 """What an observer sees, and that it changes nothing."""
 
+import math
 from typing import ClassVar
 
 import pytest
@@ -54,6 +55,7 @@ def test_decoupled_decay_is_no_part_of_the_step(make):
         (torch.optim.Adam, {"amsgrad": True}),
         (optim.Padam, {}),
         (optim.LaProp, {"amsgrad": True}),
+        (optim.LaProp, {"amsgrad": "corrected"}),
         (optim.MAdam, {"amsgrad": True}),
         (optim.MAdam, {"amsgrad": "torch"}),
     ],
@@ -160,6 +162,51 @@ def test_an_optimizer_that_declares_nothing_is_looked_at_as_torchs(make):
             take(optimizer, range(1))
         assert ("optim/kept" in seen.metrics()) is amsgrad
         assert observations_of(optimizer)["optim/kept"].label == "share of kept maxima"
+
+
+@pytest.mark.parametrize("variant", ["paper", "authors"])
+def test_padam_tells_quantiles_of_the_effective_rate(variant):
+    """What multiplies m: steps of the elements that are sampled, divided by it."""
+    shapes = ((61, 60), (61, 40), (3,))
+    optimizer = optim.Padam(
+        [Parameter(torch.zeros(shape, dtype=torch.float64)) for shape in shapes],
+        lr=0.3,
+        betas=(0.0, 0.9),
+        eps=0.0,
+        weight_decay=0.0,
+        variant=variant,
+    )
+    g = [
+        torch.arange(1, math.prod(shape) + 1, dtype=torch.float64).view(shape) / 100
+        for shape in shapes
+    ]
+    g[2][0] = 0.0  # has no rate
+    with optim.Observer(optimizer) as seen:
+        for _ in range(2):
+            before = [p.detach().clone() for p in leaves(optimizer)]
+            for p, each in zip(leaves(optimizer), g, strict=True):
+                p.grad = each.clone()
+            optimizer.step()
+        found = seen.metrics()
+    moved = zip(before, leaves(optimizer), g, strict=True)
+    # Every column of a matrix of 60 is among them.
+    assert {number % 60 for number in range(0, 61 * 60, 61)} == {*range(60)}
+    rates = torch.cat([((b - p.detach()) / each).flatten()[::61] for b, p, each in moved])
+    rates = rates[rates.isfinite()].sort().values
+    assert len(rates) == 100
+    for name, rank in (("low", 1), ("median", 50), ("high", 99)):
+        assert found[f"optim/rate_{name}"] == pytest.approx(rates[rank - 1].item())
+    # Plain numbers for the last step: v̂ is 0.19·g², and the authors' factor √0.19 with β1 = 0.
+    factor = 0.19**0.5 if variant == "authors" else 1.0
+    assert rates.max().item() == pytest.approx(0.3 * factor / (0.19 * 0.01**2) ** 0.125)
+
+
+def test_padam_tells_no_rate_where_nothing_has_one():
+    optimizer = optim.Padam([Parameter(torch.zeros(3))], weight_decay=0.0)
+    with optim.Observer(optimizer) as seen:
+        optimizer.param_groups[0]["params"][0].grad = torch.zeros(3)
+        optimizer.step()
+    assert not {"optim/rate_low", "optim/rate_median", "optim/rate_high"} & seen.metrics().keys()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64])

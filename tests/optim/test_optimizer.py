@@ -262,14 +262,13 @@ def test_hooks_around_a_step(make):
     assert make.__name__ in repr(optimizer)
 
 
-def test_batches_hold_every_element_once_and_few_at_a_time(monkeypatch):
-    monkeypatch.setattr(optim.executors, "BATCH", 100)
+def test_batches_hold_every_element_once_and_few_at_a_time():
     shapes = [(30,), (60,), (30,), (7, 50), (1000,), (4,)]
     counted = [torch.zeros(shape) for shape in shapes]
     counted.append(torch.zeros(50, 40).t())
     counted.append(torch.zeros(8, 3, 5, 5).contiguous(memory_format=torch.channels_last))
     sizes = []
-    for batch in optim.executors.batches([[t] for t in counted]):
+    for batch in optim.executors.batches([[t] for t in counted], size=100):
         sizes.append(sum(chunk.numel() for (chunk,) in batch))
         for (chunk,) in batch:
             chunk += 1

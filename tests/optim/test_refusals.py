@@ -37,12 +37,12 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     *[
         (make, {"betas": (1.0, 0.9)}, "Invalid beta parameter at index 0: 1.0")
         for make in ALL
-        if make not in (optim.SignSGDM, optim.MAdam, optim.LaMAdam, optim.LpAdaGrad)
+        if make not in (optim.SignSGDM, optim.Signum, optim.MAdam, optim.LaMAdam, optim.LpAdaGrad)
     ],
     *[
         (make, {"eps": -1.0}, "Invalid epsilon value: -1.0")
         for make in ALL
-        if make is not optim.SignSGDM
+        if not issubclass(make, optim.SignSGDM)
     ],
     *[(make, {"lr": torch.ones(2)}, "must have 1 element") for make in OURS],
     *[(make, {"lr": float("nan")}, "Invalid learning rate: nan") for make in OURS],
@@ -53,8 +53,8 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
         for name in ("decoupled", "maximize", "foreach", "compile")
     ],
     *[(make, {"weight_decay": "much"}, "Invalid weight_decay value: much") for make in OURS],
-    (optim.LaProp, {"amsgrad": 1}, "Invalid amsgrad: 1, must be True or False"),
-    (optim.LaProp, {"centered": "yes"}, "Invalid centered: yes, must be True or False"),
+    (optim.LaProp, {"amsgrad": 1}, "Invalid amsgrad: 1, must be one of False, True, corrected"),
+    (optim.LaProp, {"centered": "yes"}, "Invalid centered: yes, must be one of False, True, waits"),
     (optim.LaProp, {"betas": (0.9, "high")}, "Invalid beta parameter at index 1: high"),
     (optim.LaProp, {"betas": 0.9}, "Invalid betas: 0.9, must be two numbers"),
     (optim.MAdam, {"amsgrad": "no"}, "Invalid amsgrad: no, must be one of False, True, torch"),
@@ -70,6 +70,21 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (optim.LaProp, {"variant": "mine"}, "Invalid variant: mine"),
     (optim.LaProp, {"centered_after": 0}, "Invalid centered_after value: 0"),
     (optim.LaProp, {"weight_decay": 1.5}, "Invalid weight_decay value: 1.5"),
+    (
+        optim.AdamAL,
+        {"variant": "paper"},
+        "Invalid variant: paper, must be one of equation",
+    ),
+    (
+        optim.AdamAL,
+        {"project": (1.0, -1.0)},
+        r"Invalid project: \(1.0, -1.0\), must be two",
+    ),
+    (
+        optim.AdamAL,
+        {"project": 1.0},
+        "must be two numbers, the lower one first",
+    ),
     (optim.SignSGDM, {"momentum": 1.0}, "Invalid momentum value: 1.0"),
     (optim.Padam, {"partial": 0.0}, "Invalid partial value: 0.0"),
     (optim.Padam, {"partial": "half"}, "Invalid partial value: half"),

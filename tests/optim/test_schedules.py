@@ -11,7 +11,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from optim import schedules
+from optim import LaProp, MAdam, schedules
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 TORCH_OPTIMS = ["sgd", "adam", "adamw", "amsgrad", "adamax", "nadam", "radam"]
@@ -25,13 +25,15 @@ EXAMPLES = {
     "polynomial": {"warmup": 4, "power": 2.0, "end_lr": 1e-3, "of": 40},
     "inverse_sqrt": {"warmup": 4, "of": 40},
     "tri_stage": {"warmup": 4, "hold": 10, "decay": 20, "of": 40},
+    "online": {"zeta": 0.9},
+    "nu_switch": {"first": 0.5, "until": 10, "of": 40},
 }
 SCHEDULES = list(EXAMPLES)
 
 
 def make_optimizer(*lrs):
     groups = [{"params": [torch.nn.Parameter(torch.ones(2))], "lr": lr} for lr in lrs or (LR,)]
-    return torch.optim.SGD(groups, lr=1.0)
+    return torch.optim.Adam(groups, lr=1.0, foreach=False)
 
 
 def update(optimizer, scheduler):
@@ -172,6 +174,208 @@ def test_tri_stage_fills_the_budget():
     assert got == close([0.01 * LR] + [LR] * 4 + down)
 
 
+def betas(optimizer, scheduler, total_steps):
+    """Those of updates 1 … total_steps of each group."""
+    used = []
+    for _ in range(total_steps):
+        used.append([group["betas"] for group in optimizer.param_groups])
+        update(optimizer, scheduler)
+    return [list(column) for column in zip(*used, strict=True)]
+
+
+def test_online():
+    assert rates("online", 50, zeta=0.9) == close([LR / k**0.5 for k in range(1, 51)])
+    optimizer = make_optimizer()
+    [used] = betas(optimizer, schedules.online(optimizer, 50, zeta=0.9), 50)
+    assert [mu for mu, _ in used] == close([0.9 * 0.9 ** (k - 1) for k in range(1, 51)])
+    assert {nu for _, nu in used} == {0.999}
+
+
+@pytest.mark.parametrize("total_steps", [40, 20])
+def test_nu_switch(total_steps):
+    optimizer = make_optimizer(LR, LR)
+    optimizer.param_groups[1]["betas"] = (0.8, 0.99)
+    scheduler = schedules.nu_switch(optimizer, total_steps, first=0.5, until=1, of=4)
+    first, second = betas(optimizer, scheduler, total_steps)
+    early, late = total_steps // 4, 3 * total_steps // 4
+    assert first == [(0.9, 0.5)] * early + [(0.9, 0.999)] * late
+    assert second == [(0.8, 0.5)] * early + [(0.8, 0.99)] * late
+
+
+@pytest.mark.parametrize("name", ["online", "nu_switch"])
+def test_betas_after_a_resume(name):
+    def fresh():
+        optimizer = make_optimizer()
+        return optimizer, getattr(schedules, name)(optimizer, 60, **EXAMPLES[name])
+
+    [whole] = betas(*fresh(), 60)
+    before, after = fresh(), fresh()
+    [got] = betas(*before, 20)
+    for part, state in zip(after, before, strict=True):
+        part.load_state_dict(state.state_dict())
+    assert got + betas(*after, 40)[0] == whole
+    assert before[0].param_groups[0]["initial_betas"] == (0.9, 0.999)
+
+
+# Decay that follows lr.
+
+MOVE_LR = [name for name in SCHEDULES if name not in ("constant", "online", "nu_switch")]
+DECAY = 0.01
+
+
+def decaying(*decays, make=LaProp, **settings):
+    groups = [
+        {"params": [torch.nn.Parameter(torch.ones(2))], "weight_decay": decay}
+        for decay in decays or (DECAY,)
+    ]
+    return make(groups, lr=LR, **settings)
+
+
+def decays(optimizer, scheduler, steps):
+    """The decay of updates 1 … steps, of each group."""
+    used = []
+    for _ in range(steps):
+        used.append([group["weight_decay"] for group in optimizer.param_groups])
+        update(optimizer, scheduler)
+    return [list(column) for column in zip(*used, strict=True)]
+
+
+@pytest.mark.parametrize("name", MOVE_LR)
+def test_decay_follows_lr(name):
+    optimizer = decaying(DECAY, 0.0, 0.25)
+    scheduler = getattr(schedules, name)(optimizer, 60, scale_decay=True, **EXAMPLES[name])
+    scales = [rate / LR for rate in rates(name, 60, **EXAMPLES[name])]
+    assert min(scales) < 0.2  # it moves
+    for decay, used in zip((DECAY, 0.0, 0.25), decays(optimizer, scheduler, 60), strict=True):
+        assert used == close([decay * scale for scale in scales])
+
+
+@pytest.mark.parametrize("name", MOVE_LR)
+def test_lr_is_the_same_where_decay_follows_it(name):
+    optimizer = decaying()
+    scheduler = getattr(schedules, name)(optimizer, 60, scale_decay=True, **EXAMPLES[name])
+    got = [update(optimizer, scheduler)[0] for _ in range(60)]
+    assert got == rates(name, 60, **EXAMPLES[name])
+
+
+@pytest.mark.parametrize("name", MOVE_LR)
+def test_decay_stays_unless_it_is_told_to_follow(name):
+    optimizer = decaying()
+    scheduler = getattr(schedules, name)(optimizer, 60, **EXAMPLES[name])
+    assert decays(optimizer, scheduler, 60) == [[DECAY] * 60]
+
+
+def test_decay_is_what_it_was_to_the_last_bit_where_lr_is():
+    optimizer = decaying(0.1, 1e-4, 3e-8)
+    scheduler = schedules.multistep(optimizer, 20, milestones=[10], scale_decay=True)
+    assert [used[:10] for used in decays(optimizer, scheduler, 20)] == [
+        [decay] * 10 for decay in (0.1, 1e-4, 3e-8)
+    ]
+
+
+def test_decay_of_a_rate_of_zero_stays():
+    optimizer = decaying()
+    optimizer.param_groups[0]["lr"] = 0.0
+    scheduler = schedules.multistep(optimizer, 9, milestones=[3], scale_decay=True)
+    assert decays(optimizer, scheduler, 9) == [[DECAY] * 9]
+
+
+@pytest.mark.parametrize("name", MOVE_LR)
+@pytest.mark.parametrize("cut", [0, 1, 15, 60])
+def test_decay_after_a_resume(name, cut):
+    def fresh():
+        optimizer = decaying(DECAY, 0.25)
+        schedule = getattr(schedules, name)
+        return optimizer, schedule(optimizer, 60, scale_decay=True, **EXAMPLES[name])
+
+    whole = decays(*fresh(), 60)
+    before, after = fresh(), fresh()
+    got = decays(*before, cut) or [[], []]
+    file = io.BytesIO()
+    torch.save([part.state_dict() for part in before], file)
+    file.seek(0)
+    for part, state in zip(after, torch.load(file, weights_only=True), strict=True):
+        part.load_state_dict(state)
+    rest = decays(*after, 60 - cut) or [[], []]
+    assert [one + other for one, other in zip(got, rest, strict=True)] == whole
+
+
+@pytest.mark.parametrize("name", MOVE_LR)
+@pytest.mark.parametrize(
+    ("make", "settings"),
+    [
+        (torch.optim.AdamW, {}),
+        (torch.optim.SGD, {}),
+        (MAdam, {}),
+        (LaProp, {"decoupled": False}),
+    ],
+)
+def test_decay_is_not_scaled_twice(name, make, settings):
+    message = (
+        "scale_decay is True: it is for decoupled decay that lr does not scale, as LaProp's, and "
+        f"that of {make.__name__} is scaled by lr, or is L2"
+    )
+    schedule = getattr(schedules, name)
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        schedule(decaying(make=make, **settings), 60, scale_decay=True, **EXAMPLES[name])
+    # Where nothing decays there is nothing to scale.
+    still = decaying(0.0, make=make, **settings)
+    schedule(still, 60, scale_decay=True, **EXAMPLES[name])
+
+
+def test_an_optimizer_from_outside_says_that_lr_is_no_factor_of_its_decay():
+    class Outside(torch.optim.SGD):
+        decay_without_lr = True
+
+    optimizer = decaying(make=Outside)
+    scheduler = schedules.multistep(optimizer, 4, milestones=[2], scale_decay=True)
+    assert decays(optimizer, scheduler, 4) == [close([DECAY, DECAY, DECAY / 10, DECAY / 10])]
+
+
+@pytest.mark.parametrize(
+    ("norm", "updates", "wanted"),
+    # Of Padam's section 5: 128 of 50,000 images for 200 epochs, and 256 of 1,281,167 for 100.
+    [(2.5e-2, 78_125, 8.94427191e-5), (5e-2, 500_456, 7.06784e-5)],
+)
+def test_normalised_decay_is_adamws_appendix(norm, updates, wanted):
+    """λ = λ_norm·√(b/(B·T)) in every update, whatever lr is; the schedule still scales it."""
+    optimizer = decaying(norm, 0.0, make=torch.optim.AdamW)
+    settings = {"milestones": [1], "gamma": 0.1, "normalised_decay": True}
+    scheduler = schedules.multistep(optimizer, updates, **settings)
+    lost = []
+    for _ in range(2):
+        before = [group["params"][0].detach().clone() for group in optimizer.param_groups]
+        for group in optimizer.param_groups:
+            group["params"][0].grad = torch.zeros(2)
+        update(optimizer, scheduler)
+        after = [group["params"][0].detach() for group in optimizer.param_groups]
+        lost.append([(1 - new / old)[0].item() for new, old in zip(after, before, strict=True)])
+    first, second = lost
+    assert first == [pytest.approx(wanted, rel=2e-3), 0.0]
+    assert second == [pytest.approx(wanted / 10, rel=2e-2), 0.0]
+
+
+def test_decay_is_normalised_once_however_often_a_schedule_is_built():
+    optimizer = decaying(make=torch.optim.AdamW)
+    for steps in (400, 100):
+        schedules.multistep(optimizer, steps, milestones=[2], normalised_decay=True)
+    assert optimizer.param_groups[0]["weight_decay"] == pytest.approx(DECAY / LR / 10)
+
+
+@pytest.mark.parametrize(
+    ("make", "settings"), [(torch.optim.Adam, {}), (torch.optim.SGD, {}), (LaProp, {})]
+)
+def test_only_decay_that_lr_scales_is_normalised(make, settings):
+    message = (
+        "normalised_decay is True: it is for decoupled decay that an lr above 0 scales, as "
+        f"AdamW's, and that of {make.__name__} is L2, or lr does not scale it"
+    )
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        schedules.multistep(
+            decaying(make=make, **settings), 60, milestones=[2], normalised_decay=True
+        )
+
+
 # Several groups, lr tensors, and the end of the budget.
 
 
@@ -291,6 +495,7 @@ def test_one_step_runs_at_the_first_rate(name):
 NOT_NEGATIVE = "it must be a finite number >= 0."
 POSITIVE = "it must be a finite number > 0."
 SCALE = "it must be a number > 0 and <= 1."
+SHARE = "it must be a number >= 0 and < 1."
 INCREASING = "it must be strictly increasing numbers > 0."
 STAGES = {"warmup": 1, "hold": 1, "decay": 1}
 
@@ -331,11 +536,28 @@ STAGES = {"warmup": 1, "hold": 1, "decay": 1}
         ("tri_stage", {**STAGES, "init_scale": 0}, f"init_scale is 0: {SCALE}"),
         ("tri_stage", {**STAGES, "final_scale": 1.5}, f"final_scale is 1.5: {SCALE}"),
         ("tri_stage", {**STAGES, "of": 0}, f"of is 0: {POSITIVE}"),
+        ("online", {"zeta": 0}, f"zeta is 0: {SCALE}"),
+        ("online", {"zeta": 1.1}, f"zeta is 1.1: {SCALE}"),
+        ("nu_switch", {"first": 1.0, "until": 1}, f"first is 1.0: {SHARE}"),
+        ("nu_switch", {"first": -0.5, "until": 1}, f"first is -0.5: {SHARE}"),
+        ("nu_switch", {"first": 0.5, "until": -1}, f"until is -1: {NOT_NEGATIVE}"),
+        ("nu_switch", {"first": 0.5, "until": 1, "of": 0}, f"of is 0: {POSITIVE}"),
     ],
 )
 def test_bad_values(name, numbers, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
         getattr(schedules, name)(make_optimizer(), 10, **numbers)
+
+
+@pytest.mark.parametrize("name", ["online", "nu_switch"])
+@pytest.mark.parametrize(
+    ("make", "settings"), [(torch.optim.SGD, {}), (MAdam, {"betas": (0.9, (0.5, 0.999))})]
+)
+def test_betas_that_are_not_there_do_not_move(name, make, settings):
+    optimizer = make([torch.nn.Parameter(torch.ones(2))], lr=LR, **settings)
+    with pytest.raises(ValueError) as caught:
+        getattr(schedules, name)(optimizer, 10, **EXAMPLES[name])
+    assert str(caught.value) == (f"{make.__name__} has no two betas, which this schedule moves.")
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -8,11 +8,13 @@ from torch.nn import Parameter
 import optim
 from optim.traced_amsgrad import TracedAMSGrad, evenly
 
+NAMES = {"optim/swaps", "optim/swap_interval", "optim/falls", "optim/fall_interval"}
+
 
 def counts(optimizer):
     with optim.Observer(optimizer) as seen:
         metrics = seen.metrics()
-    return {name: metrics[name] for name in metrics.keys() & {"optim/swaps", "optim/swap_interval"}}
+    return {name: metrics[name] for name in metrics.keys() & NAMES}
 
 
 def run(optimizer, gradients):
@@ -41,6 +43,31 @@ def test_swaps_and_the_steps_between_them_by_hand(way):
     assert found["optim/swaps"] == [0, 3, 1]
     # Steps 2, 3, 6; with fewer than two swaps, the six steps so far.
     assert found["optim/swap_interval"] == [6, 2, 6]
+    assert found["optim/falls"] == [0, 3, 1]
+    assert found["optim/fall_interval"] == [6, 2, 6]
+
+
+def test_v_may_rise_below_an_old_maximum():
+    """Then Reddi et al. keep it, and g² is above v: a swap that is no fall."""
+    optimizer = TracedAMSGrad([Parameter(torch.zeros(1))], betas=(0.9, 0.5))
+    found = run(optimizer, [[4.0], [0.0], [0.0], [3.0], [9.0], [1.0]])
+    # v is 8, 4, 2, 5.5, 43.25, 22.125.
+    assert (found["optim/swaps"], found["optim/swap_interval"]) == ([4], [pytest.approx(4 / 3)])
+    assert (found["optim/falls"], found["optim/fall_interval"]) == ([3], [2])
+
+
+def test_a_fall_is_where_the_squared_gradient_is_below_v():
+    generator = torch.Generator().manual_seed(0)
+    p = Parameter(torch.zeros(10, dtype=torch.float64))
+    optimizer = TracedAMSGrad([p])
+    v, falls = torch.zeros_like(p), torch.zeros(10)
+    for _ in range(60):
+        p.grad = torch.randn(10, generator=generator, dtype=torch.float64)
+        falls += p.grad**2 < v
+        optimizer.step()
+        v = optimizer.state[p]["exp_avg_sq"].clone()
+    assert 0 < falls.sum() < 600
+    assert counts(optimizer)["optim/falls"].tolist() == falls.tolist()
 
 
 def test_swaps_are_what_an_observer_sees():

@@ -11,9 +11,10 @@ from PIL import Image
 from torch import nn
 
 from tasks.atari import AtariDqn
-from tasks.atari.games import NO_OPS, Game, count_actions, names
-from tasks.atari.replay import CUT_OFF, ENDED, GOES_ON, Transitions
+from tasks.atari.games import NO_OPS, AtariGame, count_actions, names
 from tasks.atari.video import Video
+from tasks.q_learning.game import CUT_OFF, ENDED, GOES_ON
+from tasks.q_learning.replay import Transitions
 from tasks.seeds import derive
 from tasks.sources import DataError
 from tasks.task import Context
@@ -39,6 +40,7 @@ SMALL = {
     "padding": "valid",
     "target_every": 10,
     "final_epsilon": 0.1,
+    "epsilon_starts": 0,
     "epsilon_steps": 200,
     "seed": 0,
 }
@@ -78,12 +80,12 @@ def same(one, other):
 @pytest.mark.parametrize("name", ["breakout", "pong", "qbert", "seaquest"])
 def test_a_game_goes_on_from_what_was_saved(name):
     actions = np.random.default_rng(0).integers(100, size=800).tolist()
-    game = Game(name, side=84, seed=3, max_frames=2000, life_ends=True)
+    game = AtariGame(name, side=84, seed=3, max_frames=2000, life_ends=True)
     play(game, actions[:300])
     state = game.state_dict()
     wanted = play(game, actions[300:])
     assert any(step.game for step, _ in wanted)
-    other = Game(name, side=84, seed=3, max_frames=2000, life_ends=True)
+    other = AtariGame(name, side=84, seed=3, max_frames=2000, life_ends=True)
     play(other, actions[:17])
     other.load_state_dict(state)
     assert same(play(other, actions[300:]), wanted)
@@ -92,13 +94,13 @@ def test_a_game_goes_on_from_what_was_saved(name):
 
 def test_seeds_decide_how_long_games_wait():
     seeds = [0, 0, *range(1, 8)]
-    firsts = {Game("seaquest", 84, seed, 1000, True).stack.tobytes() for seed in seeds}
+    firsts = {AtariGame("seaquest", 84, seed, 1000, True).stack.tobytes() for seed in seeds}
     assert 5 < len(firsts) <= 8
     assert NO_OPS == 30
 
 
 def test_a_lost_life_ends_the_agents_episode_and_not_the_game():
-    training = Game("breakout", side=84, seed=0, max_frames=18_000, life_ends=True)
+    training = AtariGame("breakout", side=84, seed=0, max_frames=18_000, life_ends=True)
     ends, lives, games = [], [], []
     while not games:
         step = training.step(len(ends) % 2)  # waits, and serves: the ball is lost soon
@@ -112,7 +114,7 @@ def test_a_lost_life_ends_the_agents_episode_and_not_the_game():
         games += [step.game] if step.game else []
     assert ends.count(ENDED) == 5 and ends.count(GOES_ON) == len(ends) - 5
     assert games == [(sum(lives), len(ends))]
-    judged = Game("breakout", side=84, seed=0, max_frames=18_000, life_ends=False)
+    judged = AtariGame("breakout", side=84, seed=0, max_frames=18_000, life_ends=False)
     steps = [judged.step(0)]
     while steps[-1].game is None:
         steps.append(judged.step(len(steps) % 2))
@@ -121,7 +123,7 @@ def test_a_lost_life_ends_the_agents_episode_and_not_the_game():
 
 
 def test_a_game_that_takes_too_long_is_cut_off():
-    game = Game("pong", side=84, seed=0, max_frames=100, life_ends=True)
+    game = AtariGame("pong", side=84, seed=0, max_frames=100, life_ends=True)
     steps = [game.step(0) for _ in range(60)]
     cut = [number for number, step in enumerate(steps) if step.end == CUT_OFF]
     assert cut and all(step.end != ENDED for step in steps)
@@ -132,7 +134,7 @@ def test_a_game_that_takes_too_long_is_cut_off():
 
 def test_a_life_that_is_lost_in_the_very_frame_of_the_cut_ends_the_episode():
     def played(max_frames):
-        game = Game("breakout", side=84, seed=0, max_frames=max_frames, life_ends=True)
+        game = AtariGame("breakout", side=84, seed=0, max_frames=max_frames, life_ends=True)
         steps, frames = [], []
         while not steps or steps[-1].end == GOES_ON:
             steps.append(game.step(len(steps) % 2))
@@ -147,7 +149,7 @@ def test_a_life_that_is_lost_in_the_very_frame_of_the_cut_ends_the_episode():
 
 
 def test_frames_are_grey_and_flickering_sprites_are_in_them():
-    game = Game("space_invaders", side=42, seed=0, max_frames=1000, life_ends=True)
+    game = AtariGame("space_invaders", side=42, seed=0, max_frames=1000, life_ends=True)
     game.step(0)
     assert game.stack.shape == (4, 42, 42) and game.stack.dtype == np.uint8
     brighter = game._screens.max(0).astype(float)
@@ -158,7 +160,7 @@ def test_the_state_after_a_lost_life_shows_what_flickers():
     """The maximum of two screens, unless the life was lost before there was a second one."""
     lost = 0
     for seed in range(12):
-        game = Game("seaquest", 84, seed, max_frames=18_000, life_ends=True, in_colour=True)
+        game = AtariGame("seaquest", 84, seed, max_frames=18_000, life_ends=True, in_colour=True)
         single = []
         keep = game._keep_screen
         game._keep_screen = lambda index: (single.append(index), keep(index))[1]  # noqa: B023
@@ -237,6 +239,11 @@ def test_exploration_falls_linearly():
     for task.actions_taken in (0, 50, 100, 200, 1000):
         found.append(task.epsilon)
     assert found == pytest.approx([1.0, 0.775, 0.55, 0.1, 0.1])
+    task.epsilon_starts = 100
+    later = []
+    for task.actions_taken in (0, 100, 150, 200, 300, 1000):
+        later.append(task.epsilon)
+    assert later == pytest.approx([1.0, 1.0, 0.775, 0.55, 0.1, 0.1])
     states = torch.zeros(4000, 4, 84, 84, dtype=torch.uint8)[:, :, :1, :1]
     with torch.no_grad():
         task.model.weight.zero_()
@@ -281,6 +288,9 @@ def test_an_evaluation_repeats_and_leaves_the_training_alone():
     with torch.no_grad():
         one, other = task.evaluate(), task.evaluate()
     assert one["test/return"].shape == one["test/length"].shape == (2,)
+    # Of two values, the standard error of the mean is half their distance.
+    a, b = one["test/return"].tolist()
+    assert one["test/return_error"] == pytest.approx(abs(a - b) / 2)
     for name, value in one.items():
         assert torch.equal(torch.as_tensor(value), torch.as_tensor(other[name]))
     after = task.state_dict()
@@ -308,7 +318,7 @@ def test_the_first_game_of_an_evaluation_is_filmed():
     actions = int(metrics["test/length"][0])
     assert shown == pytest.approx(actions * 1000 / 15, abs=10)
     assert film.size == (160, 210) and film.n_frames > actions / 2
-    game = Game("space_invaders", 84, derive(0, "evaluation", 0), 400, False, in_colour=True)
+    game = AtariGame("space_invaders", 84, derive(0, "evaluation", 0), 400, False, in_colour=True)
     film.seek(0)
     assert np.array_equal(np.asarray(film.convert("RGB")), game.picture)
     assert len(np.unique(game.picture.reshape(-1, 3), axis=0)) > 4

@@ -6,10 +6,12 @@ import io
 import numpy as np
 import pytest
 import torch
+from running import ROOT
 
 from engine.checks import BadInput
 from engine.config import compose
 from models import Rainbow
+from results.study_file import load
 from tasks import AtariRainbow
 from tasks.atari.categorical import project, values
 from tasks.atari.rainbow import LEAST_PRIORITY
@@ -41,6 +43,7 @@ def make(folder=None, **changes):
         "target_every": 5,
         "same_noise": False,
         "final_epsilon": 0.0,
+        "epsilon_starts": 0,
         "epsilon_steps": 60,
         "random_after": None,
         "max_frames": 400,
@@ -205,6 +208,27 @@ def test_actions_are_greedy_but_for_epsilon():
     task.final_epsilon = 0.4
     # A random action is the greedy one in one case of four.
     assert (chosen(task) != greedy).mean() == pytest.approx(0.4 * 3 / 4, abs=0.06)
+
+
+def study_of(name, profile):
+    """The tasks of a study's runs, their settings alone."""
+    cells = load(name, [ROOT / "conf" / "study"]).cells(profile, "full")
+    return [compose(cell.overrides)["task"] for cell in cells]
+
+
+@pytest.mark.parametrize("profile", ["paper", "short", "smoke"])
+@pytest.mark.parametrize("name", ["laprop/fig6", "laprop/fig11"])
+def test_in_studies_exploration_falls_when_learning_has_started(name, profile):
+    for task in study_of(name, profile):
+        assert task["epsilon_starts"] == task["learning_starts"]
+        if profile == "paper":
+            assert task["epsilon_steps"] == 62_500
+
+
+def test_in_rainbows_own_settings_all_but_the_noise_is_greedy_from_the_first_step_on():
+    task = compose(["task=atari_rainbow"])["task"]
+    assert task["epsilon_starts"] + task["epsilon_steps"] == task["learning_starts"]
+    assert task["final_epsilon"] == 0
 
 
 def test_actions_are_random_from_some_step_of_an_episode_on():

@@ -17,6 +17,7 @@ from torch import nn
 from engine.config import compose
 from models.torchvision_import import torchvision
 from tasks import ImageNet
+from tasks.holding_out import divided
 from tasks.imagenet import list_photographs, make_sample
 from tasks.sources import DataError
 
@@ -295,3 +296,16 @@ def test_a_task_that_is_dropped_takes_its_reading_processes_along(full):
     while multiprocessing.active_children():  # a busy machine takes its time to end them
         time.sleep(0.01)
     gc.enable()
+
+
+def test_photographs_that_are_held_out_are_judged_and_not_trained_on(full):
+    made, whole = full()(valid=0.3), full()()
+    left, held_out = divided(TRAIN, 0.3)
+    for split, indices in (("train", left), ("valid", held_out)):
+        wanted = whole.photographs["train"].paths[indices.numpy()]
+        assert made.photographs[split].paths.tolist() == wanted.tolist()
+    assert len(made.photographs["test"]) == TEST
+    labels = torch.cat([labels for _, labels in made.batches("valid")])
+    assert labels.tolist() == whole.photographs["train"].labels[held_out.numpy()].tolist()
+    assert {index for index, _ in made.requests(0)} <= set(range(TRAIN - len(held_out)))
+    assert made.evaluate().keys() >= {"valid/loss", "valid/accuracy", "test/top5_accuracy"}

@@ -16,6 +16,7 @@ import yaml
 from models import LSTMClassifier
 from tasks import Imdb, imdb
 from tasks.glove import read_vectors
+from tasks.holding_out import divided
 from tasks.reviews import load, tokenize
 from tasks.sources import DataError
 
@@ -415,3 +416,32 @@ def test_the_sample_is_25_000_reviews_and_vectors_of_glove():
     assert (texts.train.words == 0).float().mean() < 0.02
     # "the" is GloVe's first word and the reviews' most frequent one.
     assert texts.vectors[1, :3].tolist() == pytest.approx([0.418, 0.24968, -0.41242])
+
+
+# -- reviews that are held out ---------------------------------------------------------------------
+
+
+def test_reviews_that_are_held_out_are_judged_as_written_and_not_trained_on(tiny):
+    made, whole = tiny(valid=0.2, flip_probability=1.0), tiny(flip_probability=1.0)
+    left, held_out = divided(60, 0.2)
+    assert made.steps_per_epoch == 48 // 8
+    everything = torch.arange(60)
+    padded, lengths = whole.texts.train.padded(everything)
+    for split, indices in (("train", left), ("valid", held_out)):
+        words, own = made.reviews[split].padded(torch.arange(len(indices)))
+        assert torch.equal(own, lengths[indices])
+        assert torch.equal(words, padded[indices, : words.shape[1]])
+    labels = whole.texts.train.labels
+    assert torch.equal(made.labels, 1 - labels[left])
+    assert torch.equal(made.reviews["valid"].labels, labels[held_out])
+    made.model.eval()
+    metrics = made.evaluate()
+    logits = made.model(*made.reviews["valid"].padded(torch.arange(12)))
+    wanted = F.binary_cross_entropy_with_logits(logits, labels[held_out]).item()
+    assert metrics["valid/loss"] == pytest.approx(wanted, rel=1e-5)
+    assert list(metrics) == ["valid/loss", "valid/accuracy", "test/loss", "test/accuracy"]
+
+
+def test_a_batch_fits_into_the_reviews_that_are_left(tiny):
+    with pytest.raises(ValueError, match=r"task.batch_size=50: must be at most the 48 train"):
+        tiny(valid=0.2, batch_size=50)

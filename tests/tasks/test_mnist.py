@@ -16,6 +16,7 @@ import yaml
 
 from models import MLP
 from tasks import Mnist
+from tasks.holding_out import divided
 from tasks.mnist import load
 from tasks.sources import DataError
 
@@ -367,3 +368,57 @@ def test_a_wrong_hash_names_the_file(full):
     made.source = made.source | {"sha256": made.source["sha256"] | {name: "0" * 64}}
     with pytest.raises(DataError, match=f"{name} .*expected {'0' * 64}"):
         made.prepare()
+
+
+# -- images that are held out ----------------------------------------------------------------------
+
+
+def test_images_that_are_held_out_are_judged_and_not_trained_on(sample):
+    made, whole = sample(valid=0.1, seed=3), sample()
+    assert made.steps_per_epoch == 3600 // 128 and whole.steps_per_epoch == 4000 // 128
+    sizes = {split: len(labels) for split, (_, labels) in made.images.items()}
+    assert sizes == {"train": 3600, "valid": 400, "test": 1000}
+    left, held_out = divided(4000, 0.1)
+    for split, indices in (("train", left), ("valid", held_out)):
+        wanted = (tensor[indices] for tensor in whole.images["train"])
+        assert same(made.images[split], wanted)
+    # What is subtracted is the mean of the images that are trained on.
+    assert floats(made, "train")[0].mean(0).abs().max() < 1e-5
+    trained_on = torch.cat([made.drawn(step)[0] for step in range(made.steps_per_epoch)])
+    assert trained_on.max() < 3600 and len(trained_on.unique()) == made.steps_per_epoch * 128
+
+
+def test_the_metrics_of_images_that_are_held_out_are_theirs(sample):
+    made = sample(valid=0.1)
+    metrics = made.evaluate()
+    images, labels = floats(made, "valid")
+    logits = made.model(images)
+    assert metrics["valid/loss"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
+    right = (logits.argmax(1) == labels).float().mean().item()
+    assert metrics["valid/accuracy"] == pytest.approx(right, abs=1e-6)
+    assert metrics.keys() - sample().evaluate().keys() == {"valid/loss", "valid/accuracy"}
+
+
+def test_a_batch_fits_into_what_is_left(sample):
+    with pytest.raises(ValueError, match=r"task.batch_size=3900: must be at most the 3600 train"):
+        sample(valid=0.1, batch_size=3900)
+
+
+# -- batches that are not whole --------------------------------------------------------------------
+
+
+def test_without_drop_last_every_image_is_seen_once_in_an_epoch(sample):
+    made = sample(drop_last=False)
+    assert (made.steps_per_epoch, made.steps, made.eval_every) == (32, 64, 32)
+    assert made.smallest_batch == 4000 - 31 * 128
+    sizes = [len(made.batch(step)[1]) for step in range(64)]
+    assert sizes == [128] * 31 + [32] + [128] * 31 + [32]
+    for first in (0, 32):
+        seen = torch.cat([made.drawn(step)[0] for step in range(first, first + 32)])
+        assert torch.equal(seen.sort().values, torch.arange(4000))
+
+
+def test_without_drop_last_nothing_changes_where_all_batches_are_whole(sample):
+    kept, dropped = (sample(batch_size=100, drop_last=value) for value in (False, True))
+    assert kept.steps == dropped.steps == 80
+    assert kept.smallest_batch == dropped.smallest_batch == 100

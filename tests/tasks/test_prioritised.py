@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.atari.prioritised import PrioritisedReplay
-from tasks.atari.replay import CUT_OFF, ENDED, GOES_ON
+from tasks.q_learning.game import CUT_OFF, ENDED, GOES_ON
 
 SHAPE = (2, 3)
 
@@ -21,6 +21,8 @@ def make(folder=None, capacity=24, environments=1, n_step=1, replace="oldest"):
         n_step=n_step,
         gamma=0.5,
         shape=SHAPE,
+        dtype=np.uint8,
+        stack=4,
         folder=folder,
     )
 

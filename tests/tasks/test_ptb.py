@@ -15,6 +15,7 @@ from models import AWDLSTM, LSTMLanguageModel
 from tasks import Ptb, ptb
 from tasks.ptb import load, mean_loss
 from tasks.sources import DataError
+from tasks.windows import RandomWindows
 
 ROOT = Path(__file__).parents[2]
 SOURCES = yaml.safe_load((ROOT / "conf/task/sources/ptb.yaml").read_text())
@@ -43,6 +44,9 @@ def task(root, **changes):
         "epochs": 3,
         "batch_size": 4,
         "bptt": 7,
+        "random_lengths": False,
+        "activation_penalty": 0.0,
+        "change_penalty": 0.0,
         "steps": None,
         "eval_every": None,
         "eval_train": False,
@@ -177,6 +181,100 @@ def test_the_weights_depend_on_the_seed_alone(tiny):
     first, second = (list(tiny(seed=seed).model.parameters()) for seed in (0, 0))
     assert same(first, second)
     assert not same(first, tiny(seed=1).model.parameters())
+
+
+def test_random_lengths_read_the_text_without_a_gap(tiny):
+    made = tiny(bptt=20, random_lengths=True)
+    read, lengths, epochs = [], [], []
+    for step in range(100):
+        words, following, _ = made.batch(step)
+        assert torch.equal(words[:, 1:], following[:, :-1])
+        read.append(words)
+        lengths.append(words.shape[1])
+        if made.windows.ends(step):
+            epochs.append(torch.cat(read, 1))
+            read = []
+    wanted = made.texts["train"].view(4, 250)
+    assert len(epochs) > 5
+    for epoch in epochs:
+        assert torch.equal(epoch, wanted[:, : epoch.shape[1]]) and epoch.shape[1] > 215
+    assert min(lengths) >= 5 and len(set(lengths)) > 10
+
+
+def test_random_lengths_are_merity_keskar_and_sochers():
+    """70 words with a standard deviation of 5, and half of it one time in twenty."""
+    windows = RandomWindows(46_478, 70, seed=0)
+    lengths = torch.tensor([windows.at(step)[1] for step in range(30_000)])
+    short = lengths < 52
+    assert short.double().mean().item() == pytest.approx(0.05, abs=0.005)
+    for part, around in ((lengths[~short], 70), (lengths[short], 35)):
+        assert part.double().mean().item() == pytest.approx(around, abs=0.5)
+        assert part.double().std().item() == pytest.approx(5, abs=0.3)
+    # An epoch has about as many steps as are said.
+    ended = sum(windows.ends(step) for step in range(30_000))
+    assert windows.steps_per_epoch == 680
+    assert ended * 680 == pytest.approx(30_000, rel=0.03)
+
+
+def test_random_lengths_are_fixed_by_seed_and_step(tiny):
+    made, again, other = (tiny(bptt=20, random_lengths=True, seed=seed) for seed in (0, 0, 1))
+    steps = (70, 3, 0, 41)
+    assert all(same(made.batch(step), again.batch(step)) for step in steps)
+    assert any(made.batch(step)[0].shape != other.batch(step)[0].shape for step in steps)
+
+
+@pytest.mark.parametrize("words", [1, 4, 12, 21])
+def test_random_lengths_of_a_text_that_is_hardly_longer(words):
+    windows = RandomWindows(words, 20, seed=0)
+    found = [windows.at(step) for step in range(20)]
+    assert all(start + length <= max(words, 5) for start, length in found)
+    assert sum(windows.ends(step) for step in range(20)) >= 5
+
+
+def test_an_epoch_of_random_lengths_begins_with_zeros(tiny):
+    made = tiny(bptt=20, random_lengths=True)
+    for step in range(40):
+        made.loss(made.batch(step))
+        made.after_step(step)
+        assert made.state[0].any() != made.windows.ends(step)
+
+
+# -- penalties -------------------------------------------------------------------------------------
+
+
+def test_penalties_are_mean_squares_of_outputs_and_of_their_changes(tiny):
+    made = tiny(activation_penalty=2.0, change_penalty=3.0)
+    plain = torch.tensor([[[1.0, 2.0], [2.0, 4.0], [2.0, 0.0]]])
+    dropped = torch.tensor([[[2.0, 0.0], [4.0, 0.0], [4.0, 0.0]]])
+    # (4 + 16 + 16)/6, and differences of (1, 2) and (0, -4).
+    assert made.penalty(plain, dropped).item() == pytest.approx(2 * 36 / 6 + 3 * 21 / 4)
+
+
+@pytest.mark.parametrize("model", [functools.partial(LSTMLanguageModel, units=6), AWD])
+def test_penalties_are_added_to_the_training_loss(tiny, model):
+    def loss(**penalties):
+        made = tiny(model=model, **penalties)
+        torch.manual_seed(0)
+        return made.loss(made.batch(0)), made
+
+    without, made = loss()
+    torch.manual_seed(0)
+    *_, plain, dropped = made.model(made.batch(0)[0], made.model.start(4), activations=True)
+    assert (plain == dropped).all() == (model is not AWD)
+    size, change = dropped.square().mean(), plain.diff(dim=1).square().mean()
+    close([loss(activation_penalty=2.0)[0]], [without + 2 * size])
+    close([loss(change_penalty=1.0)[0]], [without + change])
+    both, penalised = loss(activation_penalty=2.0, change_penalty=1.0)
+    close([both], [without + 2 * size + change])
+    # Evaluation has none of them.
+    penalised.model.eval(), made.model.eval()
+    assert penalised.evaluate() == made.evaluate()
+
+
+def test_a_change_needs_two_words(tiny):
+    message = "task.change_penalty needs a task.bptt of 2 or more words"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        tiny(bptt=1, change_penalty=1.0)
 
 
 # -- the state -------------------------------------------------------------------------------------

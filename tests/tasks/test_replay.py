@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from tasks import room as room_module
-from tasks.atari.frames import Frames
-from tasks.atari.replay import CUT_OFF, ENDED, GOES_ON, STACK, Replay
+from tasks.q_learning.frames import Frames
+from tasks.q_learning.game import CUT_OFF, ENDED, GOES_ON
+from tasks.q_learning.replay import Replay
 from tasks.sources import DataError
 
 SHAPE = (2, 3)
+STACK = 4
 
 
 def make(folder=None, capacity=40, environments=1, n_step=1, gamma=0.5):
@@ -22,6 +24,8 @@ def make(folder=None, capacity=40, environments=1, n_step=1, gamma=0.5):
         n_step=n_step,
         gamma=gamma,
         shape=SHAPE,
+        dtype=np.uint8,
+        stack=STACK,
         folder=folder,
     )
 
@@ -119,7 +123,7 @@ class Naive:
 @pytest.mark.parametrize(("environments", "n_step"), [(1, 1), (3, 1), (2, 3), (3, 5)])
 def test_against_the_naive_one(monkeypatch, environments, n_step):
     # Files of two time steps, so that stacks lie across their borders.
-    monkeypatch.setattr("tasks.atari.replay.FILES", 12)
+    monkeypatch.setattr("tasks.q_learning.replay.FILES", 12)
     random = np.random.default_rng(environments * 10 + n_step)
     replay = make(capacity=24 * environments, environments=environments, n_step=n_step)
     naive = Naive(environments, n_step, 0.5)
@@ -174,8 +178,8 @@ def numbers(folder):
 
 def files_of_five(monkeypatch):
     """Keep 20 time steps, and one more for each of two checkpoints, in files of 5."""
-    monkeypatch.setattr("tasks.atari.replay.SPARE_STEPS", 0)
-    monkeypatch.setattr("tasks.atari.replay.FILES", 5)
+    monkeypatch.setattr("tasks.q_learning.replay.SPARE_STEPS", 0)
+    monkeypatch.setattr("tasks.q_learning.replay.FILES", 5)
 
 
 def test_it_goes_on_from_what_was_saved_whatever_was_written_since(tmp_path, monkeypatch):
@@ -247,8 +251,8 @@ def test_a_process_that_goes_on_removes_what_the_one_before_it_left(tmp_path, mo
 
 
 def test_a_checkpoint_is_due_before_frames_pile_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.atari.replay.FILES", 6)  # of 27 time steps
-    monkeypatch.setattr("tasks.atari.replay.SPARE_STEPS", 30)
+    monkeypatch.setattr("tasks.q_learning.replay.FILES", 6)  # of 27 time steps
+    monkeypatch.setattr("tasks.q_learning.replay.SPARE_STEPS", 30)
     replay = make(tmp_path, capacity=100)
     most = replay._frames.size(100 + 2 * 30)  # as is asked of the disk
     saved = []
@@ -265,7 +269,7 @@ def test_a_checkpoint_is_due_before_frames_pile_up(tmp_path, monkeypatch):
 
 
 def test_without_a_folder_it_drops_what_it_does_not_remember(monkeypatch):
-    monkeypatch.setattr("tasks.atari.replay.FILES", 4)
+    monkeypatch.setattr("tasks.q_learning.replay.FILES", 4)
     replay = make(capacity=20)
     fill(replay, [GOES_ON] * 100)
     assert numbers(replay._frames.folder) == [16, 17, 18, 19]
@@ -284,6 +288,8 @@ def test_too_large_for_the_disk_or_for_ram(tmp_path, monkeypatch):
             n_step=1,
             gamma=0.9,
             shape=(84, 84),
+            dtype=np.uint8,
+            stack=STACK,
             folder=folder,
         )
 
@@ -309,7 +315,7 @@ def test_too_large_for_the_disk_or_for_ram(tmp_path, monkeypatch):
 
 
 def test_a_million_transitions_take_7_gigabytes(tmp_path):
-    frames = Frames(tmp_path, (1, 84, 84), 15_625)  # a 64th of a million
+    frames = Frames(tmp_path, (1, 84, 84), 15_625, np.uint8)  # a 64th of a million
     frames.append(np.zeros((1, 84, 84), np.uint8))
     [file] = tmp_path.iterdir()
     assert 66 * file.stat().st_size < 7.5e9

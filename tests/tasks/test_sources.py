@@ -115,6 +115,15 @@ def test_paths_come_in_the_order_of_the_source(mirrors, tmp_path):
     assert [path.name for path in fetch(given, tmp_path)] == ["z", "a.bin"]
 
 
+def test_the_first_digits_of_a_hash_may_be_all_that_is_known(mirrors, tmp_path):
+    fetch(source(mirrors[0], digest=DIGEST[:8]), tmp_path)
+    fetch(source(mirrors[0], digest=DIGEST[:8]), tmp_path)
+    assert mirrors[0].asked == [("/data/a.bin", None)]
+    wrong = "0" + DIGEST[1:8] if DIGEST[0] != "0" else "1" + DIGEST[1:8]
+    with pytest.raises(DataError, match=rf"SHA-256 is {DIGEST[:8]}, expected {wrong}\)"):
+        fetch(source(mirrors[0], digest=wrong), tmp_path / "other")
+
+
 def test_a_broken_download_goes_on_where_it_broke(mirrors, tmp_path):
     mirrors[0].break_after = 700_000
     with pytest.raises(DataError, match=r"a\.bin cannot be downloaded .*broke"):
@@ -249,7 +258,7 @@ def test_without_an_index_a_package_is_refused_with_pips_reason(tmp_path, monkey
     with pytest.raises(DataError) as caught:
         fetch(wheel("adamily-no-such-package==1.0"), tmp_path)
     assert str(caught.value) == (
-        "data=sample: adamily-no-such-package==1.0 cannot be fetched by pip: "
+        "adamily-no-such-package==1.0 cannot be fetched by pip: "
         "No matching distribution found for adamily-no-such-package==1.0"
     )
     assert names(tmp_path) == []

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.optim import Adam
 
-from tasks import ConvexExample, Quadratic, Rosenbrock
+from optim import AdamAL
+from tasks import ConvexExample, Nonconvex, OnlineConvex, Quadratic, Rosenbrock
 from tasks.trials import BLOCK
 from tasks.trials import rosenbrock as rosenbrock_value
 
@@ -33,11 +34,30 @@ def rosenbrock(**changes):
     return Rosenbrock(**BUDGET | {"noise": 0.1, "threshold": 0.1} | changes)
 
 
+CONVEX = {"first": 0.75, "threshold": 0.1, "lr": 0.05, "box": None}
+
+
 def convex_example(**changes):
-    return ConvexExample(**BUDGET | {"first": 0.75, "threshold": 0.1, "lr": 0.05} | changes)
+    return ConvexExample(**BUDGET | CONVEX | changes)
 
 
-every_task = pytest.mark.parametrize("make", [quadratic, rosenbrock, convex_example])
+def online_convex(**changes):
+    functions = {"weights": [10.0, 1.0], "targets": [-1.0, 1.0], "odds": [1.0, 1.0]}
+    method = {"lr": 0.05, "mu": 0.0, "nu": 0.9, "zeta": 0.9, "maximum": False}
+    space = {"dimensions": 2, "diameter": 2.0}
+    return OnlineConvex(**BUDGET | functions | method | space | changes)
+
+
+def nonconvex(**changes):
+    problem = {"dimensions": 2, "first": 1.5, "noise": 0.5, "scales": [1.0, 0.1], "odds": [1, 3]}
+    method = {"lr": 0.05, "beta1": 0.0, "beta2": 0.9, "partial": None}
+    constant = {"schedule": "optim.schedules.constant"}
+    return Nonconvex(**BUDGET | problem | method | constant | changes)
+
+
+every_task = pytest.mark.parametrize(
+    "make", [quadratic, rosenbrock, convex_example, online_convex, nonconvex]
+)
 
 
 def adam(task, **settings):
@@ -332,7 +352,7 @@ def test_success_is_where_a_trial_ends():
 def test_terms_of_the_bound_against_the_optimizers_state():
     task = convex_example(trials=40)
     optimizer = adam(task, eps=0.0)
-    a = b = s2 = torch.zeros(40, dtype=torch.float64)
+    a = b = s2 = squares = left = least = falls = torch.zeros(40, dtype=torch.float64)
     before = None
     for step in range(12):
         train(task, optimizer, [step])
@@ -340,12 +360,44 @@ def test_terms_of_the_bound_against_the_optimizers_state():
         v = state["exp_avg_sq"][:, 0] / (1 - 0.9 ** state["step"].item())
         rate, g = v.rsqrt(), task.model.theta.grad[:, 0]
         a, s2 = a + (g * rate).square(), s2 + rate
-        b = b if before is None else b + (rate - before).abs()
+        # The eleven slopes: one is weighted by 11, ten by -1.
+        slope = torch.where(task.batch(step), g / 11, -g)
+        left = left + (slope / 11).square() * rate
+        if before is not None:
+            b, squares = b + (rate - before).abs(), squares + (rate - before).square()
+            gamma = v.sqrt() - 1 / before
+            least, falls = torch.minimum(least, gamma), falls + (gamma < 0)
         before = rate
     found = task.evaluate()
-    for name, wanted in (("term_a", a), ("term_b", b), ("s2", s2)):
-        torch.testing.assert_close(found[f"bound/{name}"], wanted, rtol=1e-9, atol=0)
-    assert (b > 0).all()
+    wanted = {"term_a": a, "term_b": b, "s2": s2, "squares": squares, "left": left}
+    wanted |= {"gamma_least": least, "gamma_negative": falls / 12}
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[f"bound/{name}"], value, rtol=1e-9, atol=0)
+    assert (b > 0).all() and (least < 0).any() and (falls < 11).any()
+
+
+@pytest.mark.parametrize("make", [AdamAL, partial(Adam, amsgrad=True)])
+def test_gamma_never_falls_where_v_does_not(make):
+    task = convex_example(trials=40, lr=0.8)
+    optimizer = make(task.model.parameters(), lr=0.8, betas=(0.0, 0.9))
+    train(task, optimizer, range(500))
+    found = task.evaluate()
+    falls, least = found["bound/gamma_negative"], found["bound/gamma_least"]
+    if make is AdamAL:
+        assert (falls == 0).all() and (least == 0).all()
+    else:  # by its bias correction, as long as 0.9^t is more than rounding
+        assert (least < 0).all() and (falls * 500 < 200).all()
+
+
+def test_a_step_to_the_edge_of_the_box_tells_nothing():
+    free, boxed = (convex_example(trials=40, lr=0.8, box=box) for box in (None, (-1.0, 1.0)))
+    for task in (free, boxed):
+        project = task.box
+        optimizer = AdamAL(task.model.parameters(), lr=0.8, betas=(0.0, 0.9), project=project)
+        train(task, optimizer, range(200))
+        assert (task.terms["s2"] > 0).all()
+        assert (task.evaluate()["bound/gamma_negative"] == 0).all()
+    assert boxed.theta.abs().max() <= 1 < free.theta.abs().max()
 
 
 def test_terms_do_not_depend_on_the_learning_rate():
@@ -356,6 +408,26 @@ def test_terms_do_not_depend_on_the_learning_rate():
     one, other = (task.evaluate() for task in tasks)
     for name in ("bound/term_a", "bound/term_b", "bound/s2"):
         torch.testing.assert_close(one[name], other[name], rtol=1e-9, atol=0)
+
+
+def test_terms_with_the_learning_rate_against_the_steps():
+    """By the displacements alone, which have lr in them: |θ after - θ before| / |g|."""
+    task = convex_example(trials=40, lr=0.8)
+    optimizer = adam(task, lr=0.8)
+    a = b = s2 = torch.zeros(40, dtype=torch.float64)
+    before = None
+    for step in range(12):
+        start = task.theta[:, 0].clone()
+        train(task, optimizer, [step])
+        moved = (task.theta[:, 0] - start).abs()
+        size = moved / task.model.theta.grad[:, 0].abs()
+        a, s2 = a + moved.square(), s2 + size
+        b = b if before is None else b + (size - before).abs()
+        before = size
+    found = task.evaluate()
+    for name, value in {"term_a": a, "term_b": b, "s2": s2}.items():
+        torch.testing.assert_close(found[f"bound/{name}_with_lr"], value, rtol=1e-9, atol=0)
+    assert not torch.allclose(found["bound/s2_with_lr"], found["bound/s2"])
 
 
 def test_at_zero_the_rate_stays_what_it_was():

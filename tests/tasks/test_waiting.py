@@ -105,14 +105,19 @@ KINDS = {
             **TEXT,
         },
     ),
+    "style_transfer": ("style_source", {"data": "full", "task.size": 8}),
     "rosenbrock": (None, {"task.trials": 3}),
     "noisy_quadratic": (None, {"task.trials": 3}),
     "convex_example": (None, {"task.trials": 3, "optim": "sgd"}),
+    "online_convex": (None, {"task.trials": 3}),
+    "nonconvex": (None, {"task.trials": 3}),
     # Torch's fused kernels are none of the device "meta".
     "gradients": (None, {"task.trials": 3, "task.reference.fused": False}),
+    "dqn": (None, {"task.learning_starts": 100, "task.batch_size": 4, "task.steps": 4}),
     "atari_dqn": (None, ATARI),
     "atari_rainbow": (None, {**ATARI, "task.model.atoms": 5}),
 }
+GAMES = ("dqn", "atari_dqn", "atari_rainbow")
 
 
 @pytest.fixture
@@ -120,8 +125,8 @@ def make(request, tmp_path):
     """`make(name, device)`: a small task of `KINDS`."""
 
     def made(name, device):
-        if name.startswith("atari"):
-            pytest.importorskip("ale_py")
+        if name in GAMES:
+            pytest.importorskip("gymnasium" if name == "dqn" else "ale_py")
         source, changes = KINDS[name]
         value = request.getfixturevalue(source) if source else None
         chosen = {"task": name, "paths.data": tmp_path / "data"}
@@ -147,7 +152,7 @@ def train(task, steps):
 @pytest.mark.parametrize("name", KINDS)
 def test_no_step_waits(make, name):
     task = make(name, META)
-    if name.startswith("atari"):
+    if name in GAMES:
         # The first batch follows random actions. Others wait for actions of the network, and so
         # does Rainbow at the end of a step, for the priorities that come before these.
         with no_waiting_copies():

@@ -24,10 +24,10 @@ export PYTHONDONTWRITEBYTECODE :=
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
-install: $(VENV)/.stamp-$(EXTRAS) ## install into .venv: EXTRAS=vision,track,text,atari,ray,slurm,modern,bench,dev
+install: $(VENV)/.stamp-$(EXTRAS) ## install into .venv: EXTRAS=vision,track,text,gymnasium,atari,ray,slurm,modern,bench,dev
 
 quickstart: $(VENV)/.stamp-$(RUN) ## a small sweep on two CPU cores, ending in its table and page
-	$(VENV)/bin/python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample $(ARGS)
+	$(VENV)/bin/python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample search=extend $(ARGS)
 
 test: $(VENV)/.stamp-$(TEST) ## every test that is not slow and needs no GPU
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) -m "not slow and not gpu" $(ARGS)
@@ -41,7 +41,7 @@ slow: $(VENV)/.stamp-$(SLOW) ## the slow tests
 
 gpu: WORKERS := 8
 gpu: $(VENV)/.stamp-$(TEST) ## with a GPU, in minutes: the tests that need one, and results/bench/gpu.NAME.md
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) -m gpu $(ARGS); tests=$$?; \
+	@OMP_NUM_THREADS=1 TORCHINDUCTOR_COMPILE_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) -m gpu $(ARGS); tests=$$?; \
 	  $(VENV)/bin/python -m scripts.bench gpu device=$(DEVICE) out=results/bench; bench=$$?; \
 	  echo "make gpu: exit codes $$tests (tests), $$bench (scripts.bench gpu)"; \
 	  exit $$((tests > bench ? tests : bench))

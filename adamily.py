@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import optim
 from engine.checks import BadInput
@@ -80,7 +80,7 @@ def run(
         if interrupt.received():
             raise interrupt.Interrupted
         record = load(run.folder, config)
-        if not run.ended or record is None:
+        if not run.done or record is None:
             raise RunFailed(why_open(run))
         return record
 
@@ -91,6 +91,7 @@ def sweep(
     data: str = "full",
     overrides: Sequence[str] = (),
     config_dir: str | Path | Iterable[str | Path] = (),
+    search: str | dict[str, Any] | None = None,
 ) -> Result:
     """Run what a study still misses, and write its files, as `python -m scripts.sweep` does.
 
@@ -100,6 +101,8 @@ def sweep(
         data: "full" or "sample".
         overrides: of every run, as on the command line.
         config_dir: folders of further YAML files, laid out as conf/.
+        search: how to search, instead of as the study says: "grid", "halving", "extend", or a dict
+            as in its YAML.
 
     Returns:
         The study's rows with their grid points, runs and statistics. Runs that failed are missing
@@ -118,7 +121,8 @@ def sweep(
 
         parallel.check_one_run("adamily.sweep")
         _check_overrides(overrides)
-        study_sweep = make_sweep(study, profile, data, [quoted(override) for override in overrides])
+        typed = [quoted(override) for override in overrides]
+        study_sweep = make_sweep(study, profile, data, typed, search)
         study_sweep.prepare()
         study_sweep.run()
         if interrupt.received():

@@ -1,18 +1,21 @@
 """What a study's table says, computed from its runs."""
 
 import hashlib
+import itertools
 import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from engine import search_path
+from engine.metrics import is_binary, metric_named, reached_of
+from engine.record_files import ENDED
 from engine.records import Record
-from results.published import printed, published
+from results.published import Printed, printed, published
+from results.searching import Look, SearchState, key_of
 from results.statistics import Estimate, estimate
-from results.study import Cell, Study, is_number
+from results.study import Cell, Study, is_number, slug
 
 
 @dataclass(frozen=True)
@@ -23,38 +26,82 @@ class Point:
         values: the grid's keys and the values tried here.
         records: of the runs that have begun.
         planned: how many runs the study asks for.
+        cut: whether the search lets its runs go no further than where they paused.
     """
 
     values: dict[str, Any]
     records: list[Record]
     planned: int
+    cut: bool = False
 
     def count(self, status: str) -> int:
         return sum(record.status == status for record in self.records)
 
     @property
     def ended(self) -> bool:
-        """Whether every run of it finished or diverged."""
-        return self.count("finished") + self.count("diverged") == self.planned
+        """Whether every run of it finished or diverged, or goes no further."""
+        return self.cut or self.count("finished") + self.count("diverged") == self.planned
 
     def values_of(self, metric: str, study: Study, at: str | None = None) -> list[float]:
         """The metric of each seed that finished, or of each of its trials.
 
         At the evaluation that the study's rule looks at, or else at the "last" or the "best" one.
         """
+        return [*itertools.chain(*self.values_by_seed(metric, study, at).values())]
+
+    def values_by_seed(
+        self, metric: str, study: Study, at: str | None = None
+    ) -> dict[int, list[float]]:
+        """The same for each seed: one value, or one for each trial.
+
+        A metric that has no best value, since neither direction is better, is taken where the
+        study's own is best; so is one of test data where that is of validation data, since the
+        evaluation is chosen, too.
+        """
         rule = study.select
         evaluations = rule.evaluations if at is None else 1
-        finished = (record for record in self.records if record.status == "finished")
-        return [
-            value
+        finished = [record for record in self.records if record.status == "finished"]
+        on_test = metric.startswith("test/") and rule.metric.startswith("valid/")
+        if (at or rule.at) == "best" and (on_test or metric_named(metric).better is None):
+            found = {r.config["seed"]: r.value_at_best_of(metric, rule.metric) for r in finished}
+            return {seed: [] if value is None else [value] for seed, value in found.items()}
+        return {
+            record.config["seed"]: record.values(metric, at or rule.at, evaluations)
             for record in finished
-            for value in record.values(metric, at or rule.at, evaluations)
-        ]
+        }
 
     def estimate(self, metric: str, study: Study, at: str | None = None) -> Estimate | None:
         """The statistic over the seeds that finished; None where none did."""
         values = self.values_of(metric, study, at)
-        return estimate(values, study.statistic) if values else None
+        if not values:
+            return None
+        found = estimate(values, study.statistic, self.are_outcomes(metric, study, at))
+        if missed := self.missed(metric, study, at):
+            # The mean is a bound, so that nothing is known of how far it is off.
+            return replace(found, missed=missed, low=None, high=None)
+        return found
+
+    def are_outcomes(self, metric: str, study: Study, at: str | None) -> bool:
+        """Whether `values_of` has the outcome of each trial, and not means over trials."""
+        evaluations = study.select.evaluations if at is None else 1
+        if not is_binary(metric) or (at or study.select.at) == "best" or evaluations > 1:
+            return False
+        finished = [record for record in self.records if record.status == "finished"]
+        return all(metric in record.summary.get("trials", {}) for record in finished)
+
+    def best_seed(self, metric: str, study: Study) -> float | None:
+        """The metric's value of the seed that has the best; None where neither direction is."""
+        better = metric_named(metric).better
+        values = [fmean(seed) for seed in self.values_by_seed(metric, study).values() if seed]
+        if better is None or not values:
+            return None
+        return min(values) if better == "min" else max(values)
+
+    def missed(self, metric: str, study: Study, at: str | None = None) -> float:
+        """The share of the metric's values that are just the budget."""
+        reached = reached_of(metric)
+        found = self.values_of(reached, study, at) if reached else []
+        return 1 - fmean(found) if found else 0.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +111,8 @@ class Row:
     Attributes:
         points: all grid points, in the grid's order.
         best: the one that the study's rule chooses, None while nothing has finished.
-        estimates: metric → statistic over seeds at `best`.
+        confirmed: that point with fresh seeds, where the study asks for them and has chosen.
+        estimates: metric → statistic over the seeds of `shown`.
         printed: the paper's numbers, by what they are: a key of the grid or a metric.
     """
 
@@ -72,19 +120,35 @@ class Row:
     column: str
     points: list[Point]
     best: Point | None
+    confirmed: Point | None
     estimates: dict[str, Estimate]
-    printed: dict[str, float]
+    printed: dict[str, Printed]
+
+    @property
+    def shown(self) -> Point | None:
+        """The point with the seeds whose numbers the table shows."""
+        return self.confirmed or self.best
+
+    @property
+    def all_points(self) -> list[Point]:
+        return [*self.points, *([self.confirmed] if self.confirmed else [])]
 
     @property
     def complete(self) -> bool:
-        return all(point.ended for point in self.points)
+        return all(point.ended for point in self.all_points)
 
     def count(self, status: str) -> int:
-        return sum(point.count(status) for point in self.points)
+        return sum(point.count(status) for point in self.all_points)
 
     @property
     def planned(self) -> int:
-        return sum(point.planned for point in self.points)
+        return sum(point.planned for point in self.all_points)
+
+    @property
+    def cut(self) -> int:
+        """How many runs go no further than where they paused."""
+        cut = (point for point in self.points if point.cut)
+        return sum(p.planned - p.count("finished") - p.count("diverged") for p in cut)
 
 
 @dataclass(frozen=True)
@@ -94,6 +158,7 @@ class Result:
     Attributes:
         profile: the study's.
         changes: overrides of what the study says, which make it another experiment.
+        search: the search that was asked for instead of the study's own, as typed; else "".
     """
 
     study: Study
@@ -101,10 +166,13 @@ class Result:
     data: str
     rows: list[Row]
     changes: tuple[str, ...] = ()
+    search: str = ""
 
     @property
     def records(self) -> list[Record]:
-        return [record for row in self.rows for point in row.points for record in point.records]
+        """Of each run once, also where it is of several rows, as two grids share a point."""
+        points = (point for row in self.rows for point in row.all_points)
+        return list({record.id: record for point in points for record in point.records}.values())
 
     def count(self, status: str) -> int:
         return sum(row.count(status) for row in self.rows)
@@ -120,13 +188,16 @@ class Result:
         if self.changes:
             digest = hashlib.sha256(" ".join(sorted(self.changes)).encode()).hexdigest()
             profile += f"-custom-{digest[:6]}"
+        if self.search:
+            profile += f"-{slug(self.search)}"
         return f"{self.study.name.partition('/')[2]}.{profile}.{self.data}"
 
     @property
     def made_with(self) -> str:
         """The part that every title has, for example "profile smoke, sample data"."""
         changed = f" changed by {' '.join(self.changes)}" if self.changes else ""
-        return f"profile {self.profile}{changed}, {self.data} data"
+        search = f", search {self.search}" if self.search else ""
+        return f"profile {self.profile}{changed}{search}, {self.data} data"
 
     def trials(self, metric: str) -> int:
         """How many independent trials a run has, each with a value of the metric; usually 1."""
@@ -141,6 +212,7 @@ class Result:
         arguments = [f"study={self.study.name}", f"profile={self.profile}", f"data={self.data}"]
         if not (search_path.CONF / "study" / f"{self.study.name}.yaml").exists():
             arguments += [f"--config-dir={relative_path(folder)}" for folder in search_path.named()]
+        arguments += [f"search={self.search}"] if self.search else []
         return f"python -m scripts.sweep {shlex.join([*arguments, *self.changes])}"
 
     @property
@@ -158,39 +230,55 @@ def analyse(
     study: Study,
     profile: str,
     data: str,
-    runs: Iterable[tuple[Cell, Record | None]],
+    found: SearchState,
+    look: Look,
     changes: tuple[str, ...] = (),
+    search: str = "",
 ) -> Result:
-    """Group a study's cells into rows and choose each row's best grid point."""
-    groups: dict[tuple[str, str], dict[tuple, list[tuple[Cell, Record | None]]]] = {}
-    for cell, record in runs:
+    """Group a search's cells into rows and choose each row's best grid point."""
+    groups: dict[tuple[str, str], dict[tuple, list[Cell]]] = {}
+    for cell in found.cells:
         by_point = groups.setdefault((cell.column, cell.row), {})
-        by_point.setdefault(tuple(map(str, cell.point.values())), []).append((cell, record))
+        by_point.setdefault((cell.confirms, key_of(cell)), []).append(cell)
     rows = []
     for (column, label), by_point in groups.items():
-        points = [
-            Point(seeds[0][0].point, [record for _, record in seeds if record], len(seeds))
-            for seeds in by_point.values()
-        ]
-        rows.append(make_row(study, label, column, points))
-    return Result(study, profile, data, rows, changes)
+        points = {
+            key: Point(
+                cells[0].point,
+                [record for cell in cells if (record := look(cell))],
+                len(cells),
+                key[1] in found.cut,
+            )
+            for key, cells in by_point.items()
+        }
+        confirmed = [point for (confirms, _), point in points.items() if confirms]
+        searched = [point for (confirms, _), point in points.items() if not confirms]
+        rows.append(make_row(study, label, column, searched, *confirmed))
+    return Result(study, profile, data, rows, changes, search)
 
 
-def make_row(study: Study, label: str, column: str, points: list[Point]) -> Row:
-    best = choose(study, points)
+def make_row(
+    study: Study, label: str, column: str, points: list[Point], confirmed: Point | None = None
+) -> Row:
+    # A point that was cut may have a run that ended before.
+    best = choose(study, [point for point in points if not point.cut])
+    if confirmed:
+        best = next(point for point in points if point.values == confirmed.values)
+    shown = confirmed or best
     metrics = dict.fromkeys([study.select.metric, *study.report])
-    estimates = {metric: best.estimate(metric, study) for metric in metrics} if best else {}
+    estimates = {metric: shown.estimate(metric, study) for metric in metrics} if shown else {}
     return Row(
         row=label,
         column=column,
         points=points,
         best=best,
+        confirmed=confirmed,
         estimates={metric: value for metric, value in estimates.items() if value is not None},
         printed=printed_numbers(study, label, column),
     )
 
 
-def printed_numbers(study: Study, label: str, column: str) -> dict[str, float]:
+def printed_numbers(study: Study, label: str, column: str) -> dict[str, Printed]:
     tables = printed_quantities(study)
     numbers = {
         quantity: printed(study.paper, table, label, column) for quantity, table in tables.items()
@@ -220,11 +308,35 @@ def key_at_edge(study: Study, row: Row) -> str | None:
     """The first grid key whose best value is the smallest or the largest tried, if there is one."""
     if row.best is None or study.select.worst:
         return None
-    for key in study.grid:
+    for key in row.best.values:
         numbers = {point.values[key] for point in row.points if is_number(point.values[key])}
         if len(numbers) > 1 and row.best.values[key] in (min(numbers), max(numbers)):
             return key
     return None
+
+
+def steps_spent(result: Result) -> tuple[int, int]:
+    """The steps that the runs of a search have taken, and those of all of them to their ends."""
+    spent = planned = 0
+    for row in result.rows:
+        records = [record for point in row.points for record in point.records]
+        lengths = [length for record in records if (length := steps_of(record))]
+        spent += sum(map(steps_taken, records))
+        planned += sum(point.planned for point in row.points) * max(lengths, default=0)
+    return spent, planned
+
+
+def steps_of(record: Record) -> int:
+    """The steps of a run to its end, as far as it has come to a pause or the end; else 0."""
+    pauses = [pause["steps"] for pause in record.pauses.values()]
+    return record.summary.get("steps") or max(pauses, default=0)
+
+
+def steps_taken(record: Record) -> int:
+    if record.status in ENDED:
+        return record.summary["step"]
+    lines = [line["step"] for line in record.lines]
+    return max([*lines, *(pause["step"] for pause in record.pauses.values())], default=0)
 
 
 def printed_quantities(study: Study) -> dict[str, str]:
@@ -239,6 +351,7 @@ def warnings(result: Result) -> list[str]:
     if not result.comparable:
         texts.append(f"Made with {result.made_with}: not comparable with print.")
     missing = result.planned - result.count("finished") - result.count("diverged")
+    missing -= sum(row.cut for row in result.rows)
     if missing:
         texts.append(f"{missing} of {result.planned} runs have not finished: the table may change.")
     if failed := result.count("failed"):

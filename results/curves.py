@@ -1,45 +1,62 @@
 """What figures show, as numbers: curves, paths, a metric over one key of the grid or over two."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
+from engine.metrics import reached_of
+from engine.record_files import ENDED
+from engine.records import Record
 from engine.texts import hydra_text
 from results.analysis import Point, Result, Row, choose
+from results.bands import Band, average, band
+from results.smoothing import smoothed
 from results.study import Figure, Statistic, Study, is_number
 
 
-@dataclass(frozen=True)
-class Band:
-    """Mean over seeds, or over their trials, and mean ± spread at each x."""
+def curve(
+    point: Point,
+    metric: str,
+    statistic: Statistic = "mean",
+    figure: Figure | None = None,
+) -> Band | None:
+    """The mean learning curve over the seeds that finished; None where none has the metric.
 
-    x: list[Any]
-    mean: list[float | None]
-    low: list[float | None]
-    high: list[float | None]
-    seeds: int
-
-
-def curve(point: Point, metric: str, statistic: Statistic = "mean") -> Band | None:
-    """The mean learning curve over the seeds that finished; None where none has the metric."""
-    curves = [
-        record.curves[metric]
-        for record in point.records
-        if record.status == "finished" and metric in record.curves
-    ]
+    A figure may ask for smooth ones, and for those of seeds that diverged, too.
+    """
+    statuses = ENDED if figure and figure.lines else ("finished",)
+    records = [r for r in point.records if r.status in statuses and metric in r.curves]
+    curves = [reached_curve(record, metric) for record in records]
+    if figure:
+        pairs = zip(records, curves, strict=True)
+        curves = [smoothed(record, found, figure) for record, found in pairs]
     if not curves:
         return None
-    all_steps = sorted({step for steps, _ in curves for step in steps})
+    # A mean of the seeds that are left would not end where one diverges.
+    ends = [r.summary["step"] for r in records if r.status == "diverged"]
+    last = min(ends, default=None)
+    all_steps = sorted({s for steps, _ in curves for s in steps if last is None or s <= last})
     seeds = [dict(zip(steps, values, strict=True)) for steps, values in curves]
     return band(all_steps, [[seed.get(step) for step in all_steps] for seed in seeds], statistic)
 
 
+def reached_curve(record: Record, metric: str) -> tuple[list[int], list[float | None]]:
+    """A run's curve, without a value until it is reached in all trials."""
+    steps, values = record.curves[metric]
+    shares = record.curves.get(reached_of(metric) or "")
+    if shares is None:
+        return steps, values
+    share_at = dict(zip(*shares, strict=True))
+    return steps, [
+        value if share_at.get(step) == 1 else None
+        for step, value in zip(steps, values, strict=True)
+    ]
+
+
 def drawn_curve(point: Point, figure: Figure, statistic: Statistic) -> Band | None:
     """The curve of one of a study's figures: a metric over the steps or over another metric."""
-    y_band = curve(point, figure.metric, statistic)
+    y_band = curve(point, figure.metric, statistic, figure)
     if y_band is None or figure.x == "step":
         return y_band
     x_band = curve(point, figure.x)
@@ -47,69 +64,107 @@ def drawn_curve(point: Point, figure: Figure, statistic: Statistic) -> Band | No
         return None
     # One of them may be missing at an evaluation, as a score is before any game has ended.
     x_at = dict(zip(x_band.x, x_band.mean, strict=True))
-    y_at = zip(y_band.x, y_band.mean, strict=True)
-    pairs = [(x_at[step], mean) for step, mean in y_at if step in x_at]
-    xs, means = [x for x, _ in pairs], [mean for _, mean in pairs]
-    # A path has no spread along one axis.
-    return replace(y_band, x=xs, mean=means, low=means, high=means)
+    places = [i for i, step in enumerate(y_band.x) if step in x_at]
+    xs, means = [x_at[y_band.x[i]] for i in places], [y_band.mean[i] for i in places]
+    values = [y_band.values[i] for i in places]
+    low, high = ([ends[i] for i in places] for ends in (y_band.low, y_band.high))
+    known = [x for x in xs if x is not None]
+    if known != sorted(known):  # A path, which goes back and forth, has no spread along one axis.
+        low = high = means
+    return replace(y_band, x=xs, mean=means, low=low, high=high, values=values)
 
 
 def lines_of(result: Result, figure: Figure) -> dict[str, dict[str, Band]]:
     """Column → row → line, of a figure that is no heat map.
 
-    Where the figure is normalised, there is one column, the mean over those in which all rows of
+    Over a key of the grid, the others are at their best for each of its values.
+
+    Where the figure is normalised, there is one column, the average over those in which all rows of
     the figure have a line. It has a value wherever each of them has one.
     """
-    columns: dict[str, dict[str, Band]] = {column: {} for column in result.study.columns}
+    study = result.study
+    if figure.lines is not None:
+        return lines_of_grid(result, figure)
+    columns: dict[str, dict[str, Band]] = {c: {} for c in figure.columns or study.columns}
     for row in result.rows:
-        point = row.best if row.row in figure.rows else None
-        if point and (line := drawn_curve(point, figure, result.study.statistic)):
+        if row.shown is None or row.row not in figure.rows or row.column not in columns:
+            continue
+        if figure.x in study.keys:
+            line = sensitivity(row, figure.x, figure.metric, study)
+        else:
+            line = drawn_curve(row.shown, figure, study.statistic)
+        if line:
             columns[row.column][row.row] = line
     if not figure.normalised:
         return columns
     complete = [lines for lines in columns.values() if len(lines) == len(figure.rows)]
-    scales = [scaled(lines) for lines in complete]
-    seeds = max((line.seeds for lines in complete for line in lines.values()), default=0)
-    rows = figure.rows if complete else []
-    means = {row: mean_line([scale[row] for scale in scales], seeds) for row in rows}
-    return {f"mean of {len(complete)} columns": means}
+    name = f"{figure.average} of {len(complete)} columns"
+    return {name: average(complete, figure.interquartile)}
 
 
-def scaled(lines: dict[str, Band]) -> dict[str, dict[Any, float]]:
-    """Row → x → the value there, on a scale from the least value of all rows to the greatest."""
-    known = {
-        row: {x: v for x, v in zip(line.x, line.mean, strict=True) if v is not None}
-        for row, line in lines.items()
-    }
-    values = [v for line in known.values() for v in line.values()]
-    least = min(values)
-    span = max(values) - least or 1.0  # of a constant, all is 0
-    return {row: {x: (v - least) / span for x, v in line.items()} for row, line in known.items()}
+def lines_of_grid(result: Result, figure: Figure) -> dict[str, dict[str, Band]]:
+    """Panel → value of the figure's key for lines → line, also of runs that diverged.
+
+    There is a panel for each row and column, for each value of the figure's key for panels. Other
+    keys are at their best.
+    """
+    study, columns = result.study, figure.columns or result.study.columns
+    rows = [row for row in result.rows if row.row in figure.rows and row.column in columns]
+    panels: dict[str, dict[str, Band]] = {}
+    for value in study.tried(figure.panels) if figure.panels else [None]:
+        for row in rows:
+            name = [row.row, row.column] if len(columns) > 1 else [row.row]
+            if figure.panels:
+                name.append(setting(figure.panels, value))
+            points = [p for p in row.points if not figure.panels or is_at(p, figure.panels, value)]
+            panels[", ".join(name)] = lines_over(points, figure, study)
+    return panels
 
 
-def mean_line(columns: list[dict[Any, float]], seeds: int) -> Band:
-    xs = sorted(set.intersection(*map(set, columns)))
-    mean: list[float | None] = [fmean(column[x] for column in columns) for x in xs]
-    return Band(xs, mean, mean, mean, seeds)
+def lines_over(points: list[Point], figure: Figure, study: Study) -> dict[str, Band]:
+    assert figure.lines is not None
+    lines: dict[str, Band] = {}
+    for value in study.tried(figure.lines):
+        group = [point for point in points if is_at(point, figure.lines, value)]
+        shown = choose(study, group) or next(iter(group), None)
+        if shown and (line := drawn_curve(shown, figure, study.statistic)):
+            lines[setting(figure.lines, value)] = line
+    return lines
+
+
+def is_at(point: Point, key: str, value: Any) -> bool:
+    return key in point.values and point.values[key] == value
+
+
+def setting(key: str, value: Any) -> str:
+    return f"{key} = {hydra_text(value)}"
 
 
 def sensitivity(row: Row, key: str, metric: str, study: Study) -> Band | None:
     """The metric over one key of the grid, the others at their best for each of its values.
 
-    The band has also the values at which no seed finished, with None for their numbers.
+    The band has also the values at which no seed finished, and those at which the metric was not
+    reached everywhere, with None for their numbers. None where the row has one value of the key.
     """
     by_value: dict[Any, list[Point]] = {}
+    if any(key not in point.values for point in row.points):
+        return None
     for point in row.points:
         by_value.setdefault(axis_value(study, key, point.values[key]), []).append(point)
-    numeric = all(map(is_number, study.grid[key]))
+    numeric = all(map(is_number, study.tried(key)))
     xs = sorted(by_value) if numeric else list(by_value)
     bests = [choose(study, by_value[value]) for value in xs]
-    values_of_bests = [best.values_of(metric, study) if best else [] for best in bests]
-    if not any(values_of_bests):
+    found = [best.values_of(metric, study) if best else [] for best in bests]
+    if not any(found):
         return None
-    seeds = max(map(len, values_of_bests))
-    padded = [values + [None] * (seeds - len(values)) for values in values_of_bests]
-    return band(xs, list(zip(*padded, strict=True)), study.statistic)
+    missed = [best is not None and best.missed(metric, study) > 0 for best in bests]
+    seeds = max(map(len, found))
+    padded = [
+        [None] * seeds if miss else values + [None] * (seeds - len(values))
+        for values, miss in zip(found, missed, strict=True)
+    ]
+    line = band(xs, list(zip(*padded, strict=True)), study.statistic)
+    return replace(line, missed=tuple(x for x, miss in zip(xs, missed, strict=True) if miss))
 
 
 @dataclass(frozen=True)
@@ -151,12 +206,12 @@ def over_grid(row: Row, figure: Figure, study: Study) -> HeatMap | None:
     that finished has the metric, and where there are no runs.
     """
     assert figure.y is not None
-    xs = list(dict.fromkeys(point.values[figure.x] for point in row.points))
-    ys = list(dict.fromkeys(point.values[figure.y] for point in row.points))
+    xs = list(dict.fromkeys(point.values.get(figure.x) for point in row.points))
+    ys = list(dict.fromkeys(point.values.get(figure.y) for point in row.points))
     texts, colours = [], []
     for y in ys:
         groups = [
-            [p for p in row.points if (p.values[figure.x], p.values[figure.y]) == (x, y)]
+            [p for p in row.points if (p.values.get(figure.x), p.values.get(figure.y)) == (x, y)]
             for x in xs
         ]
         means = [best_mean(group, figure.metric, study) for group in groups]
@@ -186,10 +241,10 @@ def square_text(points: list[Point], mean: float | None) -> str:
 def over_trials(row: Row, figure: Figure) -> HeatMap | None:
     """A metric of each trial of the first run that finished, `across` in a line."""
     assert figure.across is not None
-    if row.best is None:
+    if row.best is None or row.shown is None:
         return None
-    finished = (record for record in row.best.records if record.status == "finished")
-    trials = next(finished).summary["trials"]
+    finished = [record for record in row.shown.records if record.status == "finished"]
+    trials = finished[0].summary["trials"] if finished else {}
     if figure.metric not in trials:
         return None
     numbers, shades = trials[figure.metric], trials[figure.shade]
@@ -204,24 +259,4 @@ def over_trials(row: Row, figure: Figure) -> HeatMap | None:
 
 def axis_value(study: Study, key: str, value: Any) -> Any:
     """A value of the grid as an axis has it: the number, or its text unless all are numbers."""
-    return value if all(map(is_number, study.grid[key])) else hydra_text(value)
-
-
-def band(
-    x: Sequence[Any], seeds: Sequence[Sequence[float | None]], statistic: Statistic = "mean"
-) -> Band:
-    values = np.array([[np.nan if v is None else v for v in seed] for seed in seeds], dtype=float)
-    known = np.isfinite(values)
-    count = known.sum(0)
-    mean = np.where(known, values, 0).sum(0) / np.maximum(count, 1)
-    squares = (np.where(known, values - mean, 0) ** 2).sum(0)
-    deviation = np.sqrt(squares / np.maximum(count - 1, 1))
-    if statistic != "mean":
-        deviation /= np.sqrt(np.maximum(count, 1))
-
-    def listed(array: np.ndarray) -> list[float | None]:
-        return [float(v) if n else None for v, n in zip(array, count, strict=True)]
-
-    return Band(
-        list(x), listed(mean), listed(mean - deviation), listed(mean + deviation), len(values)
-    )
+    return value if all(map(is_number, study.tried(key))) else hydra_text(value)

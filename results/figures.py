@@ -9,7 +9,9 @@ import numpy as np
 
 from engine.metrics import find_metric, metric_named
 from results.analysis import Result, Row
-from results.curves import Band, HeatMap, colour_range, heat_maps, lines_of, sensitivity
+from results.bands import Band
+from results.curves import HeatMap, colour_range, heat_maps, lines_of, sensitivity
+from results.smoothing import remark
 from results.study import STATISTICS, Figure, Study, is_number, slug
 from results.table import number, short
 
@@ -20,6 +22,8 @@ COLOUR_MAP = "cividis"
 MARKERS = ["o", "s", "^", "v", "D"]
 # About how many points of a line have a marker.
 MARKED_POINTS = 20
+# At most so many points of a line are drawn: more than a picture has dots across.
+DRAWN_POINTS = 2000
 # At most so many panels side by side.
 PANELS_ACROSS = 3
 
@@ -35,20 +39,29 @@ def draw(result: Result) -> dict[str, bytes]:
         if figure.is_heat_map:
             drawing = plot_heat_maps(heat_maps(result, figure), figure, result)
         else:
-            lines = labelled(lines_of(result, figure), result)
-            log_x = figure.x != "step" and metric_named(figure.x).log
+            lines = lines_of(result, figure)
+            # Of a key of the grid a line has all values, and not the best.
+            if figure.x not in study.keys and figure.lines is None:
+                lines = labelled(lines, result)
+            log_x = has_log_x(figure, study)
             drawing = plot(lines, figure, result, log_x=log_x)
         drawn |= saved(drawing, f"{result.name}.{name}")
-    for key in study.grid:
+    for key in study.keys:
         metric = study.select.metric
         panels = {column: {} for column in study.columns}
         for row in result.rows:
             if band := sensitivity(row, key, metric, study):
                 panels[row.column][row.row] = band
         figure = Figure(f"Sensitivity to {key}", list(study.rows), metric, x=key)
-        drawing = plot(panels, figure, result, log_x=is_logarithmic(study.grid[key]))
+        drawing = plot(panels, figure, result, log_x=is_logarithmic(study.tried(key)))
         drawn |= saved(drawing, f"{result.name}.{slug(key)}")
     return drawn
+
+
+def has_log_x(figure: Figure, study: Study) -> bool:
+    if figure.x in study.keys:
+        return is_logarithmic(study.tried(figure.x))
+    return figure.x != "step" and metric_named(figure.x).log
 
 
 def saved(drawing: Any, name: str) -> dict[str, bytes]:
@@ -76,6 +89,14 @@ def averaged(result: Result, metric: str, bands: Sequence[Band], over_steps: boo
         return f"{spread_name(result.study)} of {count} trials"
     each = f", each the mean of {trials} trials" if trials > 1 else ""
     return f"{spread_name(result.study)} of {count} seeds{each}"
+
+
+def resampled(bands: Sequence[Band]) -> str:
+    """What the lines of an interquartile mean and their shade are."""
+    count = max(band.seeds for band in bands)
+    if all(bound is None for band in bands for bound in band.low):
+        return f"interquartile mean of {'one seed' if count == 1 else f'{count} seeds'}"
+    return f"interquartile mean and its 95% interval, by a bootstrap over {count} seeds"
 
 
 def spread_name(study: Study) -> str:
@@ -116,6 +137,8 @@ def plot(panels: Panels, figure: Figure, result: Result, *, log_x: bool) -> Any:
     from matplotlib.figure import Figure as Drawing
 
     panels_across = min(len(panels), PANELS_ACROSS)
+    if figure.lines and 1 < len(figure.rows) <= PANELS_ACROSS:
+        panels_across = min(len(panels), len(figure.rows))  # the rows side by side
     panels_down = math.ceil(len(panels) / panels_across)
     figsize = (8.4, 4.2) if len(panels) == 1 else (4.4 * panels_across, 3.4 * panels_down + 0.4)
     drawing = Drawing(figsize=figsize, layout="constrained")
@@ -133,17 +156,28 @@ def plot(panels: Panels, figure: Figure, result: Result, *, log_x: bool) -> Any:
         if log_x:
             axes.set_xscale("log")
         axes.grid(alpha=0.3)
-        if len(panels) > 1 or figure.normalised:
-            axes.set_title(plain(column), fontsize=9)
+        if len(panels) > 1 or figure.normalised or figure.lines:
+            crossed = any(band.missed for band in bands.values())
+            axes.set_title(plain(column), fontsize=9, pad=24 if crossed else None)
         if len(panels) > 1:
             axes.legend(fontsize=6)
     if len(panels) == 1:
         drawing.legend(loc="outside right upper", fontsize=8)
     all_bands = [band for bands in panels.values() for band in bands.values()]
-    over_steps = figure.x not in result.study.grid
-    statistic = averaged(result, figure.metric, all_bands, over_steps)
+    over_steps = figure.x not in result.study.keys
+    if figure.interquartile:
+        statistic = resampled(all_bands)
+    else:
+        statistic = averaged(result, figure.metric, all_bands, over_steps)
     made_with = f"{result.study.name}, {result.made_with}, {statistic}"
-    drawing.suptitle(plain(f"{figure.title}\n{made_with}"), fontsize=9)
+    missed = any(band.missed for band in all_bands)
+    legends = [
+        "×: not all trials got there within the budget" if missed else "",
+        "lines end where runs diverge" if figure.lines else "",
+        remark(figure, result.records),
+    ]
+    lines = [line for line in (figure.title, *legends, made_with) if line]
+    drawing.suptitle(plain("\n".join(lines)), fontsize=9)
     return drawing
 
 
@@ -204,8 +238,12 @@ def draw_lines(axes: Any, bands: dict[str, Band]) -> None:
     for index, (name, band) in enumerate(bands.items()):
         colour = COLOURS[index % len(COLOURS)]
         style = "-" if index < len(COLOURS) else "--"
-        mean, low, high = (np.array(v, dtype=float) for v in (band.mean, band.low, band.high))
-        xs = [plain(x) if isinstance(x, str) else x for x in band.x]
+        last = len(band.x) - 1
+        drawn = np.linspace(0, last, min(last + 1, DRAWN_POINTS)).round().astype(int)
+        mean, low, high = (
+            np.array(v, dtype=float)[drawn] for v in (band.mean, band.low, band.high)
+        )
+        xs = [plain(x) if isinstance(x, str) else x for x in map(band.x.__getitem__, drawn)]
         axes.plot(
             xs,
             mean,
@@ -218,3 +256,9 @@ def draw_lines(axes: Any, bands: dict[str, Band]) -> None:
             markevery=max(1, len(mean) // MARKED_POINTS),
         )
         axes.fill_between(xs, low, high, color=colour, alpha=0.15, linewidth=0)
+        if band.missed:
+            # Above the plot: wherever one is put in it, it has a value there.
+            missed = [plain(x) if isinstance(x, str) else x for x in band.missed]
+            height = [1.02 + 0.03 * index] * len(missed)
+            place = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+            axes.plot(missed, height, "x", color=colour, markersize=4, **place)

@@ -2,9 +2,9 @@
 
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 from engine import search_path
@@ -14,14 +14,21 @@ from engine.hydra_internals import Override
 from engine.identity import DECIDES_OUTCOME
 from engine.make import check_classes
 from engine.overrides import is_change, name_of, parts_of, read_override
+from engine.record_files import ENDED
 from engine.records import Record, read
 from engine.run import Run
-from engine.texts import shorten
+from engine.texts import shorten, spell
 from results.analysis import Result, analyse
+from results.search import parse
+from results.searching import Look, SearchState, key_of, search_state
 from results.study import Cell, Study, StudyError
+from results.study_checks import check_grid, check_search
 from results.study_file import load
 
 log = logging.getLogger("adamily")
+
+# What was composed, by the overrides that it was composed from.
+Shelf = dict[tuple[str, ...], Composed]
 
 
 def find(name: str) -> Study:
@@ -32,6 +39,11 @@ def find(name: str) -> Study:
     """
     if name not in names("study"):
         raise BadInput(unknown("study", name, names("study")))
+    return read_study(name)
+
+
+def read_study(name: str) -> Study:
+    """Raise BadInput where its YAML is wrong."""
     try:
         return load(name, [folder / "study" for folder in search_path.folders()])
     except StudyError as error:
@@ -43,7 +55,7 @@ def all_studies() -> list[Study]:
     studies = []
     for name in names("study"):
         try:
-            studies.append(find(name))
+            studies.append(read_study(name))
         except BadInput as error:
             log.warning("study %s is left out: %s", name, error)
     return studies
@@ -61,48 +73,106 @@ class Planned:
     def run(self) -> Run:
         return Run(self.config["paths"]["runs"], self.config)
 
+    def until(self, part: float | None) -> "Planned":
+        """The same run, which is to pause after that part of its steps."""
+        if part is None:
+            return self
+        train = self.config["train"] | {"pause_at": part}
+        overrides = [*self.overrides, f"train.pause_at={part!r}"]
+        return Planned(self.cell, overrides, self.config | {"train": train})
+
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs that a study asks for.
+    """The runs that a study's search begins with, and those to which it comes.
 
     Attributes:
         profile: the study's; that of its runs is "custom" where there are `changes`.
-        changes: overrides of what decides the outcome of a run.
+        changes: overrides of what decides the outcome of a run, and other values of the grid.
+        search: the search that was asked for instead of the study's own, as typed; else "".
+        runs: those that the search begins with.
     """
 
     study: Study
     profile: str
     data: str
     changes: tuple[str, ...]
+    search: str
     runs: list[Planned]
+    planner: "Planner"
+
+    def is_of(self, study: Study, profile: str, data: str) -> bool:
+        """Whether these are the runs that the study itself asks for."""
+        asked = (self.study.name, self.profile, self.data)
+        return asked == (study.name, profile, data) and not self.changes and not self.search
 
     def result(self, records: Mapping[str, Record]) -> Result:
         """What the study's table says, given the records of its runs, by id."""
-        recorded_cells = [(planned.cell, records.get(planned.run.id)) for planned in self.runs]
-        return analyse(self.study, self.profile, self.data, recorded_cells, self.changes)
+        return self._result(lambda cell: records.get(self.planner.planned(cell).run.id))
+
+    def read(self) -> Result:
+        """What it says now."""
+        return self._result(self._looking())
+
+    def due(self) -> tuple[list[Planned], int]:
+        """The runs that the search asks for now, and how many of `runs` have ended.
+
+        Those that are done are left out. All are read from their folders.
+        """
+        look = self._looking()
+        due = once(self.planner.planned(cell).until(part) for cell, part in self._state(look).due)
+        records = (look(planned.cell) for planned in self.runs)
+        return due, sum(record is not None and record.status in ENDED for record in records)
+
+    def _state(self, look: Look) -> SearchState:
+        return search_state(self.study, self.profile, self.data, look)
+
+    def _result(self, look: Look) -> Result:
+        found = self._state(look)
+        return analyse(self.study, self.profile, self.data, found, look, self.changes, self.search)
+
+    def _looking(self) -> Look:
+        """Reads each run's record once."""
+        records: dict[str, Record | None] = {}
+
+        def look(cell: Cell) -> Record | None:
+            planned = self.planner.planned(cell)
+            if planned.run.id not in records:
+                records[planned.run.id] = read(planned.run.folder, planned.config)
+            return records[planned.run.id]
+
+        return look
 
 
-def read_planned(study_plan: Plan) -> dict[str, Record]:
-    """The records of a plan's runs, as far as there are any, by id."""
-    records = (read(planned.run.folder, planned.config) for planned in study_plan.runs)
-    return {record.id: record for record in records if record}
-
-
-def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> Plan:
+def plan(
+    study: Study,
+    profile: str,
+    data: str,
+    shared: Sequence[str] = (),
+    search: Any = None,
+    shelf: Shelf | None = None,
+) -> Plan:
     """The runs of a study.
 
     Args:
         study: which one.
         profile: one that it has.
         data: "full" or "sample".
-        shared: overrides of every run, of keys that the study does not set.
+        shared: overrides of every run, of keys that the study does not set; several values of a
+            key stand in the place of its grid, in every row.
+        search: how to search, instead of as the study says.
+        shelf: shared by plans between which no YAML is edited; none by default.
 
     Raises:
         BadInput: the study has no such profile, `shared` contradicts it, or a config is wrong.
     """
     if data not in SOURCES:
         raise BadInput(f"data={data}: must be one of {', '.join(SOURCES)}")
+    if search is not None:
+        study = with_search(study, search)
+    grids = [typed for typed in shared if is_grid(typed, study)]
+    shared = [typed for typed in shared if typed not in grids]
+    study = study.with_grid(typed_grid(grids, study))
     try:
         cells = study.cells(profile, data)
     except StudyError as error:
@@ -110,19 +180,101 @@ def plan(study: Study, profile: str, data: str, shared: Sequence[str] = ()) -> P
     changes = tuple(
         typed for typed in shared if parts_of(read_override(typed)) & {*DECIDES_OUTCOME}
     )
+    planner = Planner(study, "custom" if changes or grids else profile, shared, shelf)
+    plan_cell = planner.planned if grids else partial(planned_of, planner)
+    runs = once(map(plan_cell, cells))
+    typed_search = "" if search is None else spell(search)
+    return Plan(study, profile, data, (*changes, *grids), typed_search, runs, planner)
+
+
+def once(runs: Iterable[Planned]) -> list[Planned]:
+    """The runs without those that are there before, as where two rows' grids share a point."""
+    first: dict[tuple[str, float | None], Planned] = {}
+    for planned in runs:
+        first.setdefault((planned.run.id, planned.config["train"]["pause_at"]), planned)
+    return list(first.values())
+
+
+def with_search(study: Study, search: Any) -> Study:
+    """The study with another search.
+
+    Raises:
+        BadInput: it is none, or none for this study.
+    """
+    spec = {name: getattr(study, name) for name in ("grid", "columns", "rows")}
     try:
-        planner = Planner(study, "custom" if changes else profile, shared)
-        runs = [planner.planned(cell) for cell in cells]
+        check_search(f"study {study.name}", spec | {"search": search, "confirm": 0})
+    except StudyError as error:
+        raise BadInput(str(error)) from error
+    return replace(study, search=parse(search))
+
+
+def is_grid(typed: str, study: Study) -> bool:
+    """Whether an override stands in the place of a grid: of several values, or of its key."""
+    override = read_override(typed)
+    several = override.is_sweep_override() or name_of(override) in study.keys
+    return several and is_change(override)
+
+
+def typed_grid(grids: Sequence[str], study: Study) -> dict[str, list[Any]]:
+    """What overrides say that stand in the place of a grid.
+
+    Raises:
+        BadInput: a key or a value is there twice, or the study tries random points.
+    """
+    values: dict[str, list[Any]] = {}
+    for typed in grids:
+        key, new = values_of(typed)
+        if study.search.random:
+            raise BadInput(f"{shorten(typed)}: the study tries random points, and no grid")
+        if key in values:
+            raise BadInput(f"{shorten(typed)}: {key} is given twice")
+        try:
+            check_grid(shorten(typed), {key: new})
+        except StudyError as error:
+            raise BadInput(str(error)) from error
+        values[key] = new
+    return values
+
+
+def values_of(typed: str) -> tuple[str, list[Any]]:
+    """The key and the values of such an override.
+
+    Raises:
+        BadInput: its values cannot be listed, or the key is none that a grid can have.
+    """
+    override = read_override(typed)
+    key = name_of(override)
+    if key in ("task", "optim", "seed", "data", "profile"):
+        raise BadInput(f"{shorten(typed)}: the study says which {key} its runs have")
+    if not parts_of(override) & {*DECIDES_OUTCOME}:
+        raise BadInput(f"{shorten(typed)}: must be one value: it does not change what a run learns")
+    if not override.is_sweep_override():
+        return key, [override.value()]
+    if not override.is_discrete_sweep():
+        raise BadInput(f"{shorten(typed)}: must list its values, as in optim.lr=1e-3,2e-3")
+    texts = override.sweep_string_iterator()
+    return key, [read_override(f"{key}={text}").value() for text in texts]
+
+
+def planned_of(planner: "Planner", cell: Cell) -> Planned:
+    """Raise BadInput that names the study where the mistake is the study's own."""
+    try:
+        return planner.planned(cell)
     except BadInput as error:
-        if shared:
-            plan(study, profile, data)  # a mistake of the study itself names the study
-            raise
-        raise BadInput(f"{study.name}.yaml: {error}") from error
-    return Plan(study, profile, data, changes, runs)
+        if not planner.shared:
+            raise BadInput(f"{planner.study.name}.yaml: {error}") from error
+        planned_of(Planner(planner.study, planner.profile, ()), cell)
+        raise
 
 
 def result_of(
-    study: Study, profile: str, data: str, records: Mapping[str, Record], shared: Sequence[str]
+    study: Study,
+    profile: str,
+    data: str,
+    records: Mapping[str, Record],
+    shared: Sequence[str],
+    shelf: Shelf | None = None,
 ) -> Result:
     """The same as `plan(…).result(records)`, without planning cells that no record can be of.
 
@@ -132,11 +284,12 @@ def result_of(
         data: "full" or "sample".
         records: of runs, by id.
         shared: overrides of every run that do not change its outcome.
+        shelf: as for `plan`.
 
     Raises:
         BadInput: a config is wrong.
     """
-    planner = Planner(study, profile, shared)
+    planner = Planner(study, profile, shared, shelf)
     chosen_names = [record.config["names"] for record in records.values()]
     task_optim_pairs = {(names["task"], names["optim"]) for names in chosen_names}
 
@@ -149,8 +302,8 @@ def result_of(
             return records.get(planner.planned(cell).run.id)
         return None
 
-    recorded_cells = [(cell, record_of(cell)) for cell in study.cells(profile, data)]
-    return analyse(study, profile, data, recorded_cells)
+    found = search_state(study, profile, data, record_of)
+    return analyse(study, profile, data, found, record_of)
 
 
 class Planner:
@@ -159,25 +312,34 @@ class Planner:
     Composing is slow, and cells that choose the same files of conf/ differ only in values.
     """
 
-    def __init__(self, study: Study, profile: str, shared: Sequence[str]):
+    def __init__(
+        self, study: Study, profile: str, shared: Sequence[str], shelf: Shelf | None = None
+    ):
         self.study = study
         self.profile = profile
         self.shared = list(shared)
-        self._composed: dict[tuple[str, ...], Composed] = {}
+        self._shelf: Shelf = {} if shelf is None else shelf
         self._checked: set[tuple[str, str]] = set()
+        self._planned: dict[tuple[Any, ...], Planned] = {}
 
     def planned(self, cell: Cell) -> Planned:
         """Raise BadInput where the config is wrong, or contradicts the study."""
+        key = (*key_of(cell), cell.seed)
+        if key not in self._planned:
+            self._planned[key] = self._plan(cell)
+        return self._planned[key]
+
+    def _plan(self, cell: Cell) -> Planned:
         refuse_contradiction(self.study, cell, self.shared)
-        shared = [*self.shared, f"profile={self.profile}"]
-        overrides = [*cell.overrides, *shared]
+        overrides = [*cell.overrides, *self.shared, f"profile={self.profile}"]
         choices = tuple(typed for typed in cell.overrides if is_choice(read_override(typed)))
-        if choices not in self._composed:
-            self._composed[choices] = compose_unresolved([*choices, *shared])
+        composed_from = (*choices, *self.shared)
+        if composed_from not in self._shelf:
+            self._shelf[composed_from] = compose_unresolved(composed_from)
         typed_settings = zip(cell.overrides, cell.settings.items(), strict=True)
         values = dict(setting for typed, setting in typed_settings if typed not in choices)
         config = resolve_and_check(
-            self._composed[choices], values | {"profile": self.profile}, overrides
+            self._shelf[composed_from], values | {"profile": self.profile}, overrides
         )
         if (cell.row, cell.column) not in self._checked:
             check_classes(config)

@@ -20,7 +20,7 @@ from engine.shared import make_folder
 MADE = ".made.json"
 
 CODE = (".py", ".yaml", ".html", ".js", ".css")
-LIBRARIES = ("adamily", "matplotlib", "numpy", "plotly")
+LIBRARIES = ("adamily", "matplotlib", "numpy", "plotly", "scipy")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ def hash_source(runs: Path, code: Iterable[Path]) -> str:
 
     Take it before any of these is read, so that a change in between makes the files outdated.
     """
-    paths = [path for name in RECORD for path in runs.glob(f"*/*/*/{name}")]
+    names = (*RECORD, "pauses.json")
+    paths = [path for name in names for path in runs.glob(f"*/*/*/{name}")]
     paths += [path for folder in code for path in folder.rglob("*") if path.suffix in CODE]
     digest = hashlib.sha256()
     for text in (str(runs), platform.python_version(), *map(version, LIBRARIES)):

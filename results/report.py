@@ -14,8 +14,11 @@ from engine.records import Record
 from engine.yaml_files import dump_yaml
 from results import curves, figures, table
 from results.analysis import Result, Row, warnings
+from results.markup import latex, markdown
 from results.page import page
+from results.paired import against_reference
 from results.published import published
+from results.smoothing import remark
 from results.study import Figure, Study
 
 PAGE = "index.html"
@@ -28,15 +31,20 @@ def render_study(result: Result) -> dict[str, bytes]:
     Returns:
         The files' contents by their names, which begin with `name_of(result)`.
     """
-    tabulated = table.tabulate(result)
+    tables = tables_of(result)
     texts = {
-        f"{result.name}.md": table.markdown(tabulated),
-        f"{result.name}.tex": table.latex(tabulated),
+        f"{result.name}.md": "\n".join(map(markdown, tables)),
+        f"{result.name}.tex": "\n".join(map(latex, tables)),
         f"{result.name}.csv": table.comma_separated(result),
         f"{result.name}.jsonl": "".join(map(run_line, result.records)),
     }
     files = {name: text.encode() for name, text in texts.items()} | figures.draw(result)
     return {f"{result.study.folder}/{name}": content for name, content in files.items()}
+
+
+def tables_of(result: Result) -> list[table.Table]:
+    """A study's table, and the one of its rows against the reference row, if it names one."""
+    return [table.tabulate(result), *against_reference(result)]
 
 
 def name_of(result: Result) -> str:
@@ -100,7 +108,7 @@ def study_payload(study: Study, results: Sequence[Result]) -> dict[str, Any]:
         "paper": study.paper,
         "citation": f"{paper['authors']}, “{paper['title']}”" if paper["authors"] else "",
         "reproduces": study.reproduces,
-        "notes": [*study.notes, table.how_chosen(study)],
+        "notes": [*study.notes_on(study.columns), table.how_chosen(study)],
         "metrics": list(dict.fromkeys([study.select.metric, *study.report])),
         "profiles": {profile: len(study.cells(profile, "full")) for profile in study.profiles},
         "variants": [variant_payload(result) for result in results],
@@ -108,7 +116,6 @@ def study_payload(study: Study, results: Sequence[Result]) -> dict[str, Any]:
 
 
 def variant_payload(result: Result) -> dict[str, Any]:
-    tabulated = table.tabulate(result)
     counts = {status: result.count(status) for status in ("finished", "diverged", "failed")}
     return {
         "profile": " ".join([result.profile, *result.changes]),
@@ -118,7 +125,8 @@ def variant_payload(result: Result) -> dict[str, Any]:
             **counts,
             "missing": result.planned - sum(counts.values()),
         },
-        "table": {"headers": tabulated.headers, "rows": tabulated.rows},
+        "table": table_payload(table.tabulate(result)),
+        "against_reference": [table_payload(tabulated) for tabulated in against_reference(result)],
         "warnings": warnings(result),
         "hardware": table.hardware_of(result),
         "commits": table.commits_of(result),
@@ -128,17 +136,21 @@ def variant_payload(result: Result) -> dict[str, Any]:
         "sensitivity": [
             sensitivity_payload(row, key, result.study)
             for row in result.rows
-            for key in result.study.grid
             if row.best
+            for key in row.best.values
         ],
         "runs": [record.id for record in result.records],
     }
 
 
+def table_payload(tabulated: table.Table) -> dict[str, Any]:
+    return {"headers": tabulated.headers, "rows": tabulated.rows, "notes": tabulated.notes}
+
+
 def curves_payload(row: Row, study: Study) -> dict[str, Any]:
-    assert row.best is not None
-    metrics = reported(row.best.records)
-    bands = {metric: curves.curve(row.best, metric, study.statistic) for metric in metrics}
+    assert row.best is not None and row.shown is not None
+    metrics = reported(row.shown.records)
+    bands = {metric: curves.curve(row.shown, metric, study.statistic) for metric in metrics}
     return {
         "row": row.row,
         "column": row.column,
@@ -176,6 +188,7 @@ def sensitivity_payload(row: Row, key: str, study: Study) -> dict[str, Any]:
                 "low": band.low,
                 "high": band.high,
                 "diverged": [diverged[x] for x in band.x],
+                "missed": [x in band.missed for x in band.x],
             }
             for metric, band in bands.items()
             if band
@@ -184,20 +197,19 @@ def sensitivity_payload(row: Row, key: str, study: Study) -> dict[str, Any]:
 
 
 def figure_payloads(result: Result) -> list[dict[str, Any]]:
-    """A study's heat maps and lines, without each column's curves over the steps."""
+    """A study's heat maps and lines, without each column's curves over the steps as they are."""
     payloads = []
     for name, figure in result.study.figures.items():
         if figure.is_heat_map:
             payload = maps_payload(figure, result)
-        elif figure.x != "step" or figure.normalised:
+        elif figure.x != "step" or figure.normalised or figure.lines or figure.smooth:
             payload = {"x": figure.x, "lines": lines_payload(figure, result)}
             payload |= {"label": figure.label, "log": figure.log, "normalised": figure.normalised}
         else:
             continue
         if payload.get("panels") or payload.get("lines"):
-            payloads.append(
-                {"name": name, "title": figure.title, "metric": figure.metric} | payload
-            )
+            title = "; ".join(filter(None, (figure.title, remark(figure, result.records))))
+            payloads.append({"name": name, "title": title, "metric": figure.metric} | payload)
     return payloads
 
 

@@ -1,15 +1,26 @@
 """Checks of a study's YAML, before anything trains."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, KeysView
 from typing import Any
 
-from engine.checks import BadInput
+from engine.checks import BadInput, is_number
 from engine.identity import canonical
 from engine.metrics import find_metric, names_of_all
 from engine.overrides import parts_of, read_override
 from engine.texts import hydra_text
-from results.study import PROFILES, STATISTICS, Figure, Select, Settings, Study, StudyError, slug
+from results.search import parse
+from results.study import (
+    PROFILES,
+    STATISTICS,
+    Figure,
+    Select,
+    Settings,
+    Study,
+    StudyError,
+    grids_of,
+    slug,
+)
 
 # Keys that the command line sets for every run, or that stand elsewhere in a study.
 ELSEWHERE = ("data", "profile", "group", "seed", "grid", "columns")
@@ -29,6 +40,8 @@ def check(where: str, spec: Settings, tables: Iterable[str]) -> None:
     check_line(f"{where}: title", spec["title"])
     for key in ("reproduces", "notes", "report", "published"):
         check_texts(f"{where}: {key}", spec[key])
+    for label, notes in spec["column_notes"].items():
+        check_texts(f"{where}: columns: {label}: notes", notes)
     for key in ("columns", "rows", "profiles"):
         check_labels(f"{where}: {key}", spec[key])
     check_grid(f"{where}: grid", spec["grid"])
@@ -37,17 +50,23 @@ def check(where: str, spec: Settings, tables: Iterable[str]) -> None:
             f"{where}: columns: {label}", settings, spec, required="task", forbidden="optim"
         )
         check_settings(f"{where}: columns: {label}", settings, spec, nested=False)
+        if label == "grid":
+            raise StudyError(f"{where}: columns: grid: is no label, but a key")
     for label, settings in spec["rows"].items():
-        check_choice(f"{where}: rows: {label}", settings, spec, required="optim", forbidden="task")
-        check_settings(f"{where}: rows: {label}", settings, spec, nested=True)
+        check_row(f"{where}: rows: {label}", settings, spec)
     for label, profile in spec["profiles"].items():
         check_one_of(f"{where}: profiles", label, PROFILES)
         check_profile(f"{where}: profiles: {label}", profile, spec)
     check_count(f"{where}: seeds", spec["seeds"])
+    check_search(where, spec)
     check_select(f"{where}: select", spec["select"])
     check_one_of(f"{where}: statistic", spec["statistic"], STATISTICS)
     for metric in spec["report"]:
         check_metric(f"{where}: report", metric)
+    if not isinstance(spec["best_seed"], bool):
+        raise StudyError(f"{where}: best_seed: {spec['best_seed']}: must be true or false")
+    if spec["reference"] is not None:
+        check_one_of(f"{where}: reference", spec["reference"], spec["rows"])
     for table in spec["published"]:
         check_one_of(f"{where}: published", table, tables)
     check_figures(f"{where}: figures", spec)
@@ -62,13 +81,37 @@ def check_labels(where: str, section: Any) -> None:
         mapping(f"{where}: {label}", settings)
 
 
+def check_row(where: str, row: Settings, spec: Settings) -> None:
+    check_choice(where, row, spec, required="optim", forbidden="task")
+    settings = {key: value for key, value in row.items() if key != "columns"}
+    check_settings(where, settings, spec, nested=True)
+    if "columns" not in row:
+        return
+    check_columns(where, row["columns"], spec)
+    for label in spec["columns"]:
+        if label in row and label not in row["columns"]:
+            raise StudyError(f"{where}: {label}: is none of the row's columns")
+
+
+def check_columns(where: str, columns: Any, spec: Settings) -> None:
+    """Which of the study's columns a row or a profile has."""
+    are_known = isinstance(columns, list) and all(
+        label in list(spec["columns"]) for label in columns
+    )
+    if not are_known or not columns or len(set(columns)) < len(columns):
+        raise StudyError(f"{where}: columns: {columns}: must be a list of the study's columns")
+
+
 def check_settings(where: str, settings: Settings, spec: Settings, nested: bool) -> None:
     """Settings of a row, a column or a profile; `nested`: with settings for one column."""
     for key, value in settings.items():
         check_text(where, key)
+        if key == "grid":
+            check_grid(f"{where}: grid", value)
+            continue
         if is_set_elsewhere(key):
             raise StudyError(f"{where}: {key}: a study does not set it for a part of its runs")
-        if key in spec["grid"]:
+        if key in settings.get("grid", {}):
             raise StudyError(f"{where}: {key}: the grid has its values")
         if key == "seeds":
             check_count(f"{where}: seeds", value)
@@ -98,28 +141,95 @@ def check_choice(
     A column sets its task and a row its optimizer, `required`, unless the grid does, and neither
     sets the other's, `forbidden`.
     """
-    if required not in settings and required not in spec["grid"]:
+    searched = spec["grid"] | mapping(f"{where}: grid", settings.get("grid", {}))
+    if required not in settings and required not in searched:
         raise StudyError(f"{where}: {required}: is missing")
     if forbidden in settings:
         raise StudyError(f"{where}: {forbidden}: columns say their task, rows their optim")
 
 
 def check_profile(where: str, profile: Settings, spec: Settings) -> None:
-    grid = profile.get("grid", {})
-    check_grid(f"{where}: grid", grid)
-    if unknown := grid.keys() - spec["grid"].keys():
-        raise StudyError(f"{where}: grid: {', '.join(sorted(unknown))}: not in the study's grid")
-    columns = profile.get("columns", list(spec["columns"]))
-    are_known = isinstance(columns, list) and all(
-        label in list(spec["columns"]) for label in columns
-    )
-    if not are_known or not columns or len(set(columns)) < len(columns):
-        raise StudyError(f"{where}: columns: {columns}: must be a list of the study's columns")
+    known = keys_tried(spec)
+    for layer in (profile, *(profile[label] for label in spec["columns"] if label in profile)):
+        grid = mapping(where, layer).get("grid", {})
+        counts = {k: v for k, v in mapping(f"{where}: grid", grid).items() if isinstance(v, int)}
+        for key, count in counts.items():
+            check_count(f"{where}: grid: {key}", count)
+        check_grid(f"{where}: grid", {k: v for k, v in grid.items() if k not in counts})
+        if unknown := grid.keys() - known:
+            names = ", ".join(sorted(unknown))
+            raise StudyError(f"{where}: grid: {names}: not in the study's grid")
+        for key in layer:
+            if key in known:
+                raise StudyError(f"{where}: {key}: the grid has its values")
+    check_columns(where, profile.get("columns", list(spec["columns"])), spec)
     for key in ("task", "optim"):
         if key in profile:
             raise StudyError(f"{where}: {key}: columns say their task, rows their optim")
     settings = {key: value for key, value in profile.items() if key not in ("grid", "columns")}
+    for label in spec["columns"]:
+        if label in settings:
+            settings[label] = {k: v for k, v in settings[label].items() if k != "grid"}
     check_settings(where, settings, spec, nested=True)
+
+
+def keys_tried(spec: Settings) -> KeysView[str]:
+    """The keys of every grid of a study, in the order in which they are named."""
+    return {
+        key: None for grid in grids_of(spec, spec["columns"], spec["rows"]) for key in grid
+    }.keys()
+
+
+def check_search(where: str, spec: Settings) -> None:
+    try:
+        search = parse(spec["search"])
+    except ValueError as error:
+        raise StudyError(f"{where}: search: {error}") from error
+    check_confirm(f"{where}: confirm", spec)
+    if search.ranges:
+        check_grid(f"{where}: search: ranges", {key: [0] for key in search.ranges})
+        if keys_tried(spec):
+            raise StudyError(f"{where}: grid: random points are tried in its place")
+    if search.extend:
+        check_extend(f"{where}: search: extend", search.extend.keys, spec)
+
+
+def check_confirm(where: str, spec: Settings) -> None:
+    """A number of fresh seeds, or a list of them, of which the search has none."""
+    asked = spec["confirm"]
+    for seed in asked if isinstance(asked, list) else [asked]:
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise StudyError(f"{where}: {seed}: must be a whole number, 0 or above")
+    if not isinstance(asked, list):
+        return
+    if len(set(asked)) < len(asked):
+        raise StudyError(f"{where}: {asked}: a seed is there twice")
+    count = max(counts_of_seeds(spec))
+    if searched := [seed for seed in asked if seed < count]:
+        raise StudyError(
+            f"{where}: {searched[0]}: is no fresh seed: the search has those from 0 to {count - 1}"
+        )
+
+
+def counts_of_seeds(spec: Settings) -> list[int]:
+    """How many seeds a study has, in all its parts that say so."""
+    layers = [*spec["columns"].values(), *spec["rows"].values(), *spec["profiles"].values()]
+    layers += [inner for layer in layers for inner in layer.values() if isinstance(inner, dict)]
+    return [spec["seeds"], *(layer["seeds"] for layer in layers if "seeds" in layer)]
+
+
+def check_extend(where: str, keys: Iterable[str] | None, spec: Settings) -> None:
+    tried: dict[str, list[Any]] = {}
+    for grid in grids_of(spec, spec["columns"], spec["rows"]):
+        for key, values in grid.items():
+            tried.setdefault(key, []).extend(values)
+    numeric = {key for key, values in tried.items() if all(map(is_number, values))}
+    for key in keys or ():
+        check_one_of(f"{where}: keys", key, tried)
+        if key not in numeric:
+            raise StudyError(f"{where}: {key}: its values are not all numbers")
+    if not numeric:
+        raise StudyError(f"{where}: no key of a grid has numbers alone")
 
 
 def check_grid(where: str, grid: Any) -> None:
@@ -148,8 +258,9 @@ def check_select(where: str, select: Any) -> None:
 
 
 def check_figures(where: str, spec: Settings) -> None:
-    key_of_slug = {slug(key): key for key in spec["grid"]}
-    if len(key_of_slug) < len(spec["grid"]):
+    keys = keys_tried(spec)
+    key_of_slug = {slug(key): key for key in keys}
+    if len(key_of_slug) < len(keys):
         raise StudyError(f"{where}: the grid has keys whose pictures would have one name")
     for name, figure in mapping(where, spec["figures"]).items():
         check_text(where, name)
@@ -177,20 +288,51 @@ def check_figure(where: str, figure: Figure, spec: Settings) -> None:
         raise StudyError(f"{where}: normalised: {figure.normalised}: must be true or false")
     if figure.normalised and figure.is_heat_map:
         raise StudyError(f"{where}: normalised: is for lines, not for a heat map")
+    check_one_of(f"{where}: average", figure.average, ("mean", "interquartile mean"))
+    if figure.interquartile and not figure.normalised:
+        raise StudyError(f"{where}: average: {figure.average}: needs normalised: true")
     check_metric(f"{where}: metric", figure.metric)
     if figure.y is not None:
-        check_one_of(f"{where}: x", figure.x, spec["grid"])
-        check_one_of(f"{where}: y", figure.y, spec["grid"])
+        check_one_of(f"{where}: x", figure.x, keys_tried(spec))
+        check_one_of(f"{where}: y", figure.y, keys_tried(spec))
     elif figure.across is not None:
         check_one_of(f"{where}: x, with across,", figure.x, ["trial"])
         check_count(f"{where}: across", figure.across)
-    else:
-        if figure.x != "step":
-            check_metric(f"{where}: x", figure.x, "step")
+    elif figure.x != "step" and figure.x not in keys_tried(spec):
+        check_metric(f"{where}: x", figure.x, "step", *keys_tried(spec))
+    if figure.normalised and figure.x in keys_tried(spec):
+        raise StudyError(f"{where}: normalised: is for curves, not for lines over the grid")
+    check_grid_of_curves(where, figure, keys_tried(spec))
+    if figure.columns is not None:
+        if figure.is_heat_map:
+            raise StudyError(f"{where}: columns: are for lines, not for a heat map")
+        check_texts(f"{where}: columns", figure.columns)
+        for column in figure.columns:
+            check_one_of(f"{where}: columns", column, spec["columns"])
     if figure.colour is not None:
         check_metric(f"{where}: colour", figure.colour)
         if figure.across is None:
             raise StudyError(f"{where}: colour: {figure.colour}: needs x: trial and across")
+
+
+def check_grid_of_curves(where: str, figure: Figure, keys: Iterable[str]) -> None:
+    """Check the keys for lines and panels, and smoothing: all of them are of curves."""
+    over_runs = figure.is_heat_map or figure.x in keys
+    if figure.panels is not None and figure.lines is None:
+        raise StudyError(f"{where}: panels: {figure.panels}: needs lines")
+    for name in ("lines", "panels"):
+        if (key := getattr(figure, name)) is None:
+            continue
+        check_one_of(f"{where}: {name}", key, keys)
+        if over_runs or figure.normalised:
+            raise StudyError(f"{where}: {name}: {key}: is for curves at each point of the grid")
+    if figure.lines is not None and figure.lines == figure.panels:
+        raise StudyError(f"{where}: panels: {figure.panels}: the lines are over it")
+    if figure.smooth is not None:
+        if not is_number(figure.smooth) or figure.smooth <= 0:
+            raise StudyError(f"{where}: smooth: {figure.smooth}: must be a number above 0")
+        if over_runs:
+            raise StudyError(f"{where}: smooth: {figure.smooth}: is for curves")
 
 
 # -- checks of one value ---------------------------------------------------------------------------

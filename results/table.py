@@ -1,14 +1,16 @@
-"""A study's table beside the paper's, as Markdown, LaTeX and CSV."""
+"""A study's table beside the paper's, as text, and its grid points as CSV."""
 
 from dataclasses import dataclass
 from math import floor, isfinite, log10
 from typing import Any
 
-from engine.metrics import metric_named
-from results.analysis import Point, Result, Row, printed_quantities, warnings
-from results.published import published
-from results.statistics import Estimate
-from results.study import STATISTICS, Select, Study
+from engine.metrics import is_binary, metric_named, reached_of
+from results.analysis import Point, Result, Row, printed_quantities, steps_spent, warnings
+from results.differences import Difference, to_print
+from results.published import Printed, published
+from results.search import Search
+from results.statistics import Estimate, selection_bias
+from results.study import STATISTICS, Select, Statistic, Study
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Table:
 def tabulate(result: Result) -> Table:
     study = result.study
     printed = printed_quantities(study)
-    keys = list(study.grid)
+    keys = study.keys
     headers = ["method"]
     if len(study.columns) > 1:
         headers.append("column")
@@ -35,14 +37,15 @@ def tabulate(result: Result) -> Table:
     for metric in study.report:
         headers += [metric_named(metric).label, "95% interval"]
         if metric in printed:
-            headers += ["in print", "difference", "inside"]
+            headers += ["in print", "difference", "its 95% interval", "inside"]
+        if shows_best_seed(metric, study):
+            headers.append(f"{metric_named(metric).label}, best seed")
         if study.select.at == "best":
             headers.append(f"{metric_named(metric).label}, last")
     headers += ["runs", "diverged"]
     rows = [row_texts(row, result) for row in result.rows]
-    return Table(
-        title(result), headers, rows, [*study.notes, *provenance(result), *warnings(result)]
-    )
+    notes = study.notes_on(dict.fromkeys(row.column for row in result.rows))
+    return Table(title(result), headers, rows, [*notes, *provenance(result), *warnings(result)])
 
 
 def row_texts(row: Row, result: Result) -> list[str]:
@@ -51,23 +54,30 @@ def row_texts(row: Row, result: Result) -> list[str]:
     texts = [row.row]
     if len(study.columns) > 1:
         texts.append(row.column)
-    for key in study.grid:
-        value = row.best.values[key] if row.best else None
+    for key in study.keys:
+        value = row.best.values.get(key) if row.best else None
         texts.append(number(value))
         if key in printed:
             in_print = row.printed.get(key)
-            texts += [number(in_print), ratio(value, in_print)]
+            texts += [printed_text(in_print), ratio(value, in_print)]
     for metric in study.report:
         estimate = row.estimates.get(metric)
-        texts += [center_and_spread(estimate, study.statistic), interval(estimate)]
+        texts += [center_and_spread(estimate), interval(estimate)]
         if metric in printed:
             in_print = row.printed.get(metric)
-            texts += [number(in_print), difference(estimate, in_print), inside(estimate, in_print)]
+            texts += [printed_text(in_print), *beside_print(estimate, in_print, study.statistic)]
+        if shows_best_seed(metric, study):
+            texts.append(number(row.shown.best_seed(metric, study) if row.shown else None))
         if study.select.at == "best":
-            last = row.best.estimate(metric, study, at="last") if row.best else None
-            texts.append(center_and_spread(last, study.statistic))
+            last = row.shown.estimate(metric, study, at="last") if row.shown else None
+            texts.append(center_and_spread(last))
     ended = row.count("finished") + row.count("diverged")
-    return [*texts, f"{ended}/{row.planned}", str(row.count("diverged"))]
+    cut = f", {row.cut} cut" if row.cut else ""
+    return [*texts, f"{ended}/{row.planned}{cut}", str(row.count("diverged"))]
+
+
+def shows_best_seed(metric: str, study: Study) -> bool:
+    return study.best_seed and metric_named(metric).better is not None
 
 
 def title(result: Result) -> str:
@@ -82,25 +92,103 @@ def provenance(result: Result) -> list[str]:
     seeds = max((point.planned for row in result.rows for point in row.points), default=0)
     trial_count = result.trials(study.select.metric)
     trials = f", each of {trial_count} trials" if trial_count > 1 else ""
-    notes = [f"{how_chosen(study)} Seeds: {seeds}{trials}."]
+    notes = [f"{how_chosen(study)} Seeds: {seeds}{trials}.", *search_notes(result)]
+    if bias := bias_of_choice(result):
+        notes.append(bias)
     if study.published:
-        source = published(study.paper)
-        printed_in = ". ".join(source["tables"][name]["title"] for name in study.published)
-        notes.append(f"In print: {source['authors']}, “{source['title']}”. {printed_in}.")
+        notes += in_print(study)
     if hardware := hardware_of(result):
         notes.append(f"Made on {'; '.join(hardware)}. Commit {', '.join(commits_of(result))}.")
     notes.append(f"Made by `{result.command}`.")
     return notes
 
 
+def search_notes(result: Result) -> list[str]:
+    """What a search other than over the whole grid has spent, and what was confirmed."""
+    study = result.study
+    notes = []
+    if study.search != Search():
+        spent, planned = steps_spent(result)
+        share = f"{spent / planned:.0%}" if planned else "none"
+        notes.append(f"Search: {study.search}; of the steps of all points, {share} were spent.")
+    if any(row.cut for row in result.rows):
+        notes.append("Runs that were cut paused where others were better, and went no further.")
+    if count := study.confirm_count:
+        notes.append(
+            f"Values are of {count} fresh seeds of the chosen point, which had no part in the "
+            "choice."
+        )
+    return notes
+
+
 def how_chosen(study: Study) -> str:
     rule = study.select
     chosen = f"{'Worst' if rule.worst else 'Best'}: {rule.mode}imum of {rule.metric}"
-    choice = f"{chosen} ({evaluated(rule)}), by the mean over seeds. " if study.grid else ""
-    return (
-        f"{choice}Values ({evaluated(rule)}): {STATISTICS[study.statistic]}, and the 95% bootstrap "
-        "interval over seeds."
+    choice = f"{chosen} ({evaluated(rule)}), by the mean over seeds{without_test_data(study)}. "
+    choice = choice if study.keys else ""
+    interval_of = (
+        "the 95% interval of order statistics, which takes 6 values"
+        if study.statistic == "median"
+        else "Student's 95% interval"
     )
+    values = f"{STATISTICS[study.statistic]}, and {interval_of}{of_fractions(study)}"
+    return f"{choice}Values ({evaluated(rule)}): {values}."
+
+
+def of_fractions(study: Study) -> str:
+    """What stands beside fractions of trials, where the table shows any."""
+    if study.statistic == "median" or not any(map(is_binary, study.report)):
+        return ""
+    spread = "√(p(1 - p))" if study.statistic == "mean" else "√(p(1 - p)/n)"
+    return f"; of a fraction p of n trials ± {spread}, and the exact interval"
+
+
+def without_test_data(study: Study) -> str:
+    """That the choice was on validation data, where the table shows metrics of test data."""
+    on_valid = study.select.metric.startswith("valid/")
+    shows_test = any(metric.startswith("test/") for metric in study.report)
+    return ", in which test data had no part" if on_valid and shows_test else ""
+
+
+def bias_of_choice(result: Result) -> str | None:
+    """What choosing and showing on the same seeds does; None where nothing was chosen."""
+    metric = result.study.select.metric
+    if metric.startswith("valid/") and metric not in result.study.report:
+        return None  # The data of the numbers that are shown had no part in the choice.
+    biases = {
+        len(row.points): selection_bias(len(row.points), row.estimates[metric].n)
+        for row in result.rows
+        if row.best and not row.confirmed and len(row.points) > 1
+    }
+    if not biases:
+        return None
+    points, bias = max(biases.items(), key=lambda item: item[1])
+    extreme, too = ("worst", "bad") if result.study.select.worst else ("best", "good")
+    return (
+        f"Chosen on the seeds that are shown: of {points} grid points that are equally good, the "
+        f"{extreme} looks too {too} by {bias:.2g} standard deviations of {metric} on average, and "
+        "by less where they differ."
+    )
+
+
+def in_print(study: Study) -> list[str]:
+    """Where the paper prints its numbers, and how ours are compared with them."""
+    source = published(study.paper)
+    tables = [source["tables"][name] for name in study.published]
+    titles = ". ".join(table["title"] for table in tables)
+    notes = [f"In print: {source['authors']}, “{source['title']}”. {titles}."]
+    if compared := [table for table in tables if table["value"] in study.report]:
+        spreads = dict.fromkeys(table["spread"] for table in compared if "spread" in table)
+        in_trials = study.statistic != "median" and any(is_binary(t["value"]) for t in compared)
+        fractions = (
+            "; of fractions of trials, from the exact intervals of both" if in_trials else ""
+        )
+        notes.append(
+            f"{''.join(f'± in print: {spread}. ' for spread in spreads)}Difference: ours minus "
+            "print's, with Welch's 95% interval; runs without a spread in print are taken to have "
+            f"ours{fractions}. Inside: whether it holds 0, which does not show that both are equal."
+        )
+    return notes
 
 
 def evaluated(rule: Select) -> str:
@@ -145,17 +233,22 @@ def number(value: float | None) -> str:
     )
 
 
-def center_and_spread(estimate: Estimate | None, statistic: str) -> str:
+def center_and_spread(estimate: Estimate | None) -> str:
     if estimate is None:
         return "–"
-    if estimate.n == 1:  # which has no spread
-        return number(estimate.center)
+    if estimate.missed == 1:
+        return "not reached"
+    bound = "≥ " if estimate.missed else ""
+    if estimate.spread is None:
+        return f"{bound}{number(estimate.center)}"
     uncertainty = estimate.spread or abs(estimate.center) / 1000
-    return f"{rounded(estimate.center, uncertainty)} ± {rounded(estimate.spread, uncertainty)}"
+    return (
+        f"{bound}{rounded(estimate.center, uncertainty)} ± {rounded(estimate.spread, uncertainty)}"
+    )
 
 
-def interval(estimate: Estimate | None) -> str:
-    if estimate is None or estimate.n == 1:
+def interval(estimate: Estimate | Difference | None) -> str:
+    if estimate is None or estimate.low is None or estimate.high is None:
         return "–"
     uncertainty = (estimate.high - estimate.low) / 2 or abs(estimate.center) / 1000
     return f"[{rounded(estimate.low, uncertainty)}, {rounded(estimate.high, uncertainty)}]"
@@ -176,82 +269,42 @@ def decimals(uncertainty: float) -> int:
     return min(max(1 - floor(log10(uncertainty)), 0), 6)
 
 
-def ratio(ours: float | None, in_print: float | None) -> str:
+def ratio(ours: float | None, in_print: Printed | None) -> str:
     if ours is None or in_print is None:
         return "–"
-    return "same" if ours == in_print else f"× {ours / in_print:.3g}"
+    return "same" if ours == in_print.value else f"× {ours / in_print.value:.3g}"
 
 
-def difference(estimate: Estimate | None, in_print: float | None) -> str:
-    return "–" if estimate is None or in_print is None else f"{estimate.center - in_print:+.4g}"
+def printed_text(in_print: Printed | None) -> str:
+    if in_print is None or in_print.spread is None:
+        return number(in_print and in_print.value)
+    return f"{number(in_print.value)} ± {number(in_print.spread)}"
 
 
-def inside(estimate: Estimate | None, in_print: float | None) -> str:
-    if estimate is None or estimate.n == 1 or in_print is None:
-        return "–"
-    return "yes" if estimate.contains(in_print) else "no"
+def beside_print(
+    estimate: Estimate | None, in_print: Printed | None, statistic: Statistic
+) -> list[str]:
+    """The difference to print, its interval, and whether that holds 0."""
+    if estimate is None or estimate.missed or in_print is None:
+        return ["–"] * 3
+    difference = to_print(estimate, in_print, statistic)
+    inside = {None: "–", True: "yes", False: "no"}[difference.holds_zero]
+    return [f"{difference.center:+.4g}", interval(difference), inside]
 
 
-# -- formats ---------------------------------------------------------------------------------------
+# -- grid points -----------------------------------------------------------------------------------
 
 
-def markdown(table: Table) -> str:
-    lines = [
-        f"# {table.title}",
-        "",
-        markdown_row(table.headers),
-        markdown_row(["---"] * len(table.headers)),
-    ]
-    lines += [markdown_row(texts) for texts in table.rows]
-    lines += ["", *(f"- {note}" for note in table.notes)]
-    return "\n".join(lines) + "\n"
-
-
-def markdown_row(texts: list[str]) -> str:
-    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
-
-
-def latex(table: Table) -> str:
-    r"""A booktabs table; needs \usepackage{booktabs}."""
-    columns = "l" + "r" * (len(table.headers) - 1)
-    body = [" & ".join(map(escape, texts)) + r" \\" for texts in table.rows]
-    notes = [f"% {line}" for note in table.notes for line in note.splitlines()]
-    lines = [
-        *notes,
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{escape(table.title)}}}",
-        rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule",
-        " & ".join(map(escape, table.headers)) + r" \\",
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-LATEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-        "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-        "±": r"$\pm$", "–": "--", "×": r"$\times$", "“": "``", "”": "''", "≤": r"$\le$",
-        "∞": r"$\infty$", "→": r"$\to$", "β": r"$\beta$", "₁": r"$_1$", "₂": r"$_2$",
-    }
-)  # fmt: skip
-
-
-def escape(text: str) -> str:
-    return text.translate(LATEX)
+def known(estimate: Estimate | None) -> Estimate | None:
+    """None also where no value is known, as nothing was reached."""
+    return None if estimate is None or estimate.missed == 1 else estimate
 
 
 def comma_separated(result: Result) -> str:
     """Every grid point with its numbers unrounded, for further work."""
     import pandas as pd
 
-    rows = [grid_point(row, point, result) for row in result.rows for point in row.points]
+    rows = [grid_point(row, point, result) for row in result.rows for point in row.all_points]
     # As objects: in a column of numbers, a count beside one that is missing would be a fraction.
     return pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\r\n")
 
@@ -269,14 +322,25 @@ def grid_point(row: Row, point: Point, result: Result) -> dict[str, Any]:
         "planned": point.planned,
         **{status: point.count(status) for status in ("finished", "diverged", "failed")},
     }
+    if study.search.halving:
+        columns["cut"] = point.cut
+    if study.confirm:
+        columns["confirmed"] = point is row.confirmed
     for metric in dict.fromkeys([study.select.metric, *study.report]):
-        estimate = point.estimate(metric, study)
+        estimate = known(point.estimate(metric, study))
         for name in ("center", "spread", "low", "high", "n"):
             columns[f"{metric} {name}"] = getattr(estimate, name) if estimate else None
+        if shows_best_seed(metric, study):
+            columns[f"{metric} best seed"] = point.best_seed(metric, study)
+        if reached_of(metric):
+            columns[f"{metric} missed"] = point.missed(metric, study)
         if metric_named(metric).better:
             other = "last" if study.select.at == "best" else "best"
-            estimate = point.estimate(metric, study, at=other)
+            estimate = known(point.estimate(metric, study, at=other))
             columns[f"{metric} {other} center"] = estimate.center if estimate else None
     for quantity in printed_quantities(study):
-        columns[f"in print: {quantity}"] = row.printed.get(quantity)
+        in_print = row.printed.get(quantity)
+        columns[f"in print: {quantity}"] = in_print and in_print.value
+        if quantity in study.report:
+            columns[f"in print: {quantity} spread"] = in_print and in_print.spread
     return columns

@@ -9,7 +9,7 @@ from engine.checks import SOURCES, BadInput
 from engine.records import Record, read_all
 from engine.texts import hydra_text
 from results.analysis import Result
-from results.plan import Plan, all_studies, result_of
+from results.plan import Plan, Shelf, all_studies, result_of
 from results.rendered import current, hash_source, write
 from results.report import PAGE, name_of, render_page, render_study
 from results.study import Study
@@ -53,13 +53,14 @@ def write_swept(
         OSError: a file could not be written.
     """
     # A study with changes is only on the page that its own sweep writes.
-    page_source = " ".join([source, name_of(result)]) if swept.changes else source
+    changed = not swept.is_of(swept.study, swept.profile, swept.data)
+    page_source = " ".join([source, name_of(result)]) if changed else source
     files, page = current(reports, name_of(result), source), current(reports, PAGE, page_source)
     if not files:
         files = write(reports, name_of(result), source, render_study(result))
     if not page:
         studies, results, records = collect(runs, swept)
-        results += [result] if swept.changes else []
+        results += [result] if changed else []
         page = write(reports, PAGE, page_source, render_page(studies, results, records.values()))
     return files, page[0]
 
@@ -70,26 +71,27 @@ def collect(
     """All studies, those results of theirs that a folder of runs has, and its runs."""
     records = read_all(runs)
     studies = all_studies()
-    results = []
+    results: list[Result] = []
+    shelf: Shelf = {}
     for study in studies:
         for profile, data in variants(study, records):
-            variant = (study.name, profile, data, ())
             # A plan takes seconds to compose: where there is one already, it is used.
-            if swept and (swept.study.name, swept.profile, swept.data, swept.changes) == variant:
+            if swept and swept.is_of(study, profile, data):
                 result = swept.result(records)
             else:
-                result = result_or_none(study, profile, data, records, runs)
+                result = result_or_none(study, profile, data, records, runs, shelf)
             if result and result.records:
                 results.append(result)
     return studies, results, records
 
 
 def result_or_none(
-    study: Study, profile: str, data: str, records: dict[str, Record], runs: Path
+    study: Study, profile: str, data: str, records: dict[str, Record], runs: Path, shelf: Shelf
 ) -> Result | None:
     """What the table says; None, with a warning, where a config of the study is wrong."""
     try:
-        return result_of(study, profile, data, records, [f"paths.runs={hydra_text(str(runs))}"])
+        shared = [f"paths.runs={hydra_text(str(runs))}"]
+        return result_of(study, profile, data, records, shared, shelf)
     except BadInput as error:
         log.warning("study %s, profile %s: its table is left out: %s", study.name, profile, error)
         return None

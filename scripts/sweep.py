@@ -9,10 +9,12 @@ from engine.checks import BadInput, is_flag
 from engine.console import log_to_console, refuse
 from engine.overrides import settings
 from engine.ready import leave
+from engine.run import Run
 from engine.texts import spell
+from results.markup import markdown
 from results.preview import preview
+from results.report import tables_of
 from results.sweep import Sweep, make_sweep
-from results.table import markdown, tabulate
 from scripts.flags import quote_paths, take_config_dirs
 from tasks.sources import DataError
 
@@ -20,12 +22,17 @@ HELP = """\
 Run the runs that a study still misses, then write its table, its figures and the page.
 
   python -m scripts.sweep study=PAPER/NAME profile=smoke|short|paper [data=full|sample]
-                          [dry_run=true] [KEY=VALUE ...]
+                          [search=grid|halving|extend] [dry_run=true] [KEY=VALUE ...]
 
   study     one of those that python -m scripts.list studies shows
   profile   paper: the budget as printed; short: hours on one GPU; smoke: minutes on two CPU cores
   data      full (default): the data set itself; sample: real data of the same kind, small
-  dry_run   true: only say what would run, and about how long it would take
+  search    instead of the study's own: grid: all points to their ends; halving: all for a part of
+            their steps, the better ones further; extend: past the edge, until the best lies inside
+  dry_run   true: only say what would run, and about how long it would take; with verbose=true run
+            by run
+
+KEY=VALUE,VALUE,... stands in the place of a grid, in every row: optim.lr=1e-4,1e-3,1e-2.
 
 Any other KEY=VALUE goes to every run: train.device=cuda:1, logger=none, paths.runs=elsewhere,
 sweep.jobs_per_device=2 (runs that share a device; by itself a GPU has one, and the CPU one for each
@@ -37,6 +44,7 @@ submitit_slurm with hydra.launcher.… settings.
 Examples:
   python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample
   python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample dry_run=true
+  python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample search=halving
   python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample sweep.jobs_per_device=1
 """
 
@@ -50,15 +58,17 @@ def main() -> None:
     try:
         parallel.check_one_run("scripts.sweep")
         options, overrides = parse(take_config_dirs(sys.argv[1:]))
-        sweep = make_sweep(options["study"], options["profile"], options["data"], overrides)
+        arguments = (options["study"], options["profile"], options["data"])
+        sweep = make_sweep(
+            *arguments, overrides, None if options["search"] == {} else options["search"]
+        )
         if options["dry_run"]:
-            print(preview(sweep.plan))
+            print(preview(sweep.plan, options["verbose"]))
             return
         sweep.prepare()
     except (BadInput, DataError, OSError) as error:
         refuse(error)
-    sweep.run()
-    finish(sweep)
+    finish(sweep, sweep.run())
 
 
 def parse(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -67,27 +77,35 @@ def parse(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     Raises:
         BadInput: an argument is no KEY=VALUE, or a value is not allowed.
     """
-    defaults = {"study": "", "profile": "", "data": "full", "dry_run": False}
+    defaults = {"study": "", "profile": "", "data": "full", "search": {}}
+    defaults |= {"dry_run": False, "verbose": False}
     options, shared = settings(arguments, defaults, "python -m scripts.sweep")
-    if not is_flag(options["dry_run"]):
-        raise BadInput(f"dry_run={spell(options['dry_run'])}: must be true or false")
+    for key in ("dry_run", "verbose"):
+        if not is_flag(options[key]):
+            raise BadInput(f"{key}={spell(options[key])}: must be true or false")
     for key in ("study", "profile", "data"):
         options[key] = spell(options[key])
     return options, shared
 
 
-def finish(sweep: Sweep) -> None:
-    """Print the table, write what there is, and exit."""
+def finish(sweep: Sweep, runs: Sequence[Run]) -> None:
+    """Print the table, write what there is, and exit.
+
+    Args:
+        sweep: that was carried out.
+        runs: all that it asked for.
+    """
     if not interrupt.received():
         result, source = sweep.read()
-        print(f"\n{markdown(tabulate(result))}", flush=True)
+        for table in tables_of(result):
+            print(f"\n{markdown(table)}", flush=True)
         try:
             paths, page = sweep.write(result, source)
         except (BadInput, OSError) as error:
             refuse(f"the runs have ended, but not all can be rendered: {error}")
         print(f"Table and figures: {', '.join(map(str, paths))}")
         print(f"Page: {page}")
-    leave(planned.run for planned in sweep.plan.runs)
+    leave(runs)
 
 
 if __name__ == "__main__":

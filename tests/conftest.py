@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import hashlib
 import io
 import json
@@ -23,6 +24,7 @@ from engine.records import Record, read
 from engine.run import Run
 from engine.yaml_files import dump_yaml
 from results.analysis import Result, analyse
+from results.searching import SearchState
 from results.study import Cell, Figure, Select, Study
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +33,12 @@ ROOT = Path(__file__).parents[1]
 collect_ignore = ["fairseq_plugin"]
 
 pytest_plugins = ["command_fixtures"]
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what all tests have imported, which stays until they end."""
+    gc.freeze()
+
 
 CONFIG: dict[str, Any] = {
     "task": {
@@ -185,11 +193,13 @@ def make_result(tmp_path: Path) -> Callable[..., Result]:
         data: str = "sample",
         changes: tuple[str, ...] = (),
     ) -> Result:
-        found = [
-            (cell, record_of(tmp_path / "runs", cell, outcome(cell)))
-            for cell in study.cells(profile, data)
-        ]
-        return analyse(study, profile, data, found, changes)
+        cells = study.cells(profile, data)
+        records = [record_of(tmp_path / "runs", cell, outcome(cell)) for cell in cells]
+
+        def look(cell: Cell) -> Record | None:
+            return records[cells.index(cell)]
+
+        return analyse(study, profile, data, SearchState(cells), look, changes)
 
     return make
 
@@ -227,7 +237,7 @@ def sample_root() -> Path:
 
     from tasks.sources import fetch
 
-    for name in ("mnist", "ptb", "roberta_pretrain"):
+    for name in ("mnist", "ptb", "roberta_pretrain", "gpt"):
         sources = yaml.safe_load((ROOT / f"conf/task/sources/{name}.yaml").read_text())
         fetch(sources["sample"], ROOT / "data" / name)
     return ROOT / "data"
@@ -441,3 +451,37 @@ def glue_source(tmp_path: Path) -> dict[str, Any]:
         },
         "texts": texts,
     }
+
+
+@pytest.fixture
+def style_source(tmp_path: Path) -> dict[str, Any]:
+    """A source for `tasks.StyleTransfer`, fetched into the folder `data`: a VGG of no training, and
+    two pictures of 24×16 pixels.
+    """
+    import yaml
+    from PIL import Image
+
+    from models import VGGFeatures
+
+    source = yaml.safe_load((ROOT / "conf/task/sources/style_transfer.yaml").read_text())["full"]
+    folder = tmp_path / "data" / "style_transfer"
+    folder.mkdir(parents=True)
+    weights, pictures = (folder / next(iter(source[part]["sha256"])) for part in STYLE_PARTS)
+    draw = torch.Generator().manual_seed(0)
+    shapes = VGGFeatures(source["mean"], source["std"]).state_dict()
+    of_network = {
+        f"features.{name}": torch.randn(tensor.shape, generator=draw) / tensor[0].numel() ** 0.5
+        for name, tensor in shapes.items()
+    }
+    torch.save(of_network | {"classifier.0.weight": torch.ones(2, 2)}, weights)
+    with zipfile.ZipFile(pictures, "w") as wheel:
+        for name in ("content", "style"):
+            pixels = torch.randint(256, (16, 24, 3), generator=draw).byte().numpy()
+            picture = io.BytesIO()
+            Image.fromarray(pixels).save(picture, "PNG")
+            wheel.writestr(source[name], picture.getvalue())
+    files = zip(STYLE_PARTS, (weights, pictures), strict=True)
+    return source | {part: {"sha256": pinned(path)["sha256"]} for part, path in files}
+
+
+STYLE_PARTS = ("weights", "pictures")

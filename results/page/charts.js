@@ -134,18 +134,20 @@ function drawSensitivity(place, list, rows, metric, { log, caption }) {
   const logX = values.every((value) => isNumber(value) && value > 0);
   const annotations = [];
   const found = list.filter((item) => item.metrics[metric]).flatMap((item) => {
-    const { x, mean, low, high, diverged = [] } = item.metrics[metric];
+    const { x, mean, low, high, diverged = [], missed = [] } = item.metrics[metric];
+    const notes = x.map((_, i) => [
+      diverged[i] ? `${diverged[i]} diverged` : "", missed[i] ? "not reached within the budget" : "",
+    ].filter(Boolean).join(", "));
     const index = rows.indexOf(item.row);
     x.forEach((value, i) => {
-      if (!diverged[i] || isNumber(mean[i])) return;
+      if (!notes[i] || isNumber(mean[i])) return;
       annotations.push({
         // Nothing finite to draw here: a cross at the top, moved aside so that rows do not hide each other.
         x: logX ? Math.log10(value) : values.indexOf(value), xshift: 11 * (index - (rows.length - 1) / 2),
         y: 1, yref: "paper", yanchor: "bottom", text: "✕", showarrow: false,
-        font: { color: colour(index), size: 14 }, hovertext: plain(`${item.row}: ${diverged[i]} diverged`),
+        font: { color: colour(index), size: 14 }, hovertext: plain(`${item.row}: ${notes[i]}`),
       });
     });
-    const notes = x.map((_, i) => (diverged[i] ? `${diverged[i]} diverged` : ""));
     const places = logX ? x : x.map(String);
     return traces({ name: item.row, index, x: places, mean, low, high, notes, markers: true }, log);
   });

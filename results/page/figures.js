@@ -1,5 +1,5 @@
 // A study's figures that are not each column's curves over the steps: heat maps, as tables with coloured cells,
-// and lines over a metric or averaged over the columns.
+// lines over a metric or averaged over the columns, smoothed curves, and curves over a key of the grid.
 
 // Cividis, as in the pictures, from the least value to the greatest.
 const SHADES = ["#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838"];
@@ -52,8 +52,10 @@ function place(value, range, log) {
   return most > least ? (at - least) / (most - least) : 0;
 }
 
-// A plot for each column; a row has the colour that it has in the curves.
+// A plot for each column; a row has the colour that it has in the curves, and a value of the grid its own.
 function paths(figure, caption, rows) {
+  const drawn = unique(figure.lines.map((line) => line.row));
+  const names = drawn.every((name) => rows.includes(name)) ? rows : drawn;
   const log = (name) => DATA.metrics?.[name]?.log;
   const columns = unique(figure.lines.map((line) => line.column));
   return columns.map((column) => {
@@ -64,11 +66,11 @@ function paths(figure, caption, rows) {
     });
     const titled = columns.length > 1 || figure.normalised ? [`${caption[0]} · ${column}`, caption[1]] : caption;
     redraws.push(() => draw(plot, lines.flatMap(({ row, x, mean }) =>
-      traces({ name: row, index: rows.indexOf(row), x, mean }, figure.log)), {
+      traces({ name: row, index: names.indexOf(row), x, mean }, figure.log)), {
       caption: titled, xTitle: metricLabel(figure.x), yTitle: figure.label,
       log: figure.log, x: log(figure.x) ? { type: "log" } : {}, hovermode: "closest",
     }));
     return [plot, h("p", { class: "row quiet" }, lines.map(({ row }) =>
-      h("span", { class: "key" }, swatch(rows.indexOf(row)), row)))];
+      h("span", { class: "key" }, swatch(names.indexOf(row)), row)))];
   });
 }

@@ -64,9 +64,9 @@ function indexView() {
     })];
 }
 
-function resultTable({ headers, rows }, caption) {
+function resultTable({ headers, rows }, caption, id = "result-table") {
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption.join(", ") },
-    h("table", { id: "result-table" }, h("caption", {}, caption[0], h("br"), caption[1]),
+    h("table", { id, class: "results" }, h("caption", {}, caption[0], h("br"), caption[1]),
       h("thead", {}, h("tr", {}, headers.map((text) => h("th", { scope: "col" }, text)))),
       h("tbody", {}, rows.map((row) => h("tr", {}, row.map((text, i) =>
         h(i ? "td" : "th", { scope: i ? null : "row" }, text ?? BLANK)))))));
@@ -104,6 +104,8 @@ function studyView(path, choices) {
     variant.warnings?.length > 0 &&
       h("div", { id: "warnings", class: "notice", role: "note" }, bullets(variant.warnings)),
     variant.table && section("Table", resultTable(variant.table, caption)),
+    (variant.against_reference ?? []).map((table) => section("Against the reference",
+      resultTable(table, caption, "reference-table"), bullets(table.notes, { class: "quiet" }))),
     curves.length + sensitivity.length > 0 &&
       section("Curves", chartPanel(caption, curves, sensitivity, choices, study.metrics)),
     figures.length > 0 && section("Figures", figures.map((figure) => figureView(figure, caption, rows))),

@@ -50,8 +50,11 @@ def of_its_own(monkeypatch, tmp_path, tmp_path_factory):
     monkeypatch.setattr(search_path, "_named", ())
     # It keeps the first folder that it was given, and names sockets there, of 107 letters at most.
     multiprocessing.util.get_temp_dir()
-    # The locks of devices lie in the folder for temporary files: tests wait for nobody else's.
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("tmp")))
+    # The locks of devices lie in the folder for temporary files: neither tests nor the processes
+    # that they start wait for anybody else's.
+    temporary = str(tmp_path_factory.mktemp("tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", temporary)
+    monkeypatch.setenv("TMPDIR", temporary)
     monkeypatch.chdir(tmp_path)
     yield Path(tempfile.gettempdir())
     GlobalHydra.instance().clear()

@@ -46,7 +46,7 @@ def spelled(value):
     """As Hydra reads it on a command line."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{key}:{spelled(item)}" for key, item in value.items()) + "}"
-    return f"[{','.join(value)}]" if isinstance(value, list) else str(value)
+    return f"[{','.join(map(spelled, value))}]" if isinstance(value, list) else str(value)
 
 
 def shared(overrides):
@@ -96,11 +96,20 @@ def lines(where):
     return [json.loads(line) for line in whole]
 
 
+def evaluations(where):
+    """The lines of metrics.jsonl without what depends on the clock."""
+    found = lines(where)
+    for line in found:
+        assert line.pop("time/train_seconds") > 0 or line["step"] == 0
+    return found
+
+
 def outcome(where):
     """All of a run that does not depend on the clock or on the machine."""
     clock = ("wall_seconds", "step_seconds", "sha256")
     kept = {key: value for key, value in summary(where).items() if key not in clock}
-    return kept, (where / "metrics.jsonl").read_bytes()
+    kept["final"].pop("time/train_seconds", None)
+    return kept, json.dumps(evaluations(where))
 
 
 def outcomes(runs):
@@ -168,8 +177,12 @@ def nothing_written(runs):
 def child_environment(**more):
     """For processes: this checkout before anything installed, and one thread, or sums differ."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ADAMILY_")}
-    path = os.pathsep.join([str(ROOT), str(HERE)])
-    kept |= {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    path = [str(ROOT), str(HERE), os.environ.get("PYTHONPATH", "")]
+    kept |= {
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "200",
+    }
     # Else a process that asks whether there is a GPU forks none that can use it.
     return kept | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"} | more
 

@@ -2,11 +2,14 @@
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import results.published
-from results.analysis import printed_quantities, warnings
+from results.analysis import Point, Result, Row, printed_quantities, warnings
+from results.published import Printed
 from results.study import Select
 
 
@@ -61,6 +64,34 @@ def test_best_means_the_best_of_all_evaluations(make_study, make_result):
     study = make_study(select=Select(metric="train/loss", at="best", mode="min"))
     result = make_result(study, by_rate({1e-4: 3.0, 1e-3: 1.0, 1e-2: 2.0}))
     assert result.rows[0].estimates["train/loss"].center == 0.5
+
+
+def test_what_has_no_direction_is_shown_where_the_studys_metric_is_best(make_study, make_result):
+    study = make_study(
+        select=Select(metric="train/loss", at="best", mode="min"), report=["train/loss", "lr"]
+    )
+    outcome = lambda cell: {"train/loss": 1.0 + cell.seed, "lr": 0.3 + cell.seed}  # noqa: E731
+    best = make_result(study, outcome).rows[0].best
+    # The fixture's runs are best at the second of three evaluations, at half of the last values.
+    assert best.values_of("lr", study) == pytest.approx([0.15, 0.65])
+    assert best.values_of("lr", study, at="last") == pytest.approx([0.3, 1.3])
+    assert best.values_of("test/max_q", study) == []
+
+
+def test_of_test_data_the_evaluation_is_shown_that_validation_data_chose(make_study, make_result):
+    study = make_study(
+        select=Select(metric="valid/accuracy", at="best", mode="max"),
+        report=["test/accuracy", "valid/accuracy"],
+    )
+    outcome = lambda cell: {"valid/accuracy": 0.2, "test/accuracy": 0.1}  # noqa: E731
+    best = make_result(study, outcome).rows[0].best
+    for record in best.records:
+        # The fixture's runs are best at the second of three evaluations.
+        steps, values = record.curves["test/accuracy"]
+        assert record.summary["best"]["valid/accuracy"]["step"] == steps[1]
+        record.curves["test/accuracy"] = (steps, [0.9, 0.3, *values[2:]])
+    assert best.values_of("test/accuracy", study) == [0.3, 0.3]
+    assert best.values_of("test/accuracy", study, at="last") == pytest.approx([0.1, 0.1])
 
 
 def test_a_point_at_which_a_seed_diverged_comes_last(make_study, make_result):
@@ -143,9 +174,9 @@ def test_columns_are_judged_each_by_itself(make_study, make_result):
     assert found["AMSGrad", "FC-2"].best.values["optim.lr"] == 1e-3
     assert found["AMSGrad", "ResNet-50"].best.values["optim.lr"] == 1e-4
     # Each has the number of its own column of table 2.
-    assert found["AMSGrad", "FC-2"].printed == {"optim.lr": 1e-3}
-    assert found["AMSGrad", "ResNet-50"].printed == {"optim.lr": 3e-4}
-    assert found["AdaMax", "ResNet-50"].printed == {"optim.lr": 3e-4}
+    assert found["AMSGrad", "FC-2"].printed == {"optim.lr": Printed(1e-3)}
+    assert found["AMSGrad", "ResNet-50"].printed == {"optim.lr": Printed(3e-4)}
+    assert found["AdaMax", "ResNet-50"].printed == {"optim.lr": Printed(3e-4)}
 
 
 def test_two_keys_are_chosen_together(make_study, make_result):
@@ -253,7 +284,7 @@ def test_a_changed_study_is_not_called_by_its_profile(make_study, make_result):
 def test_the_printed_rate_stands_beside_the_row(make_study, make_result):
     result = make_result(make_study(), by_rate(MIDDLE))
     assert printed_quantities(result.study) == {"optim.lr": "table2"}
-    assert [row.printed for row in result.rows] == [{"optim.lr": 1e-3}] * 2
+    assert [row.printed for row in result.rows] == [{"optim.lr": Printed(1e-3)}] * 2
 
 
 def test_a_row_that_the_paper_lacks_has_no_printed_number(make_study, make_result):
@@ -284,3 +315,13 @@ def test_the_worst_point_is_one_at_which_a_seed_diverged(make_study, make_result
 
     for row in make_result(study, outcome).rows:
         assert row.best.values == {"optim.lr": 1e-3}
+
+
+def test_a_run_of_two_rows_is_there_once(make_study):
+    records: Any = [SimpleNamespace(id=name) for name in ("a", "b")]
+    first, second = Point({"optim.lr": 1}, records[:1], 1), Point({}, records, 2)
+    rows = [
+        Row(name, "A", [point], point, None, {}, {})
+        for name, point in (("grid", first), ("fixed", second))
+    ]
+    assert Result(make_study(), "paper", "full", rows).records == records

@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from results.bands import band, scaled
 from results.curves import (
-    Band,
-    band,
     colour_range,
     curve,
     drawn_curve,
@@ -15,7 +14,6 @@ from results.curves import (
     lines_of,
     over_grid,
     over_trials,
-    scaled,
     sensitivity,
 )
 from results.study import Figure
@@ -93,6 +91,58 @@ def test_trials_are_spread_over_a_sensitivity_like_seeds(make_study, make_result
     assert found.high[0] == pytest.approx(3 + math.sqrt(10 / 3) / 2)
 
 
+STEPS, SHARE = "trials/steps_to_success", "trials/success"
+
+
+def steps_taken(cell):
+    """Of two trials: both at 1e-4, one at 1e-3, none at 1e-2 within 50 steps."""
+    steps = {1e-4: [10.0, 20.0], 1e-3: [30.0, 50.0], 1e-2: [50.0, 50.0]}[cell.point["optim.lr"]]
+    success = [float(number < 50) for number in steps]
+    return {"train/loss": 1.0, STEPS: steps, SHARE: success}
+
+
+def test_where_not_all_trials_succeed_there_is_no_mean(make_study, make_result):
+    study = make_study(seeds=1)
+    row = make_result(study, steps_taken).rows[0]
+    found = sensitivity(row, "optim.lr", STEPS, study)
+    assert found.x == [1e-4, 1e-3, 1e-2]
+    assert found.mean == [15, None, None]
+    assert found.missed == (1e-3, 1e-2)
+    # A share is one everywhere.
+    assert sensitivity(row, "optim.lr", SHARE, study).mean == [1, 0.5, 0]
+    assert sensitivity(row, "optim.lr", SHARE, study).missed == ()
+
+
+def test_where_no_trial_succeeds_at_all_there_are_only_places(make_study, make_result):
+    study = make_study(seeds=1)
+    none = {"train/loss": 1.0, STEPS: [50.0, 50.0], SHARE: [0.0, 0.0]}
+    row = make_result(study, lambda cell: none).rows[0]
+    found = sensitivity(row, "optim.lr", STEPS, study)
+    assert found.mean == found.low == found.high == [None] * 3
+    assert found.missed == (1e-4, 1e-3, 1e-2)
+
+
+def test_a_curve_begins_where_all_trials_have_succeeded(make_study, make_result):
+    study = make_study(seeds=1)
+    row = make_result(study, steps_taken).rows[0]
+    # The fixture's runs have 4, 0.5 and 1 times the last values.
+    assert row.points[0].records[0].curves[SHARE][1] == [4, 0.5, 1]
+    assert curve(row.points[0], STEPS).mean == [None, None, 15]
+    assert curve(row.points[2], STEPS).mean == [None, None, None]
+
+
+OVER_RATES = Figure("F", ["AMSGrad", "AdaMax"], "train/loss", x="optim.lr", columns=["LSTM"])
+
+
+def test_lines_over_the_grid_are_those_of_its_values(make_study, make_result):
+    study = make_study(columns={"FC-2": {"task": "a"}, "LSTM": {"task": "b"}}, seeds=1)
+    result = make_result(study, lambda cell: {"train/loss": 10 * cell.point["optim.lr"]})
+    found = lines_of(result, OVER_RATES)
+    assert found.keys() == {"LSTM"} and found["LSTM"].keys() == {"AMSGrad", "AdaMax"}
+    assert found["LSTM"]["AdaMax"].x == [1e-4, 1e-3, 1e-2]
+    assert found["LSTM"]["AdaMax"].mean == pytest.approx([1e-3, 1e-2, 1e-1])
+
+
 def test_a_band_may_be_of_standard_errors():
     deviations = band([1, 2], [[1.0, 5.0], [3.0, None], [5.0, None], [7.0, 6.0]])
     errors = band([1, 2], [[1.0, 5.0], [3.0, None], [5.0, None], [7.0, 6.0]], "mean_se")
@@ -114,6 +164,29 @@ def test_a_path_goes_from_place_to_place(make_study, make_result):
     # Means over the seeds: 2.5 and -2.5, at 4, 0.5 and 1 times of which the fixture's runs are.
     assert found.x == [10, 1.25, 2.5]
     assert found.mean == found.low == found.high == [-10, -1.25, -2.5]
+
+
+def test_lines_over_the_grid_end_where_the_first_seed_diverges(make_study, make_result):
+    best = make_result(make_study(), lambda c: {"train/loss": 2.0 + c.seed}).rows[0].best
+    one, other = best.records
+    figure = Figure("F", ["AMSGrad"], "train/loss", lines="optim.lr")
+    steps = curve(best, "train/loss", figure=figure).x
+    other.summary.update(status="diverged", step=steps[1], diverged_at=steps[1])
+    assert other.status == "diverged" and one.status == "finished"
+    assert curve(best, "train/loss", figure=figure).x == steps[:2]
+    assert curve(best, "train/loss").x == steps
+
+
+def test_a_curve_over_what_only_grows_keeps_its_spread(make_study, make_result):
+    result = make_result(make_study(), lambda c: {"train/loss": 2.0 + 2 * c.seed, "epoch": 4.0})
+    best = result.rows[0].best
+    for record in best.records:
+        record.curves["epoch"] = (record.curves["epoch"][0], [1.0, 2.0, 3.0])
+    figure = Figure("F", ["AMSGrad"], "train/loss", x="epoch")
+    found, over_steps = drawn_curve(best, figure, "mean"), curve(best, "train/loss")
+    assert found.x == [1, 2, 3] and found.mean == over_steps.mean
+    assert (found.low, found.high) == (over_steps.low, over_steps.high)
+    assert found.low[2] == pytest.approx(found.mean[2] - 2**0.5)
 
 
 @pytest.mark.parametrize("missing", ["path/x", "path/y"])
@@ -143,6 +216,64 @@ def test_a_curve_over_the_steps_is_the_learning_curve(make_study, make_result):
     best = make_result(study, outcome).rows[0].best
     wanted = study.figures["fig"]
     assert drawn_curve(best, wanted, "mean_se") == curve(best, "train/loss", "mean_se")
+
+
+# -- curves at all points of a grid ----------------------------------------------------------------
+
+ALL_CURVES = Figure("G", ["AMSGrad", "AdaMax"], "train/loss", panels="optim.eps", lines="optim.lr")
+RATES_AND_EPS = {"optim.lr": [1e-3, 1e-2], "optim.eps": [1e-8, 1e-4]}
+
+
+def as_summed(cell):
+    """AMSGrad diverges at the larger rate with the smaller eps, after an evaluation at step 10."""
+    if cell.row == "AMSGrad" and (cell.point["optim.lr"], cell.point["optim.eps"]) == (1e-2, 1e-8):
+        return "diverged"
+    return {"train/loss": cell.point["optim.lr"] + cell.point["optim.eps"]}
+
+
+def test_a_grid_of_curves_has_a_panel_for_a_key_and_lines_for_another(make_study, make_result):
+    panels = lines_of(make_result(make_study(grid=RATES_AND_EPS, seeds=1), as_summed), ALL_CURVES)
+    assert list(panels) == [
+        "AMSGrad, optim.eps = 1e-08",
+        "AdaMax, optim.eps = 1e-08",
+        "AMSGrad, optim.eps = 0.0001",
+        "AdaMax, optim.eps = 0.0001",
+    ]
+    assert all(list(panel) == ["optim.lr = 0.001", "optim.lr = 0.01"] for panel in panels.values())
+    whole = panels["AdaMax, optim.eps = 0.0001"]["optim.lr = 0.01"]
+    assert (whole.x, whole.mean) == ([10, 20, 30], pytest.approx([4 * 0.0101, 0.0101 / 2, 0.0101]))
+    # A run that diverged is there as far as it came.
+    cut = panels["AMSGrad, optim.eps = 1e-08"]["optim.lr = 0.01"]
+    assert (cut.x, cut.mean) == ([10], [1e-6])
+
+
+def test_a_grid_of_curves_may_have_one_panel_for_a_row(make_study, make_result):
+    figure = replace(ALL_CURVES, panels=None, rows=["AdaMax"])
+    result = make_result(make_study(grid=RATES_AND_EPS, seeds=1), as_summed)
+    [(name, lines)] = lines_of(result, figure).items()
+    assert name == "AdaMax"
+    # The other key is at its best, which here is the smaller one.
+    assert [line.mean[-1] for line in lines.values()] == pytest.approx([1e-3 + 1e-8, 1e-2 + 1e-8])
+
+
+def test_a_grid_of_curves_names_columns_where_there_are_several(make_study, make_result):
+    columns = {"A": {"task": "toy"}, "B": {"task": "toy"}}
+    study = make_study(grid=RATES_AND_EPS, seeds=1, columns=columns)
+    result = make_result(study, as_summed)
+    names = list(lines_of(result, replace(ALL_CURVES, panels=None)))
+    assert names == ["AMSGrad, A", "AdaMax, A", "AMSGrad, B", "AdaMax, B"]
+    assert list(lines_of(result, replace(ALL_CURVES, panels=None, columns=["B"]))) == [
+        "AMSGrad",
+        "AdaMax",
+    ]
+
+
+def test_a_row_without_the_key_has_no_lines(make_study, make_result):
+    rows = {"AMSGrad": {"optim": "amsgrad", "optim.lr": 1.0}, "AdaMax": {"optim": "adamax"}}
+    study = make_study(grid=RATES_AND_EPS, seeds=1, rows=rows)
+    panels = lines_of(make_result(study, lambda cell: {"train/loss": 0.5}), ALL_CURVES)
+    assert panels["AMSGrad, optim.eps = 1e-08"] == {}
+    assert len(panels["AdaMax, optim.eps = 1e-08"]) == 2
 
 
 # -- averages over columns -------------------------------------------------------------------------
@@ -179,8 +310,43 @@ def test_there_is_no_average_of_nothing(make_study, make_result):
 
 
 def test_lines_that_never_change_are_at_0():
-    line = Band([1, 2], [5.0, None], [5.0, None], [5.0, None], 1)
-    assert scaled({"Adam": line}) == {"Adam": {1: 0.0}}
+    assert scaled({"Adam": band([1, 2], [[5.0, None]])}) == {"Adam": {1: [0.0]}}
+
+
+MIDDLE = replace(AVERAGE, average="interquartile mean")
+
+
+def by_number(cell):
+    """Seeds that are 0 and 2 above a game's number, of AdaMax; of AMSGrad a hundred times that."""
+    game = float(cell.column)
+    return {"train/loss": (game + 2 * cell.seed) * (100 if cell.row == "AMSGrad" else 1)}
+
+
+def test_the_interquartile_mean_is_of_the_seeds_of_all_columns(make_study, make_result):
+    games = {str(number): {"task": "toy"} for number in range(1, 11)}
+    result = make_result(make_study(columns=games, grid={}, seeds=2), by_number)
+    ((name, lines),) = lines_of(result, MIDDLE).items()
+    assert name == "interquartile mean of 10 columns"
+    # At step 30, where the fixture has the final values: a game's scale is from half of AdaMax's
+    # mean, n + 1, to four times AMSGrad's, a hundred times that.
+    seeds = [
+        (n + 2 * seed - (n + 1) / 2) / (400 * (n + 1) - (n + 1) / 2)
+        for n in range(1, 11)
+        for seed in (0, 1)
+    ]
+    line = lines["AdaMax"]
+    assert line.x == [10, 20, 30]
+    assert line.mean[2] == pytest.approx(sum(sorted(seeds)[5:15]) / 10)
+    assert line.low[2] < line.mean[2] < line.high[2]
+    mean = lines_of(result, AVERAGE)["mean of 10 columns"]["AdaMax"]
+    assert mean.mean[2] == pytest.approx(sum(seeds) / 20) and mean.low == mean.mean
+
+
+def test_one_seed_of_each_column_has_no_interval(make_study, make_result):
+    games = {str(number): {"task": "toy"} for number in range(1, 21)}
+    result = make_result(make_study(columns=games, grid={}, seeds=1), by_number, "paper")
+    line = lines_of(result, MIDDLE)["interquartile mean of 20 columns"]["AdaMax"]
+    assert None not in line.mean and line.low == line.high == [None] * 3
 
 
 # -- heat maps -------------------------------------------------------------------------------------

@@ -2,12 +2,14 @@
 
 import struct
 
+import numpy as np
 import pytest
 
 from engine.texts import hydra_text
-from results import figures
-from results.curves import Band, sensitivity
-from results.figures import averaged, draw, is_logarithmic, plain
+from results import curves, figures
+from results.bands import Band
+from results.curves import sensitivity
+from results.figures import averaged, draw, is_logarithmic, plain, resampled
 from results.study import Figure, slug
 
 
@@ -105,6 +107,66 @@ def test_an_axis_of_a_path_is_that_of_its_metric(make_study, make_result, monkey
     assert told[:2] == [(paths["path"], {"log_x": False}), (paths["loss"], {"log_x": True})]
 
 
+def test_a_grid_of_curves_has_its_rows_side_by_side(make_study, make_result):
+    figure = Figure("F", ["AMSGrad", "AdaMax"], "train/loss", panels="optim.eps", lines="optim.lr")
+    grid = {"optim.lr": [1e-4, 1e-2], "optim.eps": [1e-8, 1e-6, 1e-4]}
+    result = make_result(make_study(grid=grid, figures={"fig": figure}), outcome)
+    drawing = figures.plot(curves.lines_of(result, figure), figure, result, log_x=False)
+    assert "lines end where runs diverge" in drawing.get_suptitle()
+    shown = [(axes.get_title(), len(axes.lines)) for axes in drawing.axes]
+    assert shown[:3] == [
+        ("AMSGrad, optim.eps = 1e-08", 2),
+        ("AdaMax, optim.eps = 1e-08", 2),
+        ("AMSGrad, optim.eps = 1e-06", 2),
+    ]
+    assert drawing.axes[0].get_gridspec().ncols == 2 and len(shown) == 6
+    width, height = size_of(draw(result)["toy.smoke.sample.fig.png"])
+    assert height > width
+
+
+def test_a_line_of_many_points_is_drawn_of_some(make_study, make_result):
+    """60,000 losses would take a minute and look the same; both ends and the order stay."""
+    figure = Figure("F", ["AdaMax"], "train/loss", smooth=70)
+    result = make_result(make_study(figures={}), outcome)
+    count = 60_000
+    values = [1 + step / count for step in range(count)]
+    band = Band([*range(count)], values, values, values, 1)
+    axes = figures.plot({"FC-2": {"AdaMax": band}}, figure, result, log_x=False).axes[0]
+    xs, ys = axes.lines[0].get_data()
+    assert len(xs) == figures.DRAWN_POINTS and (xs[0], xs[-1]) == (0, count - 1)
+    assert np.array_equal(ys, 1 + np.array(xs) / count) and (np.diff(xs) > 0).all()
+
+
+@pytest.mark.parametrize("slowest", [40.0, 50.0])
+def test_a_cross_says_where_not_all_trials_succeeded(make_study, make_result, slowest):
+    steps = [10.0, slowest]
+    found = {
+        "train/loss": 1.0,
+        "trials/steps_to_success": steps,
+        "trials/success": [float(number < 50) for number in steps],
+    }
+    figure = Figure("F", ["AdaMax"], "trials/steps_to_success", x="optim.lr")
+    result = make_result(make_study(seeds=1, figures={}), lambda cell: found)
+    drawing = figures.plot(curves.lines_of(result, figure), figure, result, log_x=True)
+    lines = drawing.axes[0].lines
+    said = "×: not all trials got there" in drawing.get_suptitle()
+    if slowest == 40:
+        assert len(lines) == 1 and not said
+        assert list(lines[0].get_ydata()) == [25, 25, 25]
+    else:
+        line, crosses = lines
+        assert np.isnan(line.get_ydata().astype(float)).all()
+        assert list(crosses.get_xdata()) == [1e-4, 1e-3, 1e-2] and said
+        # Above the plot, in whose height they are given.
+        assert all(y > 1 for y in crosses.get_ydata())
+
+
+def test_lines_over_the_grid_have_the_names_of_their_rows(make_study, make_result, monkeypatch):
+    over = {"fig": Figure("F", ["AdaMax"], "train/loss", x="optim.lr")}
+    drawn = panels_drawn(monkeypatch, make_result(make_study(figures=over), outcome))
+    assert list(drawn[0]["FC-2"]) == ["AdaMax"]
+
+
 def lines_of(seeds):
     return [Band(x=[1], mean=[1.0], low=[1.0], high=[1.0], seeds=count) for count in seeds]
 
@@ -122,6 +184,18 @@ def lines_of(seeds):
 def test_a_picture_says_of_how_many_seeds_it_is(make_study, make_result, statistic, seeds, said):
     result = make_result(make_study(statistic=statistic), outcome)
     assert averaged(result, "train/loss", lines_of(seeds), over_steps=True) == said
+
+
+@pytest.mark.parametrize(
+    ("low", "seeds", "said"),
+    [
+        ([None], 1, "interquartile mean of one seed"),
+        ([None], 2, "interquartile mean of 2 seeds"),
+        ([0.5], 2, "interquartile mean and its 95% interval, by a bootstrap over 2 seeds"),
+    ],
+)
+def test_a_picture_says_whether_an_interquartile_mean_has_an_interval(low, seeds, said):
+    assert resampled([Band([1], [1.0], low, low, seeds)]) == said
 
 
 def test_a_picture_says_of_how_many_trials_it_is(make_study, make_result):

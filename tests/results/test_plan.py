@@ -85,3 +85,13 @@ def test_the_smoke_profile_ends_in_a_table(name, sample_root, tmp_path):
     assert runs == ended
     for figure in study.figures:
         assert (tmp_path / "reports" / f"{name}.smoke.sample.{figure}.png").stat().st_size
+
+
+@pytest.mark.parametrize("profile", ["paper", "short"])
+@pytest.mark.parametrize("name", ["fig2", "fig3", "fig4", "fig5"])
+def test_a_figure_of_a_tables_runs_trains_nothing_anew(name, profile):
+    def runs(study):
+        return [c.settings | {"group": None} for c in find(study).cells(profile, "full")]
+
+    figure, table = runs(f"lp_adam/{name}"), runs("lp_adam/table2")
+    assert figure and all(settings in table for settings in figure)

@@ -3,13 +3,22 @@
 import itertools
 import json
 import re
+import shutil
 
 import pytest
 
 import results.report
 from engine.identity import identity
 from engine.records import read_all
-from results.report import CURVE_POINTS, PAGE, figure_payloads, render_page, render_study, thin
+from results.report import (
+    CURVE_POINTS,
+    PAGE,
+    figure_payloads,
+    render_page,
+    render_study,
+    thin,
+    variant_payload,
+)
 from results.study import Figure
 
 
@@ -145,6 +154,18 @@ def test_the_page_is_told_the_command_and_the_studys_own_metrics(payload):
     assert study["variants"][0]["command"] == command
 
 
+def test_the_page_has_the_comparison_with_the_reference_row(make_study, make_result):
+    for reference, expected in (("AMSGrad", ["AdaMax", "AdaMax"]), (None, [])):
+        study = make_study(
+            reference=reference, name=f"lp_adam/{reference}", grid={"optim.lr": [1e-3]}
+        )
+        result = make_result(study, lambda cell: {"train/loss": 0.5, "test/accuracy": 0.5})
+        tables = variant_payload(result)["against_reference"]
+        assert [row[0] for table in tables for row in table["rows"]] == expected
+        assert all(table["notes"][0].startswith("Difference: ") for table in tables)
+        shutil.rmtree(result.records[0].folder.parents[2])
+
+
 def test_points_are_thinned_evenly_and_the_ends_stay():
     points = list(range(1000))
     found = thin(points)
@@ -198,6 +219,17 @@ def test_heat_maps_and_paths_are_on_the_page_and_curves_among_the_others(make_st
     assert (path["label"], path["log"], path["normalised"]) == ("test accuracy", False, False)
     assert line["x"] == pytest.approx([0.8, 0.1, 0.2])
     assert line["mean"] == pytest.approx([3.6, 0.45, 0.9])
+
+
+def test_curves_at_all_points_of_a_grid_are_on_the_page(make_study, make_result):
+    figure = Figure("G", ["AdaMax"], "train/loss", panels="optim.eps", lines="optim.lr")
+    grid = {"optim.lr": [1e-3, 1e-2], "optim.eps": [1e-8]}
+    [shown] = figure_payloads(make_result(make_study(grid=grid, figures={"g": figure}), outcome))
+    assert (shown["x"], shown["title"], shown["normalised"]) == ("step", "G", False)
+    assert [(line["column"], line["row"]) for line in shown["lines"]] == [
+        ("AdaMax, optim.eps = 1e-08", "optim.lr = 0.001"),
+        ("AdaMax, optim.eps = 1e-08", "optim.lr = 0.01"),
+    ]
 
 
 def test_the_page_knows_a_metric_that_only_a_task_declares(

@@ -55,6 +55,18 @@ def loaded(tmp_path):
     return make
 
 
+def test_notes_on_columns_are_shown_with_these_columns(loaded):
+    def change(text):
+        text["notes"] = ["On all."]
+        text["columns"]["A"]["notes"] = ["On both.", "On A."]
+        text["columns"]["B"]["notes"] = ["On both."]
+
+    study = loaded(change)
+    assert study.notes_on(["A", "B"]) == ["On all.", "A, B: On both.", "A: On A."]
+    assert study.notes_on(["B"]) == ["On all.", "B: On both."]
+    assert study.columns == loaded().columns  # whose settings they are not
+
+
 def test_a_study_says_what_its_yaml_says(loaded):
     study = loaded()
     assert (study.name, study.paper, study.title) == ("paperx/toy", "paperx", "Toys")
@@ -84,6 +96,22 @@ def test_cells_are_all_combinations_row_by_row(loaded):
         for seed in (0, 1)
     ]
     assert len({str(cell.settings) for cell in cells}) == len(cells)
+
+
+def test_a_row_may_be_in_some_of_the_columns(loaded):
+    study = loaded(setter("rows", "two", "columns", value=["B"]))
+    cells = study.cells("smoke", "full")
+    assert [(c.row, c.column) for c in cells[::4]] == [("one", "A"), ("one", "B"), ("two", "B")]
+    assert study.count("smoke") == len(cells) == 12
+    assert "columns" not in cells[-1].settings
+
+
+def test_a_profile_without_a_rows_columns_is_without_the_row(loaded):
+    def change(text):
+        text["rows"]["two"]["columns"] = ["B"]
+        text["profiles"]["smoke"]["columns"] = ["A"]
+
+    assert {cell.row for cell in loaded(change).cells("smoke", "full")} == {"one"}
 
 
 def test_a_cell_says_all_that_its_run_must_know(loaded):
@@ -142,6 +170,75 @@ def test_a_figure_is_over_the_steps_unless_it_says_over_what(loaded):
     assert loaded(setter("figures", "fig", "x", value="path/x")).figures["fig"].x == "path/x"
 
 
+def points_of(study, profile, row, column):
+    return [list(point.items()) for point in study.points(profile, row, column)]
+
+
+def test_what_is_said_last_of_a_key_counts(loaded):
+    def change(text):
+        text["grid"] = {"optim.lr": [1, 2, 3], "optim.eps": [0.1, 0.2]}
+        text["columns"]["B"]["grid"] = {"optim.lr": [4]}
+        text["rows"]["one"] |= {"optim.eps": 0.5, "B": {"grid": {"optim.q": [7, 8]}}}
+        text["rows"]["two"]["grid"] = {"optim.lr": [5]}
+
+    study = loaded(change)
+    assert study.keys == ["optim.lr", "optim.eps", "optim.q"]
+    assert points_of(study, "paper", "one", "A") == [[("optim.lr", lr)] for lr in (1, 2, 3)]
+    assert points_of(study, "paper", "one", "B") == [
+        [("optim.lr", 4), ("optim.q", q)] for q in (7, 8)
+    ]
+    assert points_of(study, "paper", "two", "B") == [
+        [("optim.lr", 5), ("optim.eps", eps)] for eps in (0.1, 0.2)
+    ]
+    assert {c.settings["optim.eps"] for c in study.cells("paper", "full") if c.row == "one"} == {
+        0.5
+    }
+    assert study.count("paper") == len(study.cells("paper", "full")) == 2 * (3 + 2 + 2 + 2)
+
+
+def test_a_profile_thins_whichever_grid_there_is(loaded):
+    def change(text):
+        text["grid"] = {"optim.lr": [1, 2, 3, 4, 5]}
+        text["rows"]["one"]["grid"] = {"optim.lr": [6, 7, 8]}
+        text["rows"]["two"]["optim.lr"] = 9
+        text["profiles"]["smoke"] = {"grid": {"optim.lr": 3}, "B": {"grid": {"optim.lr": 1}}}
+        text["columns"]["C"] = {"task": "toy"}
+        text["rows"]["two"]["C"] = {"grid": {"optim.lr": [1, 2, 3, 4, 5]}}
+
+    study = loaded(change)
+
+    def rates(row, column):
+        return [point.get("optim.lr") for point in study.points("smoke", row, column)]
+
+    assert [rates("one", column) for column in "ABC"] == [[6, 7, 8], [7], [6, 7, 8]]
+    assert [rates("two", column) for column in "ABC"] == [[None], [None], [1, 3, 5]]
+
+
+def test_values_that_are_typed_stand_in_the_place_of_all_others(loaded):
+    def change(text):
+        text["rows"]["one"]["optim.lr"] = 3
+        text["rows"]["two"]["B"] = {"grid": {"optim.lr": [1, 2]}}
+        text["profiles"]["smoke"]["grid"] = {"optim.lr": 1}
+
+    study = loaded(change).with_grid({"optim.lr": [7, 8]})
+    for row in study.rows:
+        for column in study.columns:
+            points = study.points("smoke", row, column)
+            assert {point["optim.lr"] for point in points} == {7, 8}
+
+
+def test_a_figure_may_be_over_the_grid_and_have_some_of_the_columns(loaded):
+    figure = {
+        "title": "F",
+        "rows": ["one"],
+        "metric": "train/loss",
+        "x": "optim.lr",
+        "columns": ["B"],
+    }
+    found = loaded(setter("figures", "fig", value=figure)).figures["fig"]
+    assert (found.x, found.columns, found.is_heat_map) == ("optim.lr", ["B"], False)
+
+
 def test_the_axis_of_an_average_says_so(loaded):
     plain = loaded().figures["fig"]
     normalised = loaded(setter("figures", "fig", "normalised", value=True)).figures["fig"]
@@ -194,6 +291,19 @@ def setter(*path, value):
         (lambda t: t["select"].pop("at"), "select: keys missing or unknown: at"),
         (setter("select", "on", value=1), "select: keys missing or unknown: on"),
         (setter("figures", "fig", "row", value=[]), "figures: fig: keys missing or unknown: row"),
+        (
+            setter("figures", "fig", "columns", value=["C"]),
+            "figures: fig: columns: C: must be one of A, B",
+        ),
+        (setter("figures", "fig", "columns", value="A"), "figures: fig: columns: must be a list"),
+        (
+            lambda t: t["figures"]["fig"].update(x="optim.lr", y="optim.betas", columns=["A"]),
+            "figures: fig: columns: are for lines, not for a heat map",
+        ),
+        (
+            lambda t: t["figures"]["fig"].update(x="optim.lr", normalised=True),
+            "figures: fig: normalised: is for curves, not for lines over the grid",
+        ),
         # A slip in these would choose by the wrong rule without a word.
         (
             setter("select", "mode", value="minimum"),
@@ -209,6 +319,9 @@ def setter(*path, value):
             "statistic: mode: must be one of mean, mean_se, median",
         ),
         (setter("report", value=["accuracy"]), "report: accuracy: must be one of train/loss"),
+        (setter("best_seed", value="yes"), "best_seed: yes: must be true or false"),
+        (setter("reference", value="ten"), "reference: ten: must be one of one, two"),
+        (setter("reference", value=["one"]), "reference: ['one']: must be one of one, two"),
         (
             setter("figures", "fig", "metric", value="l"),
             "figures: fig: metric: l: must be one of train/loss",
@@ -234,6 +347,10 @@ def setter(*path, value):
             "profiles: smoke: grid: optim.lr: must be a list of values",
         ),
         (
+            setter("profiles", "smoke", "grid", value={"optim.lr": 0}),
+            "profiles: smoke: grid: optim.lr: 0: must be a whole number above 0",
+        ),
+        (
             setter("profiles", "smoke", "grid", value={"optim.lr": [1, 1]}),
             "profiles: smoke: grid: optim.lr: a value is there twice",
         ),
@@ -252,6 +369,18 @@ def setter(*path, value):
         (
             setter("profiles", "smoke", "columns", value=[]),
             "profiles: smoke: columns: []: must be a list of the study's columns",
+        ),
+        (
+            setter("rows", "one", "columns", value=["A", "C"]),
+            "rows: one: columns: ['A', 'C']: must be a list of the study's columns",
+        ),
+        (
+            setter("rows", "one", "columns", value=[]),
+            "rows: one: columns: []: must be a list of the study's columns",
+        ),
+        (
+            lambda t: t["rows"]["one"].update(columns=["A"], B={"optim.lr_decay": 1}),
+            "rows: one: B: is none of the row's columns",
         ),
     ],
 )
@@ -272,6 +401,8 @@ def test_a_mistake_is_named(loaded, tmp_path, change, said):
         ("{optim: adam}", "{optim: adam, 1: 2}", "rows: one: 1: must be text"),
         ("notes: []", "notes: [a note: with a colon]", "{'a note': 'with a colon'}: must be text"),
         ("notes: []", "notes: [7]", "notes: 7: must be text"),
+        ("{task: toy}", "{task: toy, notes: [7]}", "columns: A: notes: 7: must be text"),
+        ("{task: toy}", "{task: toy, notes: A note.}", "columns: A: notes: must be a list"),
         ("title: Toys", "title: {a: b}", "title: {'a': 'b'}: must be text"),
         ("title: Toys", "title: ' '", "title: a text is empty"),
         ("title: Toys", "title: |\n  Toys", "title: Toys: must be one line of text"),
@@ -316,10 +447,46 @@ def test_a_mistake_is_named(loaded, tmp_path, change, said):
         # What a table says of its runs must hold for all of them.
         ("{task: toy}", "{task: toy, data: full}", "columns: A: data: a study does not set it"),
         ("{optim: adam}", "{optim: adam, seed: 1}", "rows: one: seed: a study does not set it"),
-        ("{optim: adam}", "{optim: adam, columns: [B]}", "one: columns: a study does not set it"),
-        ("{optim: adam}", "{optim: adam, grid: {a: [1]}}", "one: grid: a study does not set it"),
+        ("{optim: adam}", "{optim: adam, columns: B}", "one: columns: B: must be a list of the"),
+        ("{optim: adam}", "{optim: adam, grid: {a: 1}}", "one: grid: a: must be a list of values"),
+        ("{optim: adam}", "{optim: adam, grid: {seed: [1]}}", "one: grid: seed: cannot be tried"),
+        ("{optim: adam}", "{optim: adam, a: 1, grid: {a: [1]}}", "one: a: the grid has its values"),
+        (
+            "{task: toy}",
+            "{task: toy, grid: {a: []}}",
+            "columns: A: grid: a: must be a list of value",
+        ),
+        ("seeds: 2", "seeds: 2\nsearch: best", "search: best: must be grid, halving, extend, or"),
+        ("seeds: 2", "seeds: 2\nsearch: {halving: {eta: 1}}", "halving: eta: 1: must be a number"),
+        ("seeds: 2", "seeds: 2\nconfirm: -1", "confirm: -1: must be a whole number, 0 or above"),
+        ("seeds: 2", "seeds: 2\nconfirm: [2, x]", "confirm: x: must be a whole number, 0 or above"),
+        ("seeds: 2", "seeds: 2\nconfirm: [2, 2]", "confirm: [2, 2]: a seed is there twice"),
+        (
+            "seeds: 2",
+            "seeds: 2\nconfirm: [2, 1]",
+            "confirm: 1: is no fresh seed: the search has those from 0 to 1",
+        ),
+        (
+            "seeds: 2",
+            "seeds: 2\nsearch: {extend: {keys: [optim.betas]}}",
+            "search: extend: optim.betas: its values are not all numbers",
+        ),
+        (
+            "seeds: 2",
+            "seeds: 2\nsearch: {extend: {keys: [optim.eps]}}",
+            "search: extend: keys: optim.eps: must be one of optim.lr, optim.betas",
+        ),
+        (
+            "seeds: 2",
+            "seeds: 2\nsearch: {random: 4, ranges: {optim.lr: {low: 0.1, high: 1}}}",
+            "grid: random points are tried in its place",
+        ),
+        (
+            "seeds: 2",
+            "seeds: 2\nsearch: {random: 4, ranges: {seed: {low: 0, high: 1}}}",
+            "search: ranges: seed: cannot be tried",
+        ),
         ("{seeds: 1, task.epochs: 3}", "{C: {seeds: 1}}", "smoke: there is no column C"),
-        ("{optim: adam}", "{optim: adam, optim.lr: 1}", "one: optim.lr: the grid has its values"),
         ("{optim: adam}", "{optim: adam, B: {profile: x}}", "rows: one: B: profile: a study does"),
         ("{seeds: 1, task.epochs: 3}", "{optim.lr: 1}", "smoke: optim.lr: the grid has its values"),
         ("  two:", "  one:", "toy.yaml: line 10: the key one is there twice"),
@@ -459,6 +626,37 @@ def test_a_mean_over_evaluations_needs_the_last_ones(loaded):
         loaded(setter("select", value=select))
 
 
+VALID = {"metric": "test/accuracy", "at": "last", "mode": "max", "split": "valid"}
+
+
+def test_a_study_chooses_on_validation_data_and_reports_test_data(loaded):
+    study = loaded(setter("select", value=VALID))
+    assert study.select.metric == "valid/accuracy"
+    assert study.report == ["test/accuracy", *loaded().report]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"split": "train"}, "select.split: train: must be valid"),
+        ({"metric": "train/loss"}, "split: valid: train/loss is no metric of test data"),
+        ({"metric": "test/return"}, "select.split: valid: no task measures valid/return"),
+        ({"metric": "test/typo"}, "select.metric: valid/typo: must be one of "),
+    ],
+)
+def test_a_choice_on_data_that_there_are_not_is_refused(loaded, change, said):
+    with pytest.raises(StudyError, match=re.escape(said)):
+        loaded(setter("select", value=VALID | change))
+
+
+def test_seeds_that_confirm_are_counted_or_named(loaded):
+    for confirm, seeds in ((2, [2, 3]), ([7, 5], [7, 5])):
+        study = loaded(setter("confirm", value=confirm))
+        chosen = study.cells("paper", "full")[0]
+        assert [cell.seed for cell in study.confirming("paper", "full", chosen)] == seeds
+        assert study.confirm_count == 2
+
+
 # -- a study like another --------------------------------------------------------------------------
 
 
@@ -478,12 +676,29 @@ def test_a_study_like_another_says_what_that_says(loaded, tmp_path):
     assert ours == theirs
 
 
+def test_a_reference_row_is_one_that_there_is(loaded, tmp_path):
+    assert loaded().reference is None
+    assert loaded(setter("reference", value="two")).reference == "two"
+    assert like(tmp_path, rows=["two"], figures={}).reference == "two"
+    with pytest.raises(StudyError, match=re.escape("other.yaml: reference: two: must be one of")):
+        like(tmp_path, rows=["one"], figures={})
+
+
 def test_it_may_pick_among_rows_and_columns(loaded, tmp_path):
     loaded(setter("profiles", "smoke", value={"columns": ["B", "A"], "A": {"seeds": 1}}))
     study = like(tmp_path, columns=["B"], rows=["two"], figures={})
     assert list(study.columns) == ["B"] and list(study.rows) == ["two"]
     assert study.profiles["smoke"] == {"columns": ["B"]}
     assert {(c.row, c.column) for c in study.cells("smoke", "full")} == {("two", "B")}
+
+
+def test_a_row_in_some_columns_is_in_those_that_a_study_like_it_has(loaded, tmp_path):
+    first = loaded(setter("rows", "two", "columns", value=["B"]))
+    study = like(tmp_path, columns=["B"], figures={})
+    assert study.rows["two"]["columns"] == ["B"]
+    assert list(like(tmp_path, columns=["A"], figures={}).rows) == ["one"]
+    # What the other study says stays as it was.
+    assert first.rows["two"]["columns"] == ["B"]
 
 
 @pytest.mark.parametrize(
@@ -538,6 +753,52 @@ def test_a_heat_map_is_over_two_keys_or_over_trials(loaded):
     assert not loaded().figures["fig"].is_heat_map
 
 
+def test_curves_may_be_smooth_and_at_all_points_of_a_grid(loaded):
+    figure = MAP | {"lines": "optim.lr", "panels": "optim.betas", "smooth": 2.5}
+    found = loaded(setter("figures", "fig", value=figure)).figures["fig"]
+    assert (found.lines, found.panels, found.smooth) == ("optim.lr", "optim.betas", 2.5)
+    plain = loaded().figures["fig"]
+    assert (plain.lines, plain.panels, plain.smooth) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"lines": "optim.eps"}, "figures: fig: lines: optim.eps: must be one of optim.lr"),
+        ({"panels": "optim.lr"}, "figures: fig: panels: optim.lr: needs lines"),
+        (
+            {"lines": "optim.lr", "panels": "seed"},
+            "figures: fig: panels: seed: must be one of optim.lr",
+        ),
+        (
+            {"lines": "optim.lr", "panels": "optim.lr"},
+            "figures: fig: panels: optim.lr: the lines are over it",
+        ),
+        (
+            {"lines": "optim.lr", "normalised": True},
+            "fig: lines: optim.lr: is for curves at each point of the grid",
+        ),
+        (
+            {"lines": "optim.lr", "x": "optim.betas"},
+            "fig: lines: optim.lr: is for curves at each point of the grid",
+        ),
+        ({"smooth": 0}, "figures: fig: smooth: 0: must be a number above 0"),
+        ({"smooth": "much"}, "figures: fig: smooth: much: must be a number above 0"),
+        ({"smooth": True}, "figures: fig: smooth: True: must be a number above 0"),
+        ({"smooth": 2, "x": "optim.lr"}, "figures: fig: smooth: 2: is for curves"),
+        ({"smooth": 2, "x": "trial", "across": 3}, "figures: fig: smooth: 2: is for curves"),
+    ],
+)
+def test_wrong_curves_are_refused(loaded, more, said):
+    with pytest.raises(StudyError, match=re.escape(said)):
+        loaded(setter("figures", "fig", value=MAP | more))
+
+
+def test_a_profile_may_keep_losses(loaded):
+    study = loaded(setter("profiles", "smoke", "train.loss_every", value=1))
+    assert study.cells("smoke", "sample")[0].settings["train.loss_every"] == 1
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -551,6 +812,8 @@ def test_a_heat_map_is_over_two_keys_or_over_trials(loaded):
         ({"x": "trial", "across": 0}, "across: 0: must be a whole number above 0"),
         ({"normalised": "yes"}, "figures: fig: normalised: yes: must be true or false"),
         ({"x": "trial", "across": 3, "normalised": True}, "normalised: is for lines, not for a"),
+        ({"average": "iqm"}, "fig: average: iqm: must be one of mean, interquartile mean"),
+        ({"average": "interquartile mean"}, "fig: average: interquartile mean: needs normalised"),
         ({"colour": "test/loss"}, "colour: test/loss: needs x: trial and across"),
         ({"x": "trial", "across": 3, "colour": "red"}, "colour: red: must be one of"),
     ],

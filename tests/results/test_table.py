@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import results.published
-from results import table
-from results.published import printed
+from results import markup, table
+from results.published import Printed, printed
 from results.report import name_of, render_study
 from results.statistics import Estimate, estimate
 from results.study import Select
@@ -39,7 +39,9 @@ def paper_with_accuracies(tmp_path, monkeypatch):
     (tmp_path / "px.yaml").write_text(
         "title: A Paper\nauthors: A. Author\ntables:\n  t:\n    title: Table 9\n"
         "    value: test/accuracy\n    columns: [FC-2]\n    rows:\n"
-        "      AMSGrad: {FC-2: 0.955}\n      AdaMax: {FC-2: 0.99}\n"
+        "      AMSGrad: {FC-2: 0.955}\n      AdaMax: {FC-2: 1.99}\n"
+        "    runs: {FC-2: 9}\n    spread: standard error\n"
+        "    spreads:\n      AMSGrad: {FC-2: 0.001}\n"
     )
     monkeypatch.setattr(results.published, "__file__", str(tmp_path / "__init__.py"))
     results.published.published.cache_clear()
@@ -64,7 +66,8 @@ def test_a_best_rate_stands_beside_the_printed_one(make_study, make_result):
     assert first["ratio"] == "same"
     # Two digits of the standard deviation, 0.02/√2 = 0.0141.
     assert first["training loss"] == "0.210 ± 0.014"
-    assert first["95% interval"] == "[0.200, 0.220]"
+    # 12.7 standard errors of 0.01 to either side: Student's t with one degree of freedom.
+    assert first["95% interval"] == "[0.08, 0.34]"
     assert first["test accuracy"] == "0.9550 ± 0.0071"
     assert (first["runs"], first["diverged"]) == ("6/6", "0")
 
@@ -80,19 +83,30 @@ def test_a_printed_metric_has_a_difference_and_lies_inside_or_not(
     make_study, make_result, paper_with_accuracies
 ):
     study = make_study(paper=paper_with_accuracies, published=["t"])
-    made = table.tabulate(make_result(study, outcome))
+    result = make_result(study, outcome)
+    made = table.tabulate(result)
     assert "ratio" not in made.headers
     first, second = as_dicts(made)
-    # Ours are 0.95 and 0.96.
-    assert (first["in print"], first["difference"], first["inside"]) == ("0.955", "+0", "yes")
-    assert (second["in print"], second["difference"], second["inside"]) == ("0.99", "-0.035", "no")
+    # Ours are 0.95 and 0.96, with the standard error 0.005; print's is 0.001. Welch's degrees of
+    # freedom are then 1.08, and their quantile is 10.6.
+    assert (first["in print"], first["difference"]) == ("0.955 ± 0.001", "+0")
+    assert first["its 95% interval"] == "[-0.054, 0.054]"
+    assert first["inside"] == "yes"
+    assert (second["in print"], second["difference"], second["inside"]) == ("1.99", "-1.035", "no")
     assert any("A. Author, “A Paper”. Table 9." in note for note in made.notes)
+    assert any(note.startswith("± in print: standard error. Difference: ") for note in made.notes)
+    kept = read_csv(result)[0]
+    assert (kept["in print: test/accuracy"], kept["in print: test/accuracy spread"]) == (
+        "0.955",
+        "0.001",
+    )
 
 
 def test_medians_are_called_medians(make_study, make_result):
     made = table.tabulate(make_result(make_study(statistic="median"), outcome))
     assert as_dicts(made)[0]["training loss"] == "0.210 ± 0.010"
-    assert any("median ± standard error" in note for note in made.notes)
+    assert as_dicts(made)[0]["95% interval"] == "–"
+    assert any("interval of order statistics, which takes 6" in note for note in made.notes)
 
 
 def test_a_worst_grid_point_is_called_the_worst(make_study, make_result):
@@ -104,6 +118,7 @@ def test_a_worst_grid_point_is_called_the_worst(make_study, make_result):
         note.startswith("Worst: maximum of train/loss (last evaluation), by the mean over seeds.")
         for note in made.notes
     )
+    assert any("the worst looks too bad by" in note for note in made.notes)
 
 
 def test_without_a_grid_nothing_is_chosen(make_study, make_result):
@@ -111,6 +126,7 @@ def test_without_a_grid_nothing_is_chosen(make_study, make_result):
     made = table.tabulate(make_result(study, lambda cell: {"train/loss": 0.5}))
     assert made.headers[:2] == ["method", "training loss"]
     assert not any("Best" in note or "best" in note for note in made.notes)
+    assert not any("Chosen" in note for note in made.notes)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +184,7 @@ def test_diverged_runs_are_counted(make_study, make_result):
     ],
 )
 def test_a_value_has_the_digits_that_its_spread_warrants(center, spread, text):
-    assert table.center_and_spread(Estimate(center, spread, center, center, 3), "mean") == text
+    assert table.center_and_spread(Estimate(center, spread, center, center, 3)) == text
 
 
 def test_an_interval_of_tiny_numbers_is_not_zero():
@@ -221,7 +237,9 @@ def test_the_notes_say_how_it_was_made(make_study, make_result):
         "A note.",
         "Best: minimum of train/loss (last evaluation), by the mean over seeds.",
         "Seeds: 2.",
-        "mean ± standard deviation",
+        "mean ± standard deviation, and Student's 95% interval",
+        "Chosen on the seeds that are shown: of 3 grid points that are equally good, the best "
+        "looks too good by 0.6 standard deviations of train/loss on average",
         "Daley",
         "Table 2",
         "Made on Two Cores, 2 threads. Commit 0123456789.",
@@ -229,6 +247,13 @@ def test_the_notes_say_how_it_was_made(make_study, make_result):
         "not comparable with print",
     ):
         assert said in notes
+
+
+def test_notes_on_columns_are_those_of_columns_in_the_table(make_study, make_result):
+    study = make_study(column_notes={"FC-2": ["Of this one."], "LSTM": ["Of another."]})
+    notes = table.tabulate(make_result(study, outcome)).notes
+    assert "FC-2: Of this one." in notes
+    assert not any("Of another." in note for note in notes)
 
 
 def test_one_thread_is_no_threads():
@@ -247,6 +272,58 @@ def test_the_notes_say_how_many_trials_a_run_is(make_study, make_result):
     assert as_dicts(made)[0]["training loss"] == "0.200 ± 0.037"
 
 
+STEPS, SHARE = "trials/steps_to_success", "trials/success"
+
+
+@pytest.mark.parametrize(
+    ("steps", "said", "known", "missed"),
+    [
+        ([10.0, 20.0, 30.0, 40.0], "25.0 ± 4.2", "25.0", 0),
+        ([10.0, 20.0, 30.0, 50.0], "≥ 27.5 ± 5.6", "27.5", 0.25),
+        ([50.0, 50.0, 50.0, 50.0], "not reached", "", 1),
+    ],
+)
+def test_a_budget_is_no_number_of_steps(make_study, make_result, steps, said, known, missed):
+    """Trials without success within 50 steps have 50."""
+    study = make_study(
+        seeds=1,
+        report=[STEPS, SHARE],
+        statistic="mean_se",
+        select=Select(STEPS, "last", "min"),
+        rows={"AdaMax": {"optim": "adamax"}},
+        figures={},
+    )
+    success = [float(number < 50) for number in steps]
+    result = make_result(study, lambda cell: {STEPS: steps, SHARE: success})
+    row = as_dicts(table.tabulate(result))[0]
+    assert row["steps to success"] == said
+    [line, *_] = csv.DictReader(io.StringIO(table.comma_separated(result)))
+    assert line[f"{STEPS} center"] == known
+    assert float(line[f"{STEPS} missed"]) == missed
+    assert f"{SHARE} missed" not in line
+
+
+def test_a_fraction_of_trials_has_its_own_error_and_interval(make_study, make_result):
+    study = make_study(
+        seeds=1,
+        report=[SHARE],
+        statistic="mean_se",
+        select=Select(SHARE, "last", "max"),
+        rows={"AdaMax": {"optim": "adamax"}},
+        figures={},
+    )
+    result = make_result(study, lambda cell: {SHARE: [1.0, 0.0, 1.0, 1.0]})
+    made = table.tabulate(result)
+    row = as_dicts(made)[0]
+    # Two seeds: √(¾·¼/8), and 6 of 8 in tables of Clopper & Pearson's interval.
+    assert row["share of successful trials"] == "0.75 ± 0.15"
+    assert row["95% interval"] == "[0.35, 0.97]"
+    assert any("of a fraction p of n trials ± √(p(1 - p)/n), and the" in n for n in made.notes)
+    # The best evaluation is known as a mean over trials, one for each run.
+    found = result.rows[0].points[0].estimate(SHARE, study, at="best")
+    assert (found.n, found.binary) == (2, False)
+
+
 # -- Markdown --------------------------------------------------------------------------------------
 
 
@@ -257,11 +334,11 @@ def cells_of(line):
 def test_markdown_has_as_many_cells_in_every_row(make_study, make_result):
     study = make_study(rows={"Adam |p| = 2": {"optim": "adam"}}, figures={})
     made = table.tabulate(make_result(study, outcome))
-    lines = [line for line in table.markdown(made).splitlines() if line.startswith("|")]
+    lines = [line for line in markup.markdown(made).splitlines() if line.startswith("|")]
     assert [len(cells_of(line)) for line in lines] == [len(made.headers)] * 3
     assert cells_of(lines[2])[0] == "Adam \0p\0 = 2"
-    assert table.markdown(made).startswith(f"# {made.title}\n\n|")
-    assert all(f"- {note}\n" in table.markdown(made) for note in made.notes)
+    assert markup.markdown(made).startswith(f"# {made.title}\n\n|")
+    assert all(f"- {note}\n" in markup.markdown(made) for note in made.notes)
 
 
 # -- LaTeX -----------------------------------------------------------------------------------------
@@ -270,18 +347,18 @@ HOSTILE = r"50% of $x_1^2$ & {a} \b #3 ~ |p| < ∞ – β₁ → “q” × ±"
 
 
 def test_latex_escapes_all_that_means_something_to_tex():
-    assert table.escape("a_b & 5% #1 $2 {c} ^ ~") == (
+    assert markup.escape("a_b & 5% #1 $2 {c} ^ ~") == (
         r"a\_b \& 5\% \#1 \$2 \{c\} \textasciicircum{} \textasciitilde{}"
     )
     # The braces of an escape are not escaped again.
-    assert table.escape("\\") == r"\textbackslash{}"
-    assert table.escape("0.2 ± 0.1 × 3") == r"0.2 $\pm$ 0.1 $\times$ 3"
+    assert markup.escape("\\") == r"\textbackslash{}"
+    assert markup.escape("0.2 ± 0.1 × 3") == r"0.2 $\pm$ 0.1 $\times$ 3"
 
 
 def test_latex_has_as_many_cells_as_columns(make_study, make_result):
     study = make_study(title=HOSTILE, rows={HOSTILE: {"optim": "adam"}}, figures={})
     made = table.tabulate(make_result(study, outcome))
-    text = table.latex(made)
+    text = markup.latex(made)
     body = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(body) == 2
     for line in body:
@@ -295,14 +372,14 @@ def test_latex_has_as_many_cells_as_columns(make_study, make_result):
 
 def test_a_note_of_several_lines_stays_a_comment(make_study, make_result):
     made = table.tabulate(make_result(make_study(notes=["one\ntwo"]), outcome))
-    before = table.latex(made).split(r"\begin{table}")[0]
+    before = markup.latex(made).split(r"\begin{table}")[0]
     assert all(line.startswith("%") for line in before.splitlines())
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no pdflatex")
 def test_latex_compiles(make_study, make_result, tmp_path):
     study = make_study(title=HOSTILE, rows={HOSTILE: {"optim": "adam"}}, figures={})
-    text = table.latex(table.tabulate(make_result(study, outcome)))
+    text = markup.latex(table.tabulate(make_result(study, outcome)))
     document = r"\documentclass{article}\usepackage{booktabs}\begin{document}" + "\n" + text
     (tmp_path / "t.tex").write_text(document + r"\end{document}")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
@@ -365,8 +442,8 @@ def test_csv_of_a_study_without_printed_numbers_has_no_column_for_them(make_stud
 
 def test_one_seed_says_nothing_of_its_spread():
     alone = estimate([0.5], "mean")
-    assert table.center_and_spread(alone, "mean") == "0.5"
-    assert (table.interval(alone), table.inside(alone, 0.5)) == ("–", "–")
+    assert (table.center_and_spread(alone), table.interval(alone)) == ("0.5", "–")
+    assert table.beside_print(alone, Printed(0.25), "mean") == ["+0.25", "–", "–"]
 
 
 def test_a_best_evaluation_stands_beside_the_last_one(make_study, make_result):
@@ -384,6 +461,31 @@ def test_a_best_evaluation_stands_beside_the_last_one(make_study, make_result):
     assert "test/accuracy last center" in read_csv(result)[0]
 
 
+def test_the_best_seed_may_stand_beside_the_mean(make_study, make_result):
+    study = make_study(report=["train/loss", "test/accuracy", "lr"], best_seed=True, grid={})
+    values = [{"train/loss": 3.0, "test/accuracy": 0.5, "lr": 1.0}]
+    values += [{"train/loss": [1.0, 3.0], "test/accuracy": 0.7, "lr": 2.0}]  # of two trials
+    result = make_result(study, lambda cell: values[cell.seed])
+    made = table.tabulate(result)
+    assert [h for h in made.headers if "best seed" in h] == [
+        "training loss, best seed",
+        "test accuracy, best seed",
+    ]
+    shown = as_dicts(made)[0]
+    assert (shown["training loss, best seed"], shown["test accuracy, best seed"]) == ("2", "0.7")
+    written = read_csv(result)[0]
+    assert (written["train/loss best seed"], written["test/accuracy best seed"]) == ("2.0", "0.7")
+    assert "lr best seed" not in written
+    without = table.tabulate(replace(result, study=replace(study, best_seed=False)))
+    assert not any("best seed" in header for header in without.headers)
+
+
+def test_where_nothing_has_finished_there_is_no_best_seed(make_study, make_result):
+    study = make_study(report=["test/accuracy"], best_seed=True)
+    made = table.tabulate(make_result(study, lambda cell: "diverged"))
+    assert as_dicts(made)[0]["test accuracy, best seed"] == "–"
+
+
 def test_values_may_be_means_over_the_last_evaluations(make_study, make_result):
     study = make_study(select=Select(metric="train/loss", at="last", mode="min", evaluations=2))
     result = make_result(study, outcome)
@@ -395,5 +497,5 @@ def test_values_may_be_means_over_the_last_evaluations(make_study, make_result):
 
 
 def test_a_column_in_print_may_stand_for_several():
-    assert printed("lp_adam", "table2", "AdaBound", "2-layer LSTM") == 3e-5
-    assert printed("lp_adam", "table2", "AdaBound", "LSTM (all)") == 3e-5
+    assert printed("lp_adam", "table2", "AdaBound", "2-layer LSTM") == Printed(3e-5)
+    assert printed("lp_adam", "table2", "AdaBound", "LSTM (all)") == Printed(3e-5)

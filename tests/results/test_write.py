@@ -14,7 +14,7 @@ from running import ROOT, child_environment, files, run_here
 import results.plan
 import results.write
 from engine.records import read_all
-from results.plan import find, plan, read_planned, result_of
+from results.plan import find, plan, result_of
 from results.write import hash_of, write_swept
 
 SUMMARY = {"status": "finished", "best": {}, "step": 6, "steps": 6, "step_seconds": 0.1}
@@ -53,7 +53,7 @@ def render(planned, runs, reports):
     def write(wanted=None):
         wanted = wanted or planned()
         source = hash_of(runs)
-        result = wanted.result(read_planned(wanted))
+        result = wanted.read()
         paths, page = write_swept(wanted, result, source, runs, reports)
         assert all(path.stat().st_size for path in [*paths, page])
         text = next(path for path in paths if path.suffix == ".md").read_text(encoding="utf-8")

@@ -251,7 +251,7 @@ def test_step_writes_every_optimizer_in_every_way(tiny, capsys):
         assert said in text
     with table.with_suffix(".csv").open() as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == 2 * len(contenders.RULES)
+    assert len(lines) == 2 * len(contenders.RULES) + len(step.ADAMS)
     for line in lines:
         assert (line["set"], line["floor"]) == ("resnet", "")
         assert line["rule"] in text and line["contender"] in text
@@ -296,8 +296,8 @@ def test_the_share_of_the_floor():
 
 def test_the_table_says_which_share_of_the_floor_is_reached():
     spread = race.Spread(1.0, 2.0, 3.0)
-    line = step.Line("LaProp", "optim, foreach", spread, spread, spread, 0.5)
-    assert step.table([line]).splitlines()[-1].split()[-2:] == ["50%", "|"]
+    line = step.Line("LaProp", "optim, foreach", spread, spread, spread, spread, 0.5)
+    assert step.table([line]).splitlines()[-1].split()[-4:] == ["2.000", "|", "50%", "|"]
 
 
 @pytest.mark.parametrize("rule", contenders.RULES)

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 
 import pytest
@@ -64,11 +63,16 @@ def test_a_dry_run_only_tells(sweep, runs, study):
     asked = study()
     done = sweep(*asked, "dry_run=true")
     assert done.code == 0 and not runs.exists()
+    rows = {line.split()[0]: line.split()[1:] for line in done.out.splitlines()}
+    assert rows["Adam"][:3] == rows["SGD"][:3] == ["2", "2", "12"]
+    assert 0 < float(rows["Adam"][3]) < 0.01
+    done = sweep(*asked, "dry_run=true", "verbose=true")
     cells = [line for line in done.out.splitlines() if " missing " in line and "seed=" in line]
     assert len(cells) == 4
     for row, lr in (("Adam", "0.001"), ("Adam", "0.01"), ("SGD", "0.001"), ("SGD", "0.01")):
         assert sum(row in line and f"optim.lr={lr} " in line for line in cells) == 1
-    assert "4 runs: 0 ended, 4 missing; no estimate" in done.last
+    assert "4 runs: 0 ended, 4 missing; about 0:0" in done.last
+    assert "at a time, from steps timed now" in done.last
 
     assert sweep(*asked).code == 0
     before = files(runs)
@@ -78,7 +82,32 @@ def test_a_dry_run_only_tells(sweep, runs, study):
     # One more rate: its runs are missing, and there is something to estimate from.
     done = sweep(*study(grid={"optim.lr": [0.001, 0.01, 0.1]}), "dry_run=true")
     assert "6 runs: 4 ended, 2 missing; about 0:00:0" in done.last
+    assert "at a time, as recorded" in done.last
     assert files(runs) == before
+
+
+def test_what_a_task_prints_and_a_folder_of_other_packages_leave_the_times_alone(
+    sweep, study, tmp_path, monkeypatch
+):
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "__init__.py").write_text("")
+    (tmp_path / "loud.py").write_text(
+        "from optim import schedules\n"
+        "def constant(*arguments, **settings):\n"
+        "    print('loud')\n"
+        "    return schedules.constant(*arguments, **settings)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    done = sweep(*study(), "schedule._target_=loud.constant", "dry_run=true")
+    assert "4 runs: 0 ended, 4 missing; about 0:0" in done.last
+
+
+def test_a_dry_run_downloads_nothing_to_time_steps(sweep, study, tmp_path):
+    done = sweep(*study(), "dry_run=true", f"paths.data={tmp_path / 'empty'}")
+    assert done.code == 0 and not (tmp_path / "empty").exists()
+    assert "no estimate: no run of mnist_fc2 has finished here on such a device" in done.last
+    assert "its data are not here" in done.last
 
 
 def test_a_sweep_runs_what_is_missing_and_shows_it(sweep, train, runs, study, tmp_path):
@@ -374,7 +403,7 @@ def test_as_typed_in_a_shell(runs, tiny):
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env=child_environment(TMPDIR=tempfile.gettempdir()),
+        env=child_environment(),
     )
     assert done.returncode == 0, done.stderr
     assert ended(runs) == len(folders(runs)) > 0
@@ -401,5 +430,5 @@ def test_a_setting_may_follow_one_of_the_grid(sweep, runs, study, conf):
 def test_a_table_that_the_paper_has_not_is_refused(sweep, runs, study):
     done = sweep(*study(published=["table9"]))
     assert done.code == 2
-    assert "published: table9: must be one of table1, table2, table3" in done.err
+    assert "published: table9: must be one of table1, recommended, table2, table3" in done.err
     assert not folders(runs)

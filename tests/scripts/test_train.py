@@ -14,6 +14,7 @@ import yaml
 from rounding import as_rounded
 from running import (
     environment,
+    evaluations,
     files,
     folder,
     folders,
@@ -177,6 +178,8 @@ def test_a_run_whose_trials_have_all_succeeded_is_finished(runs):
     assert said["step"] - 7 < max(reached) <= said["step"] < 1000
     assert said["trials"]["trials/success"] == [1.0] * 5
     assert said["final"]["trials/success"] == 1
+    # It passes over no data.
+    assert "epoch" not in said["final"] and said["final"]["time/train_seconds"] > 0
     assert said["final"]["trials/steps_to_success"] == pytest.approx(sum(reached) / 5)
     assert lines(where)[-1]["step"] == said["step"]
     assert all(line["trials/success"] < 1 for line in lines(where)[:-1])
@@ -205,11 +208,13 @@ def test_what_an_observer_sees_is_recorded(tiny, typed, metric, low, high):
 def test_what_an_optimizer_has_counted_is_recorded_for_each_entry(tiny):
     where = run(compose([*tiny(), "optim=amsgrad_traced", "optim.betas=[0.9,0.5]"]))
     final, trials = summary(where)["final"], summary(where)["trials"]
-    assert trials.keys() == {"optim/swaps", "optim/swap_interval"}
-    # Ten of each of the two weights and biases.
-    assert [len(found) for found in trials.values()] == [40, 40]
-    assert 0 < max(trials["optim/swaps"]) <= 6
-    assert all(1 <= interval <= 6 for interval in trials["optim/swap_interval"])
+    for count, interval in (("swaps", "swap_interval"), ("falls", "fall_interval")):
+        # Ten of each of the two weights and biases.
+        counts, intervals = trials[f"optim/{count}"], trials[f"optim/{interval}"]
+        assert len(counts) == len(intervals) == 40
+        assert 0 < max(counts) <= 6
+        assert all(1 <= steps <= 6 for steps in intervals)
+    assert len(trials) == 4
     for name, found in trials.items():
         assert lines(where)[-1][name] == final[name] == pytest.approx(sum(found) / 40)
 
@@ -268,9 +273,9 @@ def test_training_loss_is_the_mean_since_the_evaluation_before(tiny):
 @pytest.mark.parametrize("parts", [4, 3])  # 128 examples in 4 equal parts, in 3 that are not
 def test_accumulation_equals_one_batch(tiny, tmp_path, parts):
     typed = [*tiny(task__steps=10), "optim=sgd"]
-    whole = lines(run(compose(typed)))
+    whole = evaluations(run(compose(typed)))
     runs = f"paths.runs={tmp_path}/cut"
-    cut = lines(run(compose([*typed, f"accumulate={parts}", runs])))
+    cut = evaluations(run(compose([*typed, f"accumulate={parts}", runs])))
     assert cut == [as_rounded(line, rel=1e-4) for line in whole]
 
 
@@ -306,10 +311,10 @@ def test_lower_precision_trains_and_keeps_float32_weights(tiny, precision):
 @pytest.mark.slow
 def test_a_compiled_model_gives_the_same(tiny, tmp_path):
     typed = tiny(task__steps=10)
-    plain = lines(run(compose(typed)))
+    plain = evaluations(run(compose(typed)))
     where = run(compose([*typed, "train.compile=true", f"paths.runs={tmp_path}/compiled"]))
     assert summary(where)["status"] == "finished", (where / "log.txt").read_text()
-    assert lines(where) == [as_rounded(line, rel=1e-4) for line in plain]
+    assert evaluations(where) == [as_rounded(line, rel=1e-4) for line in plain]
 
 
 def test_deterministic_is_turned_on_and_off(tiny, tmp_path):

@@ -117,12 +117,13 @@ def sweep(
     with _called(config_dir):
         from engine import interrupt, parallel
         from engine.overrides import quoted
+        from results.plan import find
         from results.sweep import make_sweep
 
         parallel.check_one_run("adamily.sweep")
         _check_overrides(overrides)
         typed = [quoted(override) for override in overrides]
-        study_sweep = make_sweep(study, profile, data, typed, search)
+        study_sweep = make_sweep(find(study), profile, data, typed, search)
         study_sweep.prepare()
         study_sweep.run()
         if interrupt.received():

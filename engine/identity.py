@@ -34,6 +34,7 @@ YOUNGER: dict[str, Any] = {
         "epsilon_starts": 0,
         "box": None,
         "random_lengths": False,
+        "eval_words": None,
         "activation_penalty": 0,
         "change_penalty": 0,
         "model": {"shortcut": "padding"},

@@ -36,7 +36,7 @@ def preview(plan: Plan, verbose: bool = False) -> str:
         counts = Counter(key[:2] for key in keys).values()
         spent = sum(halving.share(count) * count for count in counts) / sum(counts)
         lines.append(f"halving spends about {spent:.0%} of the steps of all points")
-    if count := plan.study.confirm_count:
+    if count := plan.study.confirm_count(plan.profile):
         lines.append(f"and {count} runs confirm the point that each row chooses")
     return "\n".join(lines)
 

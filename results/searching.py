@@ -60,7 +60,7 @@ def search_state(study: Study, profile: str, data: str, look: Look) -> SearchSta
         points, due, cut = one.search()
         whole.cells += [cell for cells in points for cell in cells]
         whole.cut |= {key_of(cells[0]) for cells in cut}
-        if not due and study.confirm:
+        if not due and study.confirm_count(profile):
             fresh = one.confirming([cells for cells in points if cells not in cut])
             whole.cells += fresh
             due = one.open(fresh)

@@ -162,6 +162,7 @@ class Study:
     confirm: int | list[int] = 0
     reference: str | None = None
     best_seed: bool = False
+    target: float | None = None
     column_notes: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -205,7 +206,7 @@ class Study:
     def confirming(self, profile: str, data: str, chosen: Cell) -> list[Cell]:
         """The runs of a point that was chosen, with seeds that had no part in that."""
         settings, _, seeds = self.part(profile, data, chosen.row, chosen.column)
-        fresh = self.confirm
+        fresh = self.fresh_of(profile)
         if isinstance(fresh, int):
             fresh = range(seeds, seeds + fresh)
         settings |= chosen.point
@@ -214,15 +215,23 @@ class Study:
             for seed in fresh
         ]
 
-    @property
-    def confirm_count(self) -> int:
+    def fresh_of(self, profile: str) -> int | list[int]:
+        """How many fresh seeds a chosen point has, or which ones."""
+        return self.profiles[profile].get("confirm", self.confirm)
+
+    def confirm_count(self, profile: str) -> int:
         """How many fresh seeds a chosen point has."""
-        return self.confirm if isinstance(self.confirm, int) else len(self.confirm)
+        fresh = self.fresh_of(profile)
+        return fresh if isinstance(fresh, int) else len(fresh)
+
+    def random_of(self, profile: str) -> int:
+        """How many random points stand in the place of the grid; 0 for the grid."""
+        return self.search.random and self.profiles[profile].get("random", self.search.random)
 
     def count(self, profile: str) -> int:
         """How many cells one profile's search begins with, without making them."""
         return sum(
-            seeds * (self.search.random or math.prod(map(len, grid.values())))
+            seeds * (self.random_of(profile) or math.prod(map(len, grid.values())))
             for column, row in self.pairs(profile)
             for _, grid, seeds in [self.part(profile, "", row, column)]
         )
@@ -230,9 +239,9 @@ class Study:
     def points(self, profile: str, row: str, column: str) -> list[Settings]:
         """The grid points of a row in a column, or the random points that all rows share."""
         settings, grid, _ = self.part(profile, "", row, column)
-        if not self.search.random:
+        if not (count := self.random_of(profile)):
             return product(grid)
-        drawn = quasi_random(self.search.random, self.search.ranges)
+        drawn = quasi_random(count, self.search.ranges)
         points = [{k: v for k, v in point.items() if k not in settings} for point in drawn]
         return points if points[0] else [{}]
 
@@ -274,6 +283,7 @@ class Study:
         column. A profile thins grids that are there.
         """
         own = self.profiles[profile] if profile else {}
+        own = {key: value for key, value in own.items() if key not in ("confirm", "random")}
         layers = [self.columns[column], self.rows[row], own]
         layers += [layer[column] for layer in layers if column in layer]
         settings = {"data": data, "profile": profile, "group": self.name, "seeds": self.seeds}

@@ -67,6 +67,8 @@ def check(where: str, spec: Settings, tables: Iterable[str]) -> None:
         raise StudyError(f"{where}: best_seed: {spec['best_seed']}: must be true or false")
     if spec["reference"] is not None:
         check_one_of(f"{where}: reference", spec["reference"], spec["rows"])
+    if spec["target"] is not None and not is_number(spec["target"]):
+        raise StudyError(f"{where}: target: {spec['target']}: must be a number")
     for table in spec["published"]:
         check_one_of(f"{where}: published", table, tables)
     check_figures(f"{where}: figures", spec)
@@ -166,11 +168,23 @@ def check_profile(where: str, profile: Settings, spec: Settings) -> None:
     for key in ("task", "optim"):
         if key in profile:
             raise StudyError(f"{where}: {key}: columns say their task, rows their optim")
-    settings = {key: value for key, value in profile.items() if key not in ("grid", "columns")}
+    check_fewer(where, profile, spec)
+    not_settings = ("grid", "columns", "random", "confirm")
+    settings = {key: value for key, value in profile.items() if key not in not_settings}
     for label in spec["columns"]:
         if label in settings:
             settings[label] = {k: v for k, v in settings[label].items() if k != "grid"}
     check_settings(where, settings, spec, nested=True)
+
+
+def check_fewer(where: str, profile: Settings, spec: Settings) -> None:
+    """What a profile says of random points and of fresh seeds."""
+    if "random" in profile:
+        check_count(f"{where}: random", profile["random"])
+        if not isinstance(spec["search"], dict) or "random" not in spec["search"]:
+            raise StudyError(f"{where}: random: the study's search has no random points")
+    if "confirm" in profile:
+        check_confirm(f"{where}: confirm", spec | {"confirm": profile["confirm"]})
 
 
 def keys_tried(spec: Settings) -> KeysView[str]:

@@ -28,6 +28,8 @@
     statistic:   mean (± standard deviation), mean_se or median (± standard error)
     best_seed:   true shows beside each metric that has a direction its value of the best seed
     reference:   a row that the others are compared with, seed by seed, in a table of its own
+    target:      a value of the metric of `select`; a suite asks after how many steps, and after how
+                 long, it is reached
     published:   tables in results/published/<paper>.yaml with the paper's numbers
     figures:     name → {title, rows, metric}: learning curves as in the paper's figures, over the
                  steps, or with x: METRIC over another metric, or with x: KEY over one of the
@@ -43,7 +45,8 @@
                  (of 1 for what a paper smooths), or else, and the figure then says so, of means
                  between evaluations
     profiles:    paper | short | smoke → settings, and where they are fewer: `seeds`, a `grid` with
-                 some keys' values, or how many of each grid's, `columns` as a list of labels
+                 some keys' values, or how many of each grid's, `columns` as a list of labels,
+                 `random` points of the search, `confirm`
 
 Titles, notes and labels are text, and a figure's name is part of its file's: letters, digits, _, -.
 Settings are overrides of a run's config, as typed on the command line; each column has a `task` and
@@ -121,6 +124,7 @@ def complete(where: str, spec: Settings) -> None:
     """Add the defaults of what a study's YAML leaves out."""
     spec.setdefault("reference", None)
     spec.setdefault("best_seed", False)
+    spec.setdefault("target", None)
     if isinstance(select := spec.get("select"), dict):
         spec["select"] = {"evaluations": 1} | select
         if "split" in select:

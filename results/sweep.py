@@ -23,8 +23,9 @@ from engine.ready import check_ready, prepare
 from engine.rounds import run_all
 from engine.run import Run
 from results.analysis import Result
-from results.plan import Plan, Planned, find, plan
+from results.plan import Plan, Planned, once, plan
 from results.search import Search
+from results.study import Study
 from results.write import hash_of, write_swept
 
 
@@ -55,25 +56,10 @@ class Sweep:
         Returns:
             All that it asked for, when all of it is done or has failed in this call.
         """
-        asked: dict[str, Run] = {}
-        tried: set[tuple[str, float | None]] = set()
-        due, ended = self.plan.due()
+        _, ended = self.plan.due()
         runs = f"{len(self.plan.runs)} runs, {ended} ended before"
         print(f"{self.plan.study.name}: {runs}", flush=True)
-        if due:
-            say_how(self.overrides, due[0].config, len(due))
-        while due and not interrupt.received():
-            asked |= {planned.run.id: planned.run for planned in due}
-            if self.plan.study.search != Search():
-                say_round(due)
-            with interrupt.forwarding_to_workers():
-                jobs = [(planned.run, planned.overrides) for planned in due]
-                run_all(job, self.launcher_overrides, jobs)
-            # What has failed in this call is not tried again, and its row goes no further.
-            tried |= {part_of(planned) for planned in due}
-            due = [planned for planned in self.plan.due()[0] if part_of(planned) not in tried]
-        release_workers(self.overrides)
-        return list(asked.values())
+        return train_due([self.plan], self.overrides, self.launcher_overrides)
 
     def read(self) -> tuple[Result, str]:
         """What the table says, and the hash of the files that it was made from."""
@@ -92,6 +78,42 @@ class Sweep:
         """
         paths = self.plan.runs[0].config["paths"]
         return write_swept(self.plan, result, source, Path(paths["runs"]), Path(paths["reports"]))
+
+
+def train_due(
+    plans: Sequence[Plan], overrides: Sequence[str], launcher_overrides: list[str]
+) -> list[Run]:
+    """Train, round by round, what the searches of some plans ask for, side by side.
+
+    Args:
+        plans: which.
+        overrides: as typed.
+        launcher_overrides: those of Hydra itself, for its launcher.
+
+    Returns:
+        All runs that were asked for, when all of them are done or have failed in this call.
+    """
+    asked: dict[str, Run] = {}
+    tried: set[tuple[str, float | None]] = set()
+
+    def due_now() -> list[Planned]:
+        # What has failed in this call is not tried again, and its row goes no further.
+        due = once(planned for plan in plans for planned in plan.due()[0])
+        return [planned for planned in due if part_of(planned) not in tried]
+
+    due = due_now()
+    if due:
+        say_how(overrides, due[0].config, len(due))
+    while due and not interrupt.received():
+        asked |= {planned.run.id: planned.run for planned in due}
+        if any(plan.study.search != Search() for plan in plans):
+            say_round(due)
+        with interrupt.forwarding_to_workers():
+            run_all(job, launcher_overrides, [(one.run, one.overrides) for one in due])
+        tried |= {part_of(planned) for planned in due}
+        due = due_now()
+    release_workers(overrides)
+    return list(asked.values())
 
 
 def check_search(plan: Plan) -> None:
@@ -128,12 +150,12 @@ def say_round(due: Sequence[Planned]) -> None:
 
 
 def make_sweep(
-    study: str, profile: str, data: str, overrides: Sequence[str], search: Any = None
+    study: Study, profile: str, data: str, overrides: Sequence[str], search: Any = None
 ) -> Sweep:
     """Plan a sweep, and check that it can be carried out.
 
     Args:
-        study: its name, as in lp_adam/fc2.
+        study: which one.
         profile: one that it has.
         data: "full" or "sample".
         overrides: as typed, of every run and of Hydra's launcher.
@@ -144,7 +166,7 @@ def make_sweep(
         tasks.sources.DataError: there is no room for a run in memory.
     """
     run_overrides = [typed for typed in overrides if not is_hydras(typed)]
-    study_plan = plan(find(study), profile, data, run_overrides, search)
+    study_plan = plan(study, profile, data, run_overrides, search)
     runs = [planned.run for planned in study_plan.runs]
     check_search(study_plan)
     launcher_overrides = [typed for typed in overrides if is_hydras(typed)]

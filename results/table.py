@@ -113,7 +113,7 @@ def search_notes(result: Result) -> list[str]:
         notes.append(f"Search: {study.search}; of the steps of all points, {share} were spent.")
     if any(row.cut for row in result.rows):
         notes.append("Runs that were cut paused where others were better, and went no further.")
-    if count := study.confirm_count:
+    if count := study.confirm_count(result.profile):
         notes.append(
             f"Values are of {count} fresh seeds of the chosen point, which had no part in the "
             "choice."

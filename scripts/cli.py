@@ -9,6 +9,7 @@ from engine.texts import shorten
 COMMANDS = {
     "train": "train one optimizer on one task",
     "sweep": "run what a study still misses, and render it",
+    "compare": "say whether an optimizer is better than a tuned one",
     "report": "write all tables, figures and the page",
     "list": "show tasks, optimizers and studies",
     "data": "fetch and check a task's data",

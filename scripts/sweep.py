@@ -12,6 +12,7 @@ from engine.ready import leave
 from engine.run import Run
 from engine.texts import spell
 from results.markup import markdown
+from results.plan import find
 from results.preview import preview
 from results.report import tables_of
 from results.sweep import Sweep, make_sweep
@@ -58,7 +59,7 @@ def main() -> None:
     try:
         parallel.check_one_run("scripts.sweep")
         options, overrides = parse(take_config_dirs(sys.argv[1:]))
-        arguments = (options["study"], options["profile"], options["data"])
+        arguments = (find(options["study"]), options["profile"], options["data"])
         sweep = make_sweep(
             *arguments, overrides, None if options["search"] == {} else options["search"]
         )

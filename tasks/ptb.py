@@ -63,6 +63,7 @@ class Ptb(Task):
         steps: optimizer steps instead of `epochs`; None leaves it to `epochs`.
         eval_every: steps between evaluations; None means one epoch.
         eval_train: whether to evaluate on the training text too, as `train/eval_loss`.
+        eval_words: of each text, at most so many are predicted, its first; None: all.
         seed: of the initial weights.
         device: where model and text live.
         root: the folder of all data sets.
@@ -92,6 +93,7 @@ class Ptb(Task):
         steps: Count | None,
         eval_every: Count | None,
         eval_train: bool,
+        eval_words: Count | None,
         seed: int,
         device: torch.device,
         root: Path,
@@ -116,7 +118,7 @@ class Ptb(Task):
         self.activation_penalty, self.change_penalty = activation_penalty, change_penalty
         self.steps = steps if steps is not None else epochs * self.steps_per_epoch
         self.eval_every = eval_every if eval_every is not None else self.steps_per_epoch
-        self.eval_train = eval_train
+        self.eval_train, self.eval_words = eval_train, eval_words
         self.device = device
         self.folder = Path(root) / "ptb"
         make = functools.partial(model, words=self.source["words"], layers=layers)
@@ -166,12 +168,18 @@ class Ptb(Task):
     def evaluate(self) -> dict[str, float]:
         metrics = {}
         for part in ("valid", "test"):
-            loss = mean_loss(self.model, self.texts[part])
+            loss = self.loss_on(part)
             metrics[f"{part}/loss"] = loss
             metrics[f"{part}/perplexity"] = perplexity(loss)
         if self.eval_train:
-            metrics["train/eval_loss"] = mean_loss(self.model, self.texts["train"])
+            metrics["train/eval_loss"] = self.loss_on("train")
         return metrics
+
+    def loss_on(self, part: str) -> float:
+        text = self.texts[part]
+        return mean_loss(
+            self.model, text if self.eval_words is None else text[: self.eval_words + 1]
+        )
 
     def state_dict(self) -> dict[str, Any]:
         return {"state": self.state}

@@ -16,6 +16,7 @@ import torch
 from engine import search_path
 from engine.guest import as_guest
 from engine.yaml_files import dump_yaml
+from results.plan import find
 from results.sweep import make_sweep
 from scripts.bench.page import markdown
 
@@ -78,7 +79,7 @@ def sweep(device: torch.device, jobs: int, size: Size) -> tuple[int, float, floa
         overrides += [f"paths.runs={folder}/runs", f"paths.reports={folder}/reports"]
         # As `scripts.sweep` does it, without the table and the page.
         with search_path.added([folder]), as_guest(), redirect_stdout(sys.stderr):
-            asked = make_sweep("bench/fc2", "smoke", "sample", overrides)
+            asked = make_sweep(find("bench/fc2"), "smoke", "sample", overrides)
             asked.prepare()
             with watched(device) as samples:
                 asked.run()

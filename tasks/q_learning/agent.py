@@ -230,7 +230,7 @@ class Agent(Task):
         metrics: dict[str, float | Tensor] = {"agent/steps": self.actions_taken}
         recent = self.recent.items()
         metrics |= {name: float(np.mean(values)) for name, values in recent if values}
-        if not self.returns:
+        if not self.returns and self.actions_taken:
             log.warning(
                 "No game of %s has ended in %d steps of the agent: this evaluation goes without "
                 "train/return.",

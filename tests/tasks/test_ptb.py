@@ -50,6 +50,7 @@ def task(root, **changes):
         "steps": None,
         "eval_every": None,
         "eval_train": False,
+        "eval_words": None,
         "seed": 0,
         "device": CPU,
         "root": root,
@@ -410,6 +411,18 @@ def test_every_word_counts_whatever_the_text_is_cut_into(tiny, monkeypatch):
 
 
 @torch.no_grad
+def test_evaluation_can_end_after_some_words(tiny):
+    made = tiny(eval_words=70, eval_train=True)
+    found = made.evaluate()
+    for part, metric in (
+        ("valid", "valid/loss"),
+        ("test", "test/loss"),
+        ("train", "train/eval_loss"),
+    ):
+        assert found[metric] == mean_loss(made.model, made.texts[part][:71])
+    assert tiny(eval_words=10_000).evaluate() == tiny().evaluate()
+
+
 def test_the_training_text_is_evaluated_on_request(tiny):
     made = tiny(eval_train=True, model=AWD)
     made.model.eval()

@@ -1,0 +1,268 @@
+"""What an optimizer has reached on each task of a suite, in numbers that tasks have in common."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean, median
+
+from engine.metrics import metric_named
+from engine.record_files import pause_name
+from engine.records import Record
+from results.analysis import Point, Row
+from results.study import Study
+from results.suite import RATE, task_of
+
+SECONDS = "time/train_seconds"
+CLOSE = 0.05  # of the best, in which a learning rate is as good
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run with a fresh seed.
+
+    Attributes:
+        value: the metric by which the task judges, at the end; that of the first weights of a run
+            that diverged, which has learned nothing.
+        untrained: the metric at the first weights.
+        steps: of the optimizer, at the first evaluation whose validation metric is at the target;
+            infinite where none is.
+        seconds: of training until then.
+        budget: steps of the whole run.
+        budget_seconds: that these took, or those up to where it diverged.
+    """
+
+    seed: int
+    value: float
+    untrained: float
+    diverged: bool
+    steps: float
+    seconds: float
+    budget: int
+    budget_seconds: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An optimizer on a task, at the learning rate that its search chose.
+
+    Attributes:
+        task: the label of the study.
+        optim: the label of its row.
+        rate: the learning rate.
+        outcomes: of the fresh seeds, rising.
+        searched: learning rate → the metric of the choice at the first pause, where all rates were
+            compared; None where the run diverged before.
+        machines: processors or GPUs that its runs were made on.
+    """
+
+    task: str
+    optim: str
+    metric: str
+    rate: float
+    outcomes: list[Outcome]
+    searched: dict[float, float | None]
+    machines: frozenset[str]
+
+    @property
+    def diverged(self) -> int:
+        return sum(outcome.diverged for outcome in self.outcomes)
+
+    @property
+    def reached(self) -> int:
+        """How many of the runs reached the target."""
+        return sum(math.isfinite(outcome.steps) for outcome in self.outcomes)
+
+    @property
+    def value(self) -> float:
+        """The metric, mean over seeds."""
+        return fmean(outcome.value for outcome in self.outcomes)
+
+    @property
+    def steps(self) -> float:
+        """Steps to the target, median over seeds."""
+        return median(outcome.steps for outcome in self.outcomes)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds to the target, median over seeds."""
+        return median(outcome.seconds for outcome in self.outcomes)
+
+    @cached_property
+    def learned(self) -> dict[int, float]:
+        """Seed → how far the run has come from its first weights, larger being better.
+
+        In the metric's unit, or of a metric on a logarithmic axis, in nats.
+        """
+        metric = metric_named(self.metric)
+        sign = -1 if metric.better == "min" else 1
+        scale = math.log if metric.log else float
+        return {o.seed: sign * (scale(o.value) - scale(o.untrained)) for o in self.outcomes}
+
+
+def standing(row: Row, study: Study) -> Standing | None:
+    """What a suite's study says of a row; None while it has not come to its confirmation.
+
+    A row whose rates have all diverged has none either: `all_diverged` tells them apart.
+    """
+    if row.confirmed is None or row.best is None or not row.confirmed.ended:
+        return None
+    return Standing(
+        task=task_of(study),
+        optim=row.row,
+        metric=study.report[0],
+        rate=rate_of(row.best),
+        outcomes=[
+            outcome(record, study)
+            for record in sorted(row.confirmed.records, key=lambda record: record.config["seed"])
+        ],
+        searched={rate_of(point): searched(point, study) for point in row.points},
+        machines=frozenset(machine(record) for record in row.confirmed.records),
+    )
+
+
+def all_diverged(row: Row) -> bool:
+    """Whether the search has ended without a rate at which a run finishes."""
+    return row.best is None and all(p.count("diverged") == p.planned for p in row.points)
+
+
+def rate_of(point: Point) -> float:
+    """The learning rate of a point; of one where the row sets it, that of its runs."""
+    return point.values.get(RATE, point.records[0].config["optim"].get("lr", math.nan))
+
+
+def machine(record: Record) -> str:
+    return record.environment.get("gpu") or record.environment.get("cpu") or "an unknown machine"
+
+
+def outcome(record: Record, study: Study) -> Outcome:
+    metric, rule = study.report[0], study.select
+    first = first_value(record, metric)
+    diverged = record.status == "diverged"
+    values = [] if diverged else record.values(metric, rule.at, rule.evaluations)
+    steps, seconds = to_target(record, study)
+    spent = [line[SECONDS] for line in record.lines if line.get(SECONDS) is not None]
+    return Outcome(
+        seed=record.config["seed"],
+        value=fmean(values) if values else first,
+        untrained=first,
+        diverged=diverged,
+        steps=steps,
+        seconds=seconds,
+        budget=record.summary["steps"],
+        budget_seconds=spent[-1],
+    )
+
+
+def first_value(record: Record, metric: str) -> float:
+    """A metric at the first weights, which runs of a suite evaluate."""
+    steps, values = record.curves[metric]
+    value = values[0]
+    assert steps[0] == 0 and value is not None
+    return value
+
+
+def to_target(record: Record, study: Study) -> tuple[float, float]:
+    """Steps and seconds of training until the target is reached; infinite where it is not."""
+    assert study.target is not None
+    sign = 1 if study.select.mode == "max" else -1
+    for line in record.lines:
+        value = line.get(study.select.metric)
+        if value is not None and sign * value >= sign * study.target:
+            return line["step"], line[SECONDS]
+    return math.inf, math.inf
+
+
+def searched(point: Point, study: Study) -> float | None:
+    """What a rate was worth at the first pause of its run, or at the end where none pauses."""
+    [record] = point.records[:1] or [None]
+    if record is None:
+        return None
+    if study.search.halving:
+        pause = record.pauses.get(pause_name(study.search.halving.fractions[0]))
+        return pause["final"].get(study.select.metric) if pause else None
+    return record.value(study.select.metric)
+
+
+# -- between optimizers ----------------------------------------------------------------------------
+
+
+def scores(one: Standing, reference: Standing) -> dict[int, float]:
+    """Seed → how much of what the reference learned on average the optimizer has learned.
+
+    0 is what the first weights are worth, and 1 what the reference reaches.
+    """
+    scale = fmean(reference.learned.values())
+    return {seed: learned / scale for seed, learned in one.learned.items()}
+
+
+def rate_width(one: Standing, better: str) -> float | None:
+    """How many decades of learning rates lie within 5% of the best where all were compared.
+
+    Those around the best one, without a gap between them, each standing for the range halfway to
+    its neighbours; None where fewer than two rates were tried.
+    """
+    rates = sorted(one.searched)
+    known = {rate: value for rate in rates if (value := one.searched[rate]) is not None}
+    if len(rates) < 2 or not known:
+        return None
+    best_rate = (min if better == "min" else max)(known, key=lambda rate: known[rate])
+    best = known[best_rate]
+    close = {r for r, value in known.items() if abs(value - best) <= CLOSE * abs(best)}
+    low = high = rates.index(best_rate)
+    while low > 0 and rates[low - 1] in close:
+        low -= 1
+    while high < len(rates) - 1 and rates[high + 1] in close:
+        high += 1
+    logs = [math.log10(rate) for rate in rates]
+    edges = [logs[0], *((a + b) / 2 for a, b in itertools.pairwise(logs)), logs[-1]]
+    return edges[high + 1] - edges[low]
+
+
+def profile(times: Mapping[str, Mapping[str, float]], factor: float) -> dict[str, float]:
+    """Of each optimizer, the share of tasks whose target it reaches in `factor` of the best time.
+
+    The performance profile of Dolan & Moré (2002).
+
+    Args:
+        times: optimizer → task → time to the target, infinite where it is not reached. All have the
+            same tasks.
+        factor: 1 or more; 1 counts the tasks on which an optimizer is the quickest.
+    """
+    tasks = next(iter(times.values()))
+    best = {task: min(of[task] for of in times.values()) for task in tasks}
+    return {
+        optim: fmean(of[task] <= factor * best[task] < math.inf for task in tasks)
+        for optim, of in times.items()
+    }
+
+
+def profile_score(
+    times: Mapping[str, Mapping[str, float]], largest: float = 4.0
+) -> dict[str, float]:
+    """The mean of each optimizer's profile over factors from 1 to `largest`.
+
+    As AlgoPerf scores submissions (Dahl et al. 2023, section 4.2, whose `largest` is 4), here as
+    the exact integral.
+    """
+    tasks = next(iter(times.values()))
+    best = {task: min(of[task] for of in times.values()) for task in tasks}
+
+    def share(time: float, least: float) -> float:
+        """Of the factors from 1 to the largest, those at which the time is within reach."""
+        if not math.isfinite(time):
+            return 0.0
+        return max(0.0, (largest - max(1.0, time / least)) / (largest - 1))
+
+    return {
+        optim: fmean(share(of[task], best[task]) for task in tasks) for optim, of in times.items()
+    }
+
+
+def ranks(scores_of: Mapping[str, Sequence[float]]) -> dict[str, int]:
+    """The place of each optimizer by its mean score over tasks, 1 for the best; ties share one."""
+    means = {optim: fmean(values) for optim, values in scores_of.items()}
+    return {
+        optim: 1 + sum(other > mean for other in means.values()) for optim, mean in means.items()
+    }

@@ -1,0 +1,95 @@
+"""A suite: studies of one task each, on which an optimizer is compared with a tuned one.
+
+It is written down in `conf/suite/<name>.yaml`:
+
+    title:    what it is
+    data:     full or sample
+    against:  the row of its studies that others are compared with, where nobody says another one
+    studies:  names, as in laptop/digits
+
+Each of the studies has one column, evaluates the first weights (eval_first: true), chooses the
+learning rate alone, confirms its choice on fresh seeds, and has a target. The metric by which it
+judges is the first that it reports.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine import search_path
+from engine.checks import SOURCES, BadInput
+from engine.config import names, unknown
+from engine.metrics import metric_named
+from engine.yaml_files import YamlError, read_yaml
+from results.plan import find
+from results.study import Study, StudyError
+from results.study_checks import check_keys, check_line, check_one_of, check_texts, mapping
+
+RATE = "optim.lr"
+LEAST_SEEDS = 2  # without a spread there is no verdict
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What the YAML says."""
+
+    name: str
+    title: str
+    data: str
+    against: str
+    studies: list[Study]
+
+
+def find_suite(name: str) -> Suite:
+    """The suite `conf/suite/<name>.yaml`.
+
+    Raises:
+        BadInput: there is none, or its YAML or that of one of its studies is wrong.
+    """
+    if name not in names("suite"):
+        raise BadInput(unknown("suite", name, names("suite")))
+    path = search_path.find(f"suite/{name}.yaml")
+    assert path is not None
+    try:
+        return make_suite(name, path)
+    except (StudyError, YamlError) as error:
+        raise BadInput(str(error)) from error
+
+
+def make_suite(name: str, path: Path) -> Suite:
+    spec = mapping(str(path), read_yaml(path))
+    check_keys(str(path), spec, Suite.__dataclass_fields__.keys() - {"name"})
+    check_line(f"{path}: title", spec["title"])
+    check_one_of(f"{path}: data", spec["data"], SOURCES)
+    check_texts(f"{path}: studies", spec["studies"])
+    studies = [find(study) for study in spec["studies"]]
+    if len(studies) < 2 or len({study.name for study in studies}) < len(studies):
+        raise StudyError(f"{path}: studies: must name two or more, each once")
+    for study in studies:
+        check_study(f"{path}: studies: {study.name}", study, spec["against"])
+    return Suite(name, spec["title"], spec["data"], spec["against"], studies)
+
+
+def check_study(where: str, study: Study, against: Any) -> None:
+    """Raise StudyError where a study cannot be part of a suite."""
+    if len(study.columns) != 1:
+        raise StudyError(f"{where}: columns: must be one, and there are {len(study.columns)}")
+    [settings] = study.columns.values()
+    if settings.get("eval_first") is not True:
+        raise StudyError(f"{where}: columns: must have eval_first: true, to know the first weights")
+    if study.keys != [RATE]:
+        raise StudyError(f"{where}: must search {RATE} alone, and searches {study.keys}")
+    if min(map(study.confirm_count, study.profiles)) < LEAST_SEEDS:
+        raise StudyError(f"{where}: confirm: must be {LEAST_SEEDS} fresh seeds or more")
+    if study.target is None:
+        raise StudyError(f"{where}: target: there is none")
+    if not study.report or metric_named(study.report[0]).better is None:
+        raise StudyError(f"{where}: report: its first metric must have a better direction")
+    if against not in study.rows:
+        raise StudyError(f"{where}: rows: there is no {against}, which `against` names")
+
+
+def task_of(study: Study) -> str:
+    """The label of a suite's study, by which its task is called."""
+    [label] = study.columns
+    return label

@@ -1,0 +1,225 @@
+"""An optimizer, often somebody's own, against a tuned one: the runs of a suite that this takes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from engine.checks import BadInput
+from engine.console import say
+from engine.identity import DECIDES_OUTCOME
+from engine.launch import check_writable, launcher_settings, trains_here
+from engine.overrides import is_change, is_hydras, name_of, parts_of, read_override
+from engine.ready import check_ready, prepare
+from engine.run import Run
+from engine.texts import shorten
+from results import baselines
+from results.analysis import Result, Row
+from results.plan import Plan, plan
+from results.standing import Standing, all_diverged, standing
+from results.study import Settings, Study
+from results.suite import Suite, task_of
+from results.sweep import check_search, train_due
+from results.verdict import TaskVerdict, Verdict, task_verdict, verdict
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """An optimizer in a comparison.
+
+    Attributes:
+        label: of its row.
+        optim: its name, as in conf/optim.
+        changes: overrides that make it another than a suite's row has it.
+    """
+
+    label: str
+    optim: str
+    changes: tuple[str, ...] = ()
+
+    def settings(self, study: Study, against: str) -> Settings:
+        """Its row in a study: the study's own, or that of the reference with another optimizer."""
+        usual = study.rows.get(self.label) or {
+            key: value for key, value in study.rows[against].items() if not key.startswith("optim.")
+        } | {"optim": self.optim}
+        changed = {
+            name_of(read_override(text)): read_override(text).value() for text in self.changes
+        }
+        if "schedule" in changed:
+            usual = {k: v for k, v in usual.items() if not k.startswith("schedule.")}
+        return usual | changed
+
+
+def entrant(optim: str, changes: Sequence[str], suite: Suite) -> Entrant:
+    """The optimizer of this name, or of a row of the suite with this label.
+
+    Raises:
+        BadInput: a change is not of the optimizer or its schedule.
+    """
+    for typed in changes:
+        override = read_override(typed)
+        if not is_change(override) or override.is_sweep_override():
+            raise BadInput(f"{shorten(typed)}: must be one KEY=VALUE of the optimizer")
+    rows = [row for study in suite.studies for label, row in study.rows.items() if label == optim]
+    name = rows[0]["optim"] if rows else optim
+    if not changes:
+        return Entrant(optim, name)
+    short = ", ".join(typed.removeprefix("optim.") for typed in changes)
+    return Entrant(f"{optim} ({short})", name, tuple(changes))
+
+
+@dataclass(frozen=True)
+class SuiteComparison:
+    """The runs of an optimizer and of the reference on a suite, checked.
+
+    Attributes:
+        plans: by the name of the study, of those tasks that the optimizer can train.
+        refused: by the name of the study, why it cannot.
+        overrides: as typed, of every run.
+        launcher_overrides: those of Hydra itself.
+    """
+
+    suite: Suite
+    profile: str
+    optim: Entrant
+    against: Entrant
+    plans: dict[str, Plan]
+    refused: dict[str, str]
+    overrides: list[str]
+    launcher_overrides: list[str]
+
+    @property
+    def entrants(self) -> list[Entrant]:
+        return [self.optim] if self.optim == self.against else [self.optim, self.against]
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The folders of data, runs and reports."""
+        return next(iter(self.plans.values())).runs[0].config["paths"]
+
+    def use_baselines(self) -> None:
+        """Count as ended what has been measured of the reference and committed."""
+        path = baselines.HERE / self.suite.name
+        name = baselines.file_name(self.against.label, self.profile, self.suite.data)
+        packed = baselines.read_packed(path / name)
+        for study_plan in self.plans.values():
+            baselines.unpack(packed, study_plan)
+        missing = sum(
+            planned.cell.row == self.against.label
+            for study_plan in self.plans.values()
+            for planned in study_plan.due()[0]
+        )
+        if packed and missing:
+            say(
+                f"{self.against.label}: {missing} of its committed runs are of an older version of "
+                "a task, and are run anew"
+            )
+
+    def prepare(self) -> None:
+        """Make data ready.
+
+        Raises:
+            tasks.sources.DataError: they cannot be had.
+        """
+        prepare([planned.run for one in self.plans.values() for planned in one.runs])
+
+    def run(self) -> list[Run]:
+        """Train what is missing of both, side by side; return all runs that were asked for."""
+        return train_due([*self.plans.values()], self.overrides, self.launcher_overrides)
+
+    def results(self) -> dict[str, Result]:
+        """What each study says of both now, by its name."""
+        return {name: study_plan.read() for name, study_plan in self.plans.items()}
+
+    def verdict(self, results: Mapping[str, Result], others: Iterable[Result] = ()) -> Verdict:
+        """What the studies say together.
+
+        Args:
+            results: as `results` gives them.
+            others: of the same studies, with rows that are ranked beside these two.
+        """
+        tasks = [self.on_task(study, results) for study in self.suite.studies]
+        standings: dict[str, list[Standing]] = {}
+        for result in [*results.values(), *others]:
+            for row in result.rows:
+                if found := standing(row, result.study):
+                    standings.setdefault(row.row, []).append(found)
+        return verdict(self.optim.label, self.against.label, tasks, standings)
+
+    def on_task(self, study: Study, results: Mapping[str, Result]) -> TaskVerdict:
+        task = task_of(study)
+        if study.name in self.refused:
+            problem = f"{self.optim.label} cannot train it: {self.refused[study.name]}"
+            return TaskVerdict(task, problem=problem, worse=True)
+        rows = {row.row: row for row in results[study.name].rows}
+        ours, theirs = (self.standing_of(one, rows, study) for one in (self.optim, self.against))
+        if all_diverged(rows[self.optim.label]):
+            problem = f"{self.optim.label} diverges at every learning rate"
+            return TaskVerdict(task, theirs=theirs, problem=problem, worse=True)
+        if ours is None or theirs is None:
+            return TaskVerdict(task, ours, theirs, problem="its runs have not all ended")
+        if fmean(theirs.learned.values()) <= 0:
+            problem = f"{self.against.label} learns nothing there that others could be measured by"
+            return TaskVerdict(task, ours, theirs, problem=problem)
+        return task_verdict(task, ours, theirs)
+
+    def standing_of(self, one: Entrant, rows: Mapping[str, Row], study: Study) -> Standing | None:
+        return standing(rows[one.label], study) if one.label in rows else None
+
+
+def make_comparison(
+    suite: Suite,
+    profile: str,
+    optim: str,
+    against: str | None = None,
+    overrides: Sequence[str] = (),
+) -> SuiteComparison:
+    """Plan a comparison, and check that it can be carried out.
+
+    Args:
+        suite: whose tasks.
+        profile: "short" or "smoke".
+        optim: the optimizer, by its name in conf/optim or that of a row of the suite.
+        against: another one; None: the one that the suite says.
+        overrides: `optim.KEY=VALUE` and `schedule…=VALUE` of the optimizer alone; others of every
+            run, which may not change its outcome.
+
+    Raises:
+        BadInput: an argument is wrong, or the optimizer can train none of the tasks.
+        tasks.sources.DataError: there is no room for a run in memory.
+    """
+    own = [typed for typed in overrides if is_of_optimizer(typed)]
+    shared = [typed for typed in overrides if typed not in own and not is_hydras(typed)]
+    for typed in shared:
+        if parts_of(read_override(typed)) & {*DECIDES_OUTCOME}:
+            raise BadInput(f"{shorten(typed)}: suite {suite.name} says that, for all optimizers")
+    newcomer = entrant(optim, own, suite)
+    reference = entrant(against or suite.against, (), suite)
+    plans, refused = {}, {}
+    for study in suite.studies:
+        rows = {reference.label: reference.settings(study, suite.against)}
+        known = replace(study, rows=rows, reference=reference.label)
+        plan(known, profile, suite.data, shared)
+        rows = {newcomer.label: newcomer.settings(study, suite.against)} | rows
+        try:
+            found = plan(replace(known, rows=rows), profile, suite.data, shared)
+            check_search(found)
+            check_ready([planned.run for planned in found.runs], trains_here(overrides))
+        except BadInput as error:
+            refused[study.name] = str(error).removeprefix(f"{study.name}.yaml: ")
+        else:
+            plans[study.name] = found
+    if not plans:
+        raise BadInput(next(iter(refused.values())))
+    config = next(iter(plans.values())).runs[0].config
+    check_writable(config["paths"]["reports"], "paths.reports")
+    launcher = [typed for typed in overrides if is_hydras(typed)]
+    runs = sum(len(one.runs) for one in plans.values())
+    launcher += launcher_settings(overrides, config, runs)
+    return SuiteComparison(
+        suite, profile, newcomer, reference, plans, refused, list(shared), launcher
+    )
+
+
+def is_of_optimizer(typed: str) -> bool:
+    """Whether an override says something of an optimizer or its schedule."""
+    return bool(parts_of(read_override(typed)) & {"optim", "schedule"})

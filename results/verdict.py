@@ -1,0 +1,265 @@
+"""Whether an optimizer is better than a tuned one, from what both have reached on a suite."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+import numpy as np
+
+from results.differences import SIGNIFICANT, Comparison, compare, holm, probability_of_improvement
+from results.standing import Standing, profile_score, ranks, scores
+from results.statistics import CONFIDENCE, RESAMPLES, Estimate, interquartile_mean
+
+
+@dataclass(frozen=True)
+class TaskVerdict:
+    """An optimizer against the reference on one task.
+
+    Attributes:
+        ours, theirs: None where an optimizer has nothing to show there, which `problem` explains.
+        final: of the scores (`results.standing.scores`), paired by seed.
+        speed: of log(steps to the target), paired by seed. A run that does not reach the target
+            stands there with its whole budget, so that a difference is rather too small.
+        p_final, p_speed: corrected by Holm for all tasks.
+        problem: why there is no comparison: it cannot train the task, diverges at every rate, or
+            its runs have not ended.
+        worse: whether the problem is one of the optimizer's own, and so a defeat.
+    """
+
+    task: str
+    ours: Standing | None = None
+    theirs: Standing | None = None
+    final: Comparison | None = None
+    speed: Comparison | None = None
+    p_final: float | None = None
+    p_speed: float | None = None
+    problem: str = ""
+    worse: bool = False
+
+    @property
+    def judgement(self) -> str:
+        """better, worse, equal (in every pair), not told apart, or incomplete."""
+        if self.worse:
+            return "worse"
+        if self.final is None:
+            return "incomplete"
+        return judged(self.final, self.p_final, larger_is_better=True)
+
+    @property
+    def speed_judgement(self) -> str:
+        """As `judgement`, of the steps to the target."""
+        if self.speed is None:
+            return "incomplete"
+        return judged(self.speed, self.p_speed, larger_is_better=False)
+
+    @property
+    def range(self) -> float | None:
+        """The largest difference of scores, either way, that the interval does not exclude."""
+        if self.final is None or self.final.difference.low is None:
+            return None
+        assert self.final.difference.high is not None
+        return max(abs(self.final.difference.low), abs(self.final.difference.high))
+
+
+def judged(found: Comparison, p: float | None, larger_is_better: bool) -> str:
+    center = found.difference.center
+    if p is None:
+        return "equal" if center == 0 else "not told apart"
+    if p > SIGNIFICANT:
+        return "not told apart"
+    return "better" if (center > 0) == larger_is_better else "worse"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An optimizer against the reference on a whole suite.
+
+    Attributes:
+        iqm: the interquartile mean of the optimizer's scores; the reference's own mean is 1.
+        improves: the probability that it beats the reference, mean over tasks, with a stratified
+            bootstrap interval.
+        others: all optimizers that have ended every task that these two have, these two included,
+            by their labels, a standing for each task.
+    """
+
+    optim: str
+    against: str
+    tasks: list[TaskVerdict]
+    iqm: Estimate | None
+    improves: Estimate | None
+    others: dict[str, list[Standing]]
+
+    @property
+    def compared(self) -> list[TaskVerdict]:
+        return [task for task in self.tasks if task.final]
+
+    def where(self, judgement: str) -> list[TaskVerdict]:
+        return [task for task in self.tasks if task.judgement == judgement]
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """The place of each of `others` by its mean score."""
+        return ranks({o: self.scores_of(o) for o in self.others})
+
+    def scores_of(self, optim: str) -> list[float]:
+        """Its mean score on each task."""
+        return [fmean(of.values()) for of in self.run_scores_of(optim)]
+
+    def run_scores_of(self, optim: str) -> list[dict[int, float]]:
+        """Seed → score, of each task."""
+        pairs = zip(self.others[optim], self.others[self.against], strict=True)
+        return [scores(one, reference) for one, reference in pairs]
+
+    @property
+    def step_scores(self) -> dict[str, float]:
+        """The profile score of each of `others` over steps to the targets."""
+        return profile_score(times(self.others, "steps"))
+
+    @property
+    def second_scores(self) -> dict[str, float] | None:
+        """The same over seconds; None where runs were made on different machines."""
+        machines = {m for of in self.others.values() for one in of for m in one.machines}
+        return profile_score(times(self.others, "seconds")) if len(machines) == 1 else None
+
+
+def times(others: dict[str, list[Standing]], unit: str) -> dict[str, dict[str, float]]:
+    """Optimizer → task → median steps or seconds to the target."""
+    return {optim: {one.task: getattr(one, unit) for one in of} for optim, of in others.items()}
+
+
+def verdict(
+    optim: str, against: str, tasks: Sequence[TaskVerdict], others: dict[str, list[Standing]]
+) -> Verdict:
+    """Compare, task by task and over all.
+
+    Args:
+        optim: the label of the optimizer.
+        against: that of the reference.
+        tasks: as `task_verdict` makes them, not yet corrected for their number.
+        others: as in Verdict, and with tasks that these two may not have.
+    """
+    tasks = corrected(tasks)
+    compared = [task for task in tasks if task.ours and task.theirs]
+    by_task = [
+        (list(scores(t.ours, t.theirs).values()), list(scores(t.theirs, t.theirs).values()))
+        for t in compared
+        if t.ours and t.theirs
+    ]
+    wanted = [task.task for task in compared]
+    complete = {
+        label: [standings[task] for task in wanted]
+        for label, of in others.items()
+        if set(wanted) <= (standings := {one.task: one for one in of}).keys()
+    }
+    return Verdict(
+        optim,
+        against,
+        tasks,
+        interquartile_mean([ours for ours, _ in by_task]) if by_task else None,
+        mean_improvement(by_task) if by_task else None,
+        complete if wanted else {},
+    )
+
+
+def task_verdict(task: str, ours: Standing, theirs: Standing) -> TaskVerdict:
+    """Compare on one task, over the seeds that both have."""
+    own, reference = scores(ours, theirs), scores(theirs, theirs)
+    seeds = [seed for seed in own if seed in reference]
+    final = compare([own[s] for s in seeds], [reference[s] for s in seeds], lower_is_better=False)
+    speed = compare(
+        [log_steps(ours)[s] for s in seeds],
+        [log_steps(theirs)[s] for s in seeds],
+        lower_is_better=True,
+    )
+    return TaskVerdict(task, ours, theirs, final, speed)
+
+
+def log_steps(one: Standing) -> dict[int, float]:
+    return {o.seed: math.log(max(1, min(o.steps, o.budget))) for o in one.outcomes}
+
+
+def corrected(tasks: Sequence[TaskVerdict]) -> list[TaskVerdict]:
+    """With the p-values of both questions corrected for the number of tasks."""
+    final = holm_of([task.final for task in tasks])
+    speed = holm_of([task.speed for task in tasks])
+    return [
+        replace(task, p_final=p_final, p_speed=p_speed)
+        for task, p_final, p_speed in zip(tasks, final, speed, strict=True)
+    ]
+
+
+def holm_of(found: Sequence[Comparison | None]) -> list[float | None]:
+    p_values = [one.p for one in found if one and one.p is not None]
+    adjusted = iter(holm(p_values))
+    return [next(adjusted) if one and one.p is not None else None for one in found]
+
+
+def mean_improvement(by_task: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Estimate:
+    """The probability that a run beats one of the reference, mean over tasks.
+
+    With the percentiles of a bootstrap that draws the seeds of each task and optimizer anew, as
+    rliable has it (Agarwal et al. 2021, section 4.3); none for fewer than 2 seeds.
+    """
+    pairs = [tuple(np.asarray(values) for values in pair) for pair in by_task]
+    center = fmean(probability_of_improvement(a, b, False) for a, b in pairs)
+    n = sum(len(ours) for ours, _ in pairs)
+    if min(len(values) for pair in pairs for values in pair) < 2:
+        return Estimate(center, None, None, None, n)
+    generator = np.random.default_rng(0)
+    drawn = np.zeros(RESAMPLES)
+    for ours, theirs in pairs:
+        a = generator.choice(ours, size=(RESAMPLES, len(ours)))
+        b = generator.choice(theirs, size=(RESAMPLES, len(theirs)))
+        drawn += (np.sign(a[:, :, None] - b[:, None, :]).mean(axis=(1, 2)) + 1) / 2
+    drawn /= len(pairs)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return Estimate(center, float(drawn.std(ddof=1)), float(low), float(high), n)
+
+
+# -- in words --------------------------------------------------------------------------------------
+
+
+def sentences(found: Verdict) -> list[str]:
+    """What the verdict says, the plainest first."""
+    lines = [final_sentence(found), speed_sentence(found)]
+    lines += [f"{task.task}: {task.problem}." for task in found.tasks if task.problem]
+    return [line for line in lines if line]
+
+
+def final_sentence(found: Verdict) -> str:
+    better, worse = found.where("better"), found.where("worse")
+    rest = [task for task in found.tasks if task.judgement in ("not told apart", "equal")]
+    total = len(found.tasks) - len(found.where("incomplete"))
+    if not total:
+        return f"{found.optim} cannot be compared with {found.against} yet."
+    parts = [
+        f"better than {found.against} on {named(better) if better else 'none'} of {total} tasks",
+        f"worse on {named(worse) if worse else 'none'}",
+    ]
+    if rest and (ranges := [task.range for task in rest if task.range is not None]):
+        seeds = min(task.final.n for task in rest if task.final)
+        others = "the others" if better or worse else "all of them"
+        parts.append(
+            f"and within ±{max(ranges):.2g} of what {found.against} learns on {others}, "
+            f"which {seeds} seeds could not tell apart"
+        )
+    elif rest:
+        parts.append(f"and equal to it on {named(rest)}")
+    return f"{found.optim} is {', '.join(parts)}."
+
+
+def speed_sentence(found: Verdict) -> str:
+    if not found.compared:
+        return ""
+    quick = [task for task in found.compared if task.speed_judgement == "better"]
+    slow = [task for task in found.compared if task.speed_judgement == "worse"]
+    return (
+        f"It reaches the targets in fewer steps on {named(quick) if quick else 'none'}, "
+        f"and in more on {named(slow) if slow else 'none'}."
+    )
+
+
+def named(tasks: Sequence[TaskVerdict]) -> str:
+    return f"{len(tasks)} ({', '.join(task.task for task in tasks)})"

@@ -1,0 +1,118 @@
+"""The files of a verdict, and its page beside all runs."""
+
+import dataclasses
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from engine.files import json_text
+from results import baselines
+from results.analysis import Result
+from results.markup import latex, markdown
+from results.rendered import write
+from results.study import slug
+from results.suite import task_of
+from results.suite_comparison import SuiteComparison
+from results.table import Table, commits_of, hardware_of
+from results.verdict import Verdict, sentences
+from results.verdict_figures import draw
+from results.verdict_tables import tables_of
+from results.write import hash_of
+
+
+def made_with(comparison: SuiteComparison) -> str:
+    """The part that every title has, for example "Suite laptop, profile short, sample data"."""
+    suite = comparison.suite
+    return f"Suite {suite.name}, profile {comparison.profile}, {suite.data} data"
+
+
+def said(comparison: SuiteComparison, found: Verdict) -> list[str]:
+    """The verdict in words, the plainest sentence first."""
+    lines = sentences(found)
+    if comparison.profile == "smoke":
+        lines.append("Profile smoke shows that all works, and not which optimizer is better.")
+    return lines
+
+
+def verdict_tables(
+    comparison: SuiteComparison, found: Verdict, results: dict[str, Result]
+) -> list[Table]:
+    machines = dict.fromkeys(machine for one in results.values() for machine in hardware_of(one))
+    commits = dict.fromkeys(commit for one in results.values() for commit in commits_of(one))
+    targets = ", ".join(
+        f"{task_of(study)} {study.select.metric} {study.target:g}"
+        for study in comparison.suite.studies
+        if study.target is not None
+    )
+    notes = [
+        f"Targets: {targets}.",
+        f"Made on {'; '.join(machines)}. Commit {', '.join(commits)}.",
+        f"Made by `{command(comparison)}`.",
+    ]
+    return tables_of(found, made_with(comparison), notes)
+
+
+def command(comparison: SuiteComparison) -> str:
+    arguments = [f"optim={comparison.optim.optim}", *comparison.optim.changes]
+    arguments += [f"suite={comparison.suite.name}", f"against={comparison.against.label}"]
+    arguments += [f"profile={comparison.profile}"]
+    return f"python -m scripts.compare {shlex.join(arguments)}"
+
+
+def name_of(comparison: SuiteComparison) -> str:
+    """The path in the folder of reports that the files begin with."""
+    suite = comparison.suite
+    optim = slug(comparison.optim.label)
+    return f"{suite.name}/{optim}.{comparison.profile}.{suite.data}"
+
+
+def write_verdict(
+    comparison: SuiteComparison, found: Verdict, tables: list[Table], reports: Path, runs: Path
+) -> list[Path]:
+    """Write tables, pictures, numbers and the packed records; return their paths.
+
+    Raises:
+        OSError: a file could not be written.
+    """
+    name = name_of(comparison)
+    source = hash_of(runs)
+    words = "".join(f"{sentence}\n\n" for sentence in said(comparison, found))
+    files = {
+        f"{name}.md": (words + "\n".join(map(markdown, tables))).encode(),
+        f"{name}.tex": "\n".join(map(latex, tables)).encode(),
+        f"{name}.json": json_text(numbers(found)).encode(),
+        f"{name}.jsonl.xz": baselines.pack(
+            record
+            for study_plan in comparison.plans.values()
+            for row in study_plan.read().rows
+            if row.row == comparison.optim.label
+            for point in row.all_points
+            for record in point.records
+        ),
+    }
+    drawn = draw(found, comparison.suite.studies, made_with(comparison))
+    files |= {f"{name}.{ending}": picture for ending, picture in drawn.items()}
+    return write(reports, name, source, files)
+
+
+def numbers(found: Verdict) -> dict[str, Any]:
+    """The verdict as JSON has it: infinities, of targets that are never reached, as null."""
+    content = dataclasses.asdict(found) | {"sentences": sentences(found)}
+    content["tasks"] = [
+        dataclasses.asdict(task)
+        | {"judgement": task.judgement, "speed_judgement": task.speed_judgement}
+        for task in found.tasks
+    ]
+    return json.loads(json.dumps(plain(content)))
+
+
+def plain(value: Any) -> Any:
+    """Without what JSON lacks."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        return None
+    return value

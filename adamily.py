@@ -5,6 +5,7 @@
     optimizer = adamily.LaProp(model.parameters(), lr=4e-4)
     record = adamily.run(["task=mnist_fc2", "data=sample", "optim=laprop"])
     result = adamily.sweep("lp_adam/fc2", profile="smoke", data="sample")
+    verdict = adamily.compare("lion")
     frame = adamily.load("runs")
 
 Optimizers need torch alone. A function leaves its process as it was, signal handlers and random
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
     from engine.records import Record
     from results.analysis import Result
+    from results.verdict import Verdict
 
-__all__ = ["BadInput", "RunFailed", "curves", "load", "run", "sweep"]
+__all__ = ["BadInput", "RunFailed", "compare", "curves", "load", "run", "sweep"]
 __all__ += optim.__all__
 
 
@@ -131,6 +133,60 @@ def sweep(
         result, source = study_sweep.read()
         study_sweep.write(result, source)
         return result
+
+
+def compare(
+    optim: str,
+    suite: str = "laptop",
+    against: str | None = None,
+    profile: str = "short",
+    overrides: Sequence[str] = (),
+    config_dir: str | Path | Iterable[str | Path] = (),
+    rerun: bool = False,
+) -> Verdict:
+    """Whether an optimizer is better than a tuned one, as `python -m scripts.compare` asks it.
+
+    Args:
+        optim: its name, as in conf/optim or a folder of `config_dir`, or the label of a row of the
+            suite.
+        suite: on whose tasks.
+        against: the reference; None: the one that the suite says.
+        profile: "short", which is the suite as it is meant, or "smoke".
+        overrides: `optim.KEY=VALUE` and `schedule=NAME` of this optimizer alone; others of every
+            run, as on the command line.
+        config_dir: folders of further YAML files, laid out as conf/.
+        rerun: whether to train the reference here, too, where its runs are committed.
+
+    Returns:
+        The comparison on each task and over all; `results.verdict.sentences` says it in words.
+
+    Raises:
+        BadInput: an argument or a config is wrong, or the optimizer can train none of the tasks.
+        tasks.sources.DataError: data cannot be had.
+        OSError: a file of the report cannot be written.
+        KeyboardInterrupt: stopped by Ctrl-C.
+    """
+    with _called(config_dir):
+        from engine import interrupt, parallel
+        from engine.overrides import quoted
+        from results.suite import find_suite
+        from results.suite_comparison import make_comparison
+        from results.verdict_files import write_verdict
+
+        parallel.check_one_run("adamily.compare")
+        _check_overrides(overrides)
+        typed = [quoted(override) for override in overrides]
+        comparison = make_comparison(find_suite(suite), profile, optim, against, typed)
+        if not rerun:
+            comparison.use_baselines()
+        comparison.prepare()
+        comparison.run()
+        if interrupt.received():
+            raise interrupt.Interrupted
+        results = comparison.results()
+        found = comparison.verdict(results, comparison.committed())
+        write_verdict(comparison, found, results)
+        return found
 
 
 def load(folder: str | Path = "runs") -> pd.DataFrame:

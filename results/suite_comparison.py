@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from tempfile import TemporaryDirectory
 
 from engine.checks import BadInput
 from engine.console import say
@@ -11,7 +12,7 @@ from engine.launch import check_writable, launcher_settings, trains_here
 from engine.overrides import is_change, is_hydras, name_of, parts_of, read_override
 from engine.ready import check_ready, prepare
 from engine.run import Run
-from engine.texts import shorten
+from engine.texts import hydra_text, shorten
 from results import baselines
 from results.analysis import Result, Row
 from results.plan import Plan, plan
@@ -98,9 +99,7 @@ class SuiteComparison:
 
     def use_baselines(self) -> None:
         """Count as ended what has been measured of the reference and committed."""
-        path = baselines.HERE / self.suite.name
-        name = baselines.file_name(self.against.label, self.profile, self.suite.data)
-        packed = baselines.read_packed(path / name)
+        packed = self.packed(self.against.label)
         for study_plan in self.plans.values():
             baselines.unpack(packed, study_plan)
         missing = sum(
@@ -129,6 +128,34 @@ class SuiteComparison:
     def results(self) -> dict[str, Result]:
         """What each study says of both now, by its name."""
         return {name: study_plan.read() for name, study_plan in self.plans.items()}
+
+    def committed(self) -> list[Result]:
+        """What each study says of the suite's other rows, as far as their runs are committed."""
+        ours = {one.label for one in self.entrants}
+        packed = {
+            label: texts
+            for label in dict.fromkeys(row for study in self.suite.studies for row in study.rows)
+            if label not in ours and (texts := self.packed(label))
+        }
+        results = []
+        for study in self.suite.studies:
+            rows = {label: row for label, row in study.rows.items() if label in packed}
+            if rows:
+                results.append(self.read_packed(replace(study, rows=rows, reference=None), packed))
+        return results
+
+    def read_packed(self, study: Study, packed: Mapping[str, baselines.Texts]) -> Result:
+        with TemporaryDirectory() as folder:
+            runs = f"paths.runs={hydra_text(folder)}"
+            found = plan(study, self.profile, self.suite.data, [runs])
+            for texts in packed.values():
+                baselines.unpack(texts, found)
+            return found.read()
+
+    def packed(self, label: str) -> baselines.Texts:
+        """The committed runs of a row."""
+        name = baselines.file_name(label, self.profile, self.suite.data)
+        return baselines.read_packed(baselines.HERE / self.suite.name / name)
 
     def verdict(self, results: Mapping[str, Result], others: Iterable[Result] = ()) -> Verdict:
         """What the studies say together.

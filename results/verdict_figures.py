@@ -138,7 +138,8 @@ def draw_rates(found: Verdict, studies: list[Study], made_with: str) -> Any:
         axes.set_ylabel(metric.label, fontsize=8)
         axes.tick_params(labelsize=7, which="both")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=6)
+        if task.ours or task.theirs:
+            axes.legend(fontsize=6)
     return drawing
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from engine.files import json_text
 from results import baselines
 from results.analysis import Result
 from results.markup import latex, markdown
+from results.plan import all_studies
 from results.rendered import write
 from results.study import slug
 from results.suite import task_of
@@ -18,7 +20,7 @@ from results.table import Table, commits_of, hardware_of
 from results.verdict import Verdict, sentences
 from results.verdict_figures import draw
 from results.verdict_tables import tables_of
-from results.write import hash_of
+from results.write import hash_of, write_all
 
 
 def made_with(comparison: SuiteComparison) -> str:
@@ -68,14 +70,24 @@ def name_of(comparison: SuiteComparison) -> str:
 
 
 def write_verdict(
-    comparison: SuiteComparison, found: Verdict, tables: list[Table], reports: Path, runs: Path
-) -> list[Path]:
-    """Write tables, pictures, numbers and the packed records; return their paths.
+    comparison: SuiteComparison, found: Verdict, results: dict[str, Result]
+) -> tuple[list[Path], Path]:
+    """Write tables, pictures, numbers and the packed records, and the page over all runs.
+
+    Args:
+        comparison: that was carried out.
+        found: its verdict.
+        results: what it was made from.
+
+    Returns:
+        The paths of the verdict's files, and the path of the page.
 
     Raises:
         OSError: a file could not be written.
     """
+    reports, runs = (Path(comparison.paths[key]) for key in ("reports", "runs"))
     name = name_of(comparison)
+    tables = verdict_tables(comparison, found, results)
     source = hash_of(runs)
     words = "".join(f"{sentence}\n\n" for sentence in said(comparison, found))
     files = {
@@ -84,8 +96,8 @@ def write_verdict(
         f"{name}.json": json_text(numbers(found)).encode(),
         f"{name}.jsonl.xz": baselines.pack(
             record
-            for study_plan in comparison.plans.values()
-            for row in study_plan.read().rows
+            for result in results.values()
+            for row in result.rows
             if row.row == comparison.optim.label
             for point in row.all_points
             for record in point.records
@@ -93,7 +105,22 @@ def write_verdict(
     }
     drawn = draw(found, comparison.suite.studies, made_with(comparison))
     files |= {f"{name}.{ending}": picture for ending, picture in drawn.items()}
-    return write(reports, name, source, files)
+    return write(reports, name, source, files), write_page(comparison, reports, runs)
+
+
+def write_page(comparison: SuiteComparison, reports: Path, runs: Path) -> Path:
+    """Write the page over all runs, with the optimizer beside the suite's rows."""
+    newcomer, suite = comparison.optim, comparison.suite
+    with_newcomer = {
+        study.name: replace(
+            study,
+            rows=study.rows | {newcomer.label: newcomer.settings(study, suite.against)},
+        )
+        for study in suite.studies
+        if study.name in comparison.plans
+    }
+    studies = [with_newcomer.get(study.name, study) for study in all_studies()]
+    return write_all(runs, reports, studies)
 
 
 def numbers(found: Verdict) -> dict[str, Any]:

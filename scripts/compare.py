@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from engine import interrupt, parallel
@@ -93,19 +92,16 @@ def finish(comparison: SuiteComparison, runs: Sequence[Run]) -> None:
     """
     if not interrupt.received():
         results = comparison.results()
-        found = comparison.verdict(results)
-        tables = verdict_tables(comparison, found, results)
-        for table in tables:
+        found = comparison.verdict(results, comparison.committed())
+        for table in verdict_tables(comparison, found, results):
             print(f"\n{markdown(table)}")
         print("\n".join(said(comparison, found)), flush=True)
-        paths = comparison.paths
         try:
-            files = write_verdict(
-                comparison, found, tables, Path(paths["reports"]), Path(paths["runs"])
-            )
+            files, page = write_verdict(comparison, found, results)
         except (BadInput, OSError) as error:
             refuse(f"the runs have ended, but not all can be rendered: {error}")
         print(f"Verdict: {', '.join(map(str, files))}")
+        print(f"Page: {page}")
     leave(runs)
 
 

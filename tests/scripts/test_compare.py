@@ -1,0 +1,201 @@
+"""An optimizer against a tuned one, from the command to the verdict."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from running import folders, nothing_written, run_here, sentence, shared, summary
+
+import adamily
+from results import baselines
+
+STUDY = {
+    "title": "Digits, small",
+    "reproduces": [],
+    "notes": [],
+    "rows": {"adamw": {"optim": "adamw"}, "plain sgd": {"optim": "sgd", "optim.momentum": 0.0}},
+    "grid": {},
+    "search": {"random": 3, "ranges": {"optim.lr": {"low": 1e-4, "high": 1, "log": True}}},
+    "seeds": 1,
+    "confirm": 2,
+    "select": {"metric": "test/accuracy", "at": "last", "mode": "max", "split": "valid"},
+    "target": 0.5,
+    "report": ["test/accuracy"],
+    "statistic": "mean",
+    "published": [],
+    "figures": {},
+    "profiles": {"short": {}, "smoke": {"random": 2}},
+}
+COLUMN = {
+    "task": "mnist_fc2",
+    "task.steps": 8,
+    "task.eval_every": 2,
+    "task.valid": 0.1,
+    "eval_first": True,
+}
+
+OWN = """
+import torch
+
+class Signs(torch.optim.Optimizer):
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for param in group["params"]:
+                param -= group["lr"] * param.grad.sign()
+"""
+
+
+@pytest.fixture
+def suite(conf):
+    """A suite of two tasks, on which a run takes a moment: the only one that there is."""
+    for path in (*(conf / "study").glob("*/*.yaml"), *(conf / "suite").glob("*.yaml")):
+        path.unlink()
+    (conf / "study" / "mini").mkdir()
+    for name, widths in (("one", [784, 16, 10]), ("two", [784, 10])):
+        columns = {"columns": {name: COLUMN | {"task.model.widths": widths}}}
+        text = yaml.safe_dump(STUDY | columns, sort_keys=False)
+        (conf / "study" / "mini" / f"{name}.yaml").write_text(text)
+    spec = {"title": "Small", "data": "sample", "against": "adamw"}
+    spec["studies"] = ["mini/one", "mini/two"]
+    (conf / "suite" / "mini.yaml").write_text(yaml.safe_dump(spec))
+    return "suite=mini"
+
+
+@pytest.fixture
+def compare(capsys, tiny, suite, tmp_path, monkeypatch):
+    """`scripts.compare` in this process, with a folder of committed runs that is empty."""
+    monkeypatch.setattr(baselines, "HERE", tmp_path / "committed")
+
+    def command(*arguments):
+        chosen = [] if any(text.startswith("suite=") for text in arguments) else [suite]
+        return run_here(capsys, "compare", *shared(tiny()), *chosen, *arguments)
+
+    return command
+
+
+def optims(runs):
+    return {where.parent.name for where in folders(runs)}
+
+
+def test_an_optimizer_is_compared_on_every_task(compare, runs, tmp_path):
+    done = compare("optim=adam")
+    assert done.code == 0, done.err
+    assert (
+        "adam against adamw: what they reach. Suite mini, profile short, sample data." in done.out
+    )
+    assert "\nadam is " in done.out and " of 2 tasks" in done.out
+    # Of each task and optimizer three rates and two fresh seeds.
+    assert len(folders(runs)) == 2 * 2 * (3 + 2)
+    assert {summary(where)["profile"] for where in folders(runs)} == {"short"}
+    reports = tmp_path / "reports"
+    written = {path.name for path in (reports / "mini").iterdir()}
+    pictures = {f"adam.short.sample.{name}" for name in ("scores.png", "rates.png", "profile.png")}
+    assert pictures | {"adam.short.sample.md", "adam.short.sample.jsonl.xz"} <= written
+    found = json.loads((reports / "mini" / "adam.short.sample.json").read_text())
+    assert [task["task"] for task in found["tasks"]] == ["one", "two"]
+    assert found["sentences"][0] in done.out
+    assert "mini/one" in (reports / "index.html").read_text()
+    before = {where: (where / "summary.json").stat().st_mtime_ns for where in folders(runs)}
+    assert compare("optim=adam").out.splitlines()[-10:] == done.out.splitlines()[-10:]
+    assert before == {where: (where / "summary.json").stat().st_mtime_ns for where in before}
+
+
+def test_committed_runs_of_the_reference_are_not_run_again(compare, runs, tmp_path):
+    whole = compare("optim=sgd", "optim.momentum=0.5")
+    assert compare("optim=adamw").code == 0
+    committed = tmp_path / "committed" / "mini"
+    committed.mkdir(parents=True)
+    packed = tmp_path / "reports" / "mini" / "adamw.short.sample.jsonl.xz"
+    (committed / packed.name).write_bytes(packed.read_bytes())
+
+    elsewhere = [f"paths.runs={tmp_path / 'elsewhere'}"]
+    done = compare("optim=sgd", "optim.momentum=0.5", *elsewhere)
+    assert "adamw lr=" not in done.out
+    assert optims(tmp_path / "elsewhere") == {"adamw", "sgd"}
+    assert done.out.splitlines()[-3:-2] == whole.out.splitlines()[-3:-2]
+
+    again = compare("optim=sgd", "rerun=true", f"paths.runs={tmp_path / 'anew'}")
+    assert again.out.count("adamw lr=") > 0
+
+
+def test_rows_whose_runs_are_committed_are_ranked_beside(compare, tmp_path):
+    assert compare("optim=plain sgd").code == 0
+    committed = tmp_path / "committed" / "mini"
+    committed.mkdir(parents=True)
+    packed = tmp_path / "reports" / "mini" / "plain-sgd.short.sample.jsonl.xz"
+    (committed / packed.name).write_bytes(packed.read_bytes())
+    done = compare("optim=adam")
+    together = done.out.partition("# All tasks together")[2]
+    assert "| plain sgd |" in together and "| adam |" in together and "| adamw |" in together
+
+
+def test_a_users_own_optimizer_is_on_the_page(compare, tmp_path, monkeypatch):
+    (tmp_path / "mine" / "optim").mkdir(parents=True)
+    (tmp_path / "signs.py").write_text(OWN)
+    own = "_target_: signs.Signs\n_partial_: true\nlr: 1e-3\n"
+    (tmp_path / "mine" / "optim" / "signs.yaml").write_text(own)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    done = compare("optim=signs", "--config-dir=mine", "profile=smoke")
+    assert done.code == 0, done.err
+    assert "signs is " in done.out
+    assert "Profile smoke shows that all works, and not which optimizer is better." in done.out
+    assert '"signs"' in (tmp_path / "reports" / "index.html").read_text()
+
+
+def test_an_optimizer_that_diverges_everywhere_is_worse(compare):
+    done = compare("optim=sgd", "optim.momentum=1e30", "profile=smoke")
+    assert done.code == 0, done.err
+    assert "worse on 2 (one, two)" in done.out
+    assert "one: sgd (momentum=1e30) diverges at every learning rate." in done.out
+
+
+def test_a_task_that_an_optimizer_cannot_train_is_one_line_of_the_verdict(compare):
+    # The second network has no hidden matrix.
+    done = compare("optim=muon", "profile=smoke")
+    assert done.code == 0, done.err
+    assert "two: muon cannot train it: optim.groups.muon: takes no parameter" in done.out
+    assert "worse on 1 (two)" in done.out or "worse on 2 (one, two)" in done.out
+
+
+def test_a_learning_rate_that_is_given_is_not_searched(compare, runs):
+    done = compare("optim=adamw", "optim.lr=1e-4")
+    assert done.code == 0, done.err
+    assert "adamw (lr=1e-4) is " in done.out
+    # One point and two fresh seeds, beside three rates and two seeds of the reference.
+    assert len(folders(runs)) == 2 * (1 + 2) + 2 * (3 + 2)
+
+
+def test_the_library_gives_the_verdict(suite, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(baselines, "HERE", Path("nowhere"))
+    overrides = shared(tiny())
+    found = adamily.compare("adam", "mini", profile="smoke", overrides=overrides)
+    assert [task.task for task in found.tasks] == ["one", "two"]
+    assert found.against == "adamw" and found.iqm is not None
+    assert (tmp_path / "reports" / "mini" / "adam.smoke.sample.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ([], "optim=NAME is missing; see python -m scripts.compare --help"),
+        (["optim=adamx"], "optim=adamx: there is no such optim; choose one of "),
+        (["optim=adam", "against=adamx"], "optim=adamx: there is no such optim; choose one of "),
+        (["optim=adam", "suite=desktop"], "suite=desktop: there is no such suite; choose one of"),
+        (["optim=adam", "profile=paper"], "profile=paper: study mini/one has short, smoke"),
+        (["optim=adam", "rerun=maybe"], "rerun=maybe: must be true or false"),
+        (["optim=adam", "task.steps=3"], "task.steps=3: suite mini says that, for all optimizers"),
+        (["optim=adam", "seed=3"], "seed=3: suite mini says that, for all optimizers"),
+        (["optim=adam", "optim.lr=1,2"], "optim.lr=1,2: must be one KEY=VALUE of the optimizer"),
+        (["optim=adam", "+optim.x=1"], "+optim.x=1: must be one KEY=VALUE of the optimizer"),
+        (["optim=adam", "optim.epsilon=1"], "optim.epsilon"),
+        (["adam"], "adam: write KEY=VALUE; see python -m scripts.compare --help"),
+    ],
+)
+def test_bad_input_is_refused_in_a_sentence(compare, runs, typed, said):
+    assert said in sentence(compare(*typed))
+    assert nothing_written(runs)

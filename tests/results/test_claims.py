@@ -551,6 +551,27 @@ def test_a_small_p_takes_a_large_base_rate_but_not_a_larger_effective_one():
     assert ends["p = 1/16"] < ends["p = 1/2"] < ends["p = 1/8"]
 
 
+def test_a_large_p_does_not_go_with_the_base_rate_of_a_small_one():
+    """Padam, figure 1: at p = 2/5 the rate of 0.1 is too large; what is best takes its time."""
+    rows = read(KEPT / "padam" / "fig1.short.sample.csv")
+    found = {row["method"]: row["test/accuracy center"] for row in rows.best}
+    assert {row["test/accuracy n"] for row in rows.best} == {3}
+    order = ["p = 1/4", "p = 1/5", "p = 1/8", "p = 1/16"]
+    assert sorted(order, key=found.get, reverse=True) == order
+    assert found["p = 2/5"] < 0.35 < 0.75 < found["p = 1/16"]
+    assert found["p = 1/8"] + 0.02 < found["p = 1/8 (algorithm 1)"] < found["p = 1/4"]
+
+
+def test_the_order_of_lamadam_and_laprop_in_translation():
+    """MAdam, table 2: LaMAdam is ahead; with one seed this is no claim."""
+    rows = read(KEPT / "madam" / "table2.short.sample.csv")
+    bleu = {row["method"]: row["test/bleu center"] for row in rows.best}
+    assert bleu == {
+        "LaMAdam": pytest.approx(91.4, abs=0.05),
+        "LaProp": pytest.approx(88.1, abs=0.05),
+    }
+
+
 def best_and_tried(name):
     """By row, the rate that a search of lp_adam/fc2 chose, and all that it tried."""
     rows = read(KEPT / "lp_adam" / f"fc2.{name}.sample.csv")

@@ -53,7 +53,8 @@ class Nonconvex(Trials):
         noise: σ.
         scales: c, but for a common factor.
         odds: how often each is drawn, relative to the others.
-        lr, beta1, beta2, partial: the optimizer's numbers; None where it has none.
+        lr, beta1, beta2, partial: the optimizer's numbers; None where it has none. Two for a beta2,
+            as MAdam has, count as none.
         schedule: of the rate, which theorem 4.3 wants constant.
 
     Raises:
@@ -81,7 +82,7 @@ class Nonconvex(Trials):
         odds: Shares,
         lr: Positive | None,
         beta1: Beta | None,
-        beta2: Beta | None,
+        beta2: Beta | Sequence[float] | None,
         partial: Partial | None,
         schedule: str,
         device: torch.device,
@@ -92,7 +93,8 @@ class Nonconvex(Trials):
         if schedule != "optim.schedules.constant":
             raise ValueError(f"schedule={schedule}: theorem 4.3 is about a constant rate")
         self.dimensions, self.first, self.noise = dimensions, first, noise
-        self.lr, self.beta1, self.beta2, self.partial = lr, beta1, beta2, partial
+        self.lr, self.beta1, self.partial = lr, beta1, partial
+        self.beta2 = None if isinstance(beta2, Sequence) else beta2
         self.odds = torch.tensor(odds, dtype=torch.float64) / math.fsum(odds)
         relative = torch.tensor(scales, dtype=torch.float64)
         self.scales = relative / (self.odds @ relative)

@@ -53,7 +53,8 @@ class OnlineConvex(Trials):
         odds: how often each k is drawn, relative to the others.
         dimensions: coordinates of θ.
         diameter: D.
-        lr, mu, nu, zeta: the optimizer's and its schedule's numbers; None where they have none.
+        lr, mu, nu, zeta: the optimizer's and its schedule's numbers; None where they have none. Two
+            for a nu, as MAdam has, count as none.
         maximum: whether s_t is the greatest so far, as in the fix of appendix A.3.
     """
 
@@ -79,7 +80,7 @@ class OnlineConvex(Trials):
         diameter: Positive,
         lr: Positive | None,
         mu: Beta | None,
-        nu: Beta | None,
+        nu: Beta | Sequence[float] | None,
         zeta: Fraction | None,
         maximum: bool,
         device: torch.device,
@@ -89,7 +90,8 @@ class OnlineConvex(Trials):
             if len(values) != len(weights):
                 raise ValueError(f"task.{name}={values}: must be as long as task.weights={weights}")
         self.dimensions, self.diameter, self.maximum = dimensions, diameter, maximum
-        self.lr, self.mu, self.nu, self.zeta = lr, mu, nu, zeta
+        self.lr, self.mu, self.zeta = lr, mu, zeta
+        self.nu = None if isinstance(nu, Sequence) else nu
         self.odds = torch.tensor(odds, dtype=torch.float64)
         self.weights, self.targets = (
             torch.tensor(values, dtype=torch.float64, device=device)

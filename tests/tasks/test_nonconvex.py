@@ -129,6 +129,8 @@ def test_a_first_gradient_of_zero_leaves_no_bound_but_two_terms():
         # β₁ < β₂^(2p) fails: 0.96 is not below 0.96.
         {"beta1": 0.96, "partial": 0.5},
         {"beta1": 0.0, "beta2": 0.0},
+        # MAdam's smallest and largest beta2.
+        {"beta2": [0.5, 0.96]},
     ],
 )
 def test_there_is_no_bound_for_other_methods(method):

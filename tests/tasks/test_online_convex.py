@@ -224,6 +224,15 @@ def test_the_methods_numbers_are_the_runs(typed, wanted):
     assert tuple(task[name] for name in ("lr", "mu", "nu", "zeta")) == wanted
 
 
+def test_a_method_with_two_betas_for_its_average_has_no_bound():
+    task = compose(["task=online_convex", "optim=madam"])["task"]
+    assert task["nu"] == [0.5, 0.999]
+    task = online_convex(nu=[0.5, 0.999])
+    task.loss(task.batch(0)).backward()
+    task.after_step(0)
+    assert not {"regret/bound", "regret/sum"} & task.evaluate().keys()
+
+
 @pytest.mark.parametrize(
     ("typed", "message"),
     [

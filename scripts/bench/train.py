@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.config import compose
 from engine.session import Session
-from scripts.bench import tokens
+from scripts.bench import gpt, tokens
 from scripts.bench.bare import ENDLESS, bare_steps
 from scripts.bench.loading import WORKERS, epoch, loader
 from scripts.bench.loop import by_turns
@@ -73,7 +73,7 @@ that it holds at all, network and optimizer apart.
 
 def report(device: torch.device, rounds: int, out: str | None) -> None:
     """Measure and print the tables; write them where a folder is given."""
-    measures = (loops, loading, memory, tokens.report)
+    measures = (loops, loading, memory, tokens.report, gpt.report)
     sections = [partial(measure, device, rounds) for measure in measures]
     publish("Training", "train", device, rounds, ["torchvision"], sections, out)
 

@@ -19,6 +19,7 @@ from scripts import bench
 from scripts.bench import (
     bare,
     contenders,
+    gpt,
     loading,
     loop,
     memory,
@@ -322,6 +323,7 @@ def test_peers_take_steps(package):
 # Not pytest.importorskip, which would import it without what a PyTorch for CPUs needs.
 with_torchvision = pytest.mark.skipif(not find_spec("torchvision"), reason="needs torchvision")
 
+GPT_SIZES = {"layers": 1, "heads": 2, "width": 8}
 SMALL = ["task=mnist_fc2", "task.model.widths=[784,4,10]", "task.batch_size=2000"]
 
 
@@ -331,6 +333,9 @@ def small(monkeypatch, sample_root, glue_source, tmp_path):
     of_glue = [f"task.sources.full={spelled(glue_source)}", f"paths.data={tmp_path}"]
     monkeypatch.setattr(tokens, "TASK", ["task=glue", "data=full", "optim=adamw", *of_glue])
     monkeypatch.setattr(tokens, "WORK", {"cpu": (2, ["task.batch_size=4", "task.max_tokens=24"])})
+    of_gpt = [f"task.sources.sample.sizes={spelled(GPT_SIZES)}", "task.batch_size=2"]
+    monkeypatch.setattr(gpt, "TASK", [*gpt.TASK, *of_gpt, f"paths.data={sample_root}"])
+    monkeypatch.setattr(gpt, "STEPS", {"cpu": 2})
     monkeypatch.setattr(train, "DATA", [*train.DATA, f"paths.data={sample_root}", *SMALL[1:]])
     monkeypatch.setattr(train, "LOOPS", {"cpu": {"mnist_fc2": train.Work(2)}})
     monkeypatch.setattr(train, "LOADED", ["mnist_fc2"])
@@ -338,7 +343,7 @@ def small(monkeypatch, sample_root, glue_source, tmp_path):
 
 def cells(text):
     """The rows of all tables on a page, their titles and rules apart."""
-    named = ("| mnist", "| cifar", "| glue")
+    named = ("| mnist", "| cifar", "| glue", "| gpt")
     lines = [line for line in text.splitlines() if line.startswith(named)]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
@@ -359,22 +364,38 @@ def test_train_writes_its_tables(capsys, tmp_path):
         "## Images trained on in a second",
         "## Memory of the data",
         "## Tokens trained on in a second",
+        "## Tokens of a decoder-only transformer trained on in a second",
     ):
         assert said in text
-    looped, loaded, held, *raced = cells(text)
+    looped, loaded, held, *raced, of_gpt = cells(text)
+    assert of_gpt[:2] == ["gpt", "2"] and all(float(rate) > 0 for rate in of_gpt[2:4])
     assert looped[:2] == ["mnist_fc2", "2"] and len(looped) == 5
     assert loaded[:2] == ["mnist_fc2", "2000"] and len(loaded) == 7
     assert all(float(number) > 0 for number in [*looped[2:4], *loaded[2:6]])
     for ratio in (looped[-1], loaded[-1]):
         assert re.fullmatch(r"\d+\.\d+ \(\d+\.\d+ to \d+\.\d+\)", ratio)
     assert held[:6] == ["mnist_fc2", "5000", "784", "uint8", "3.92", "1"]
-    assert cells(done.out) == [looped, loaded, held, *raced]
+    assert cells(done.out) == [looped, loaded, held, *raced, of_gpt]
     if find_spec("accelerate"):
         [[task, steps, ours, theirs, ratio]] = raced
         assert (task, steps) == ("glue task.batch_size=4 task.max_tokens=24", "2")
         assert float(ours) > 0 and float(theirs) > 0 and float(ratio.split()[0]) > 0
     else:
         assert "pip install 'adamily[text,bench]'" in text
+
+
+@pytest.mark.usefixtures("small")
+def test_the_loop_beside_trains_on_windows_of_the_text():
+    session = Session(compose([*gpt.TASK, *bare.ENDLESS]), CPU)
+    text, length = session.task.rows["train"], session.task.context_tokens
+    tokens, targets = gpt.windows(text, session.task, CPU)
+    assert tokens.shape == targets.shape == (2, length)
+    assert torch.equal(tokens[:, 1:], targets[:, :-1])
+    everywhere = torch.from_numpy(text.astype("int64")).unfold(0, length, 1)
+    assert all((everywhere == window).all(1).any() for window in tokens)
+    before = [parameter.clone() for parameter in session.parameters]
+    assert gpt.nano_steps(session, 3) > 0 and session.step == 3
+    assert all((a != b).any() for a, b in zip(before, session.parameters, strict=True))
 
 
 @pytest.mark.usefixtures("small")

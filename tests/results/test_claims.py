@@ -562,6 +562,20 @@ def test_a_large_p_does_not_go_with_the_base_rate_of_a_small_one():
     assert found["p = 1/8"] + 0.02 < found["p = 1/8 (algorithm 1)"] < found["p = 1/4"]
 
 
+def test_within_an_epoch_of_text_padam_is_behind_sgd():
+    """Padam, table 3, whose order is that after 200 epochs."""
+    rows = read(KEPT / "padam" / "table3.short.sample.csv")
+    for column, ahead in (("2-layer LSTM", 1.25), ("3-layer LSTM", 1.3)):
+        found = {
+            row["method"]: row["test/perplexity center"]
+            for row in rows.where(column=column)
+            if row["best"] == "True"
+        }
+        assert len(found) == 9 and min(found, key=found.get) == "SGD-Momentum"
+        assert found["Padam"] > ahead * found["SGD-Momentum"]
+        assert found["AdamW (decay normalised)"] == pytest.approx(found["AdamW"], rel=1e-3)
+
+
 def test_the_order_of_lamadam_and_laprop_in_translation():
     """MAdam, table 2: LaMAdam is ahead; with one seed this is no claim."""
     rows = read(KEPT / "madam" / "table2.short.sample.csv")

@@ -15,7 +15,8 @@ def test_the_console_entry_is_this_function():
 
 
 def test_every_command_is_there():
-    assert {"train", "sweep", "report", "list", "data", "bench"} == set(cli.COMMANDS)
+    names = {"train", "sweep", "compare", "report", "export", "list", "data", "bench"}
+    assert names == set(cli.COMMANDS)
     for name in cli.COMMANDS:
         assert callable(importlib.import_module(f"scripts.{name}").main)
 

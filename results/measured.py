@@ -1,0 +1,113 @@
+"""What has been measured of a suite's optimizers, here and by those who committed their runs."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from engine.texts import hydra_text
+from results import baselines
+from results.analysis import Row
+from results.baselines import Texts
+from results.plan import plan
+from results.standing import Standing, standing
+from results.study import Study
+from results.suite import Suite, task_of
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The optimizers of a suite that have runs.
+
+    Attributes:
+        rows: label → row of each of the suite's studies, of those that have ended every task.
+        missing: label → tasks that they have not ended, of the others.
+    """
+
+    suite: Suite
+    profile: str
+    rows: dict[str, list[Row]]
+    missing: dict[str, list[str]]
+
+    @property
+    def made_with(self) -> str:
+        """For example "suite laptop, profile short, sample data"."""
+        return f"suite {self.suite.name}, profile {self.profile}, {self.suite.data} data"
+
+    @property
+    def tasks(self) -> list[str]:
+        return [task_of(study) for study in self.suite.studies]
+
+    @cached_property
+    def standings(self) -> dict[str, list[Standing]]:
+        """Label → standing on each task, of those that have ended every one."""
+        return {
+            label: [
+                one
+                for pair in zip(rows, self.suite.studies, strict=True)
+                if (one := standing(*pair))
+            ]
+            for label, rows in self.rows.items()
+        }
+
+
+def measure(suite: Suite, profile: str, runs: Path) -> Measured:
+    """Read all rows of a suite, those in the folder of runs and the committed ones.
+
+    The committed ones are put into the folder of runs, where they are not there.
+
+    Args:
+        suite: of which.
+        profile: "short" or "smoke".
+        runs: the folder of runs.
+
+    Raises:
+        BadInput: the suite has no such profile, or a config is wrong.
+        OSError: a committed run could not be written.
+    """
+    packed = packed_of(suite, profile)
+    found = [rows_of(study, suite.data, profile, runs, packed) for study in suite.studies]
+    labels = dict.fromkeys(label for rows in found for label in rows)
+    missing = {
+        label: [
+            task_of(study)
+            for study, rows in zip(suite.studies, found, strict=True)
+            if label not in rows or standing(rows[label], study) is None
+        ]
+        for label in labels
+    }
+    return Measured(
+        suite,
+        profile,
+        {label: [rows[label] for rows in found] for label in labels if not missing[label]},
+        {label: tasks for label, tasks in missing.items() if tasks},
+    )
+
+
+def packed_of(suite: Suite, profile: str) -> dict[str, Texts]:
+    """Label → committed runs, of the rows that have some."""
+    folder = baselines.HERE / suite.name
+    committed = {path.name: path for path in folder.glob("*.jsonl.xz")}
+    labels = dict.fromkeys(label for study in suite.studies for label in study.rows)
+    names = {label: baselines.file_name(label, profile, suite.data) for label in labels}
+    return {
+        label: baselines.read_packed(committed[name])
+        for label, name in names.items()
+        if name in committed
+    }
+
+
+def rows_of(
+    study: Study, data: str, profile: str, runs: Path, packed: dict[str, Texts]
+) -> dict[str, Row]:
+    """The study's rows that have a run, by their labels."""
+    [column] = study.columns.values()
+    # A plan of rows of which there can be no run would take seconds for nothing.
+    begun = {
+        label: row
+        for label, row in study.rows.items()
+        if label in packed or (runs / column["task"] / row["optim"]).is_dir()
+    }
+    shared = [f"paths.runs={hydra_text(str(runs))}"]
+    found = plan(replace(study, rows=begun), profile, data, shared)
+    baselines.unpack({run: texts for of in packed.values() for run, texts in of.items()}, found)
+    return {row.row: row for row in found.read().rows if any(point.records for point in row.points)}

@@ -196,7 +196,7 @@ def once(runs: Iterable[Planned]) -> list[Planned]:
 
 
 def with_search(study: Study, search: Any) -> Study:
-    """The study with another search.
+    """The study with another search, of as many random points in every profile.
 
     Raises:
         BadInput: it is none, or none for this study.
@@ -206,7 +206,11 @@ def with_search(study: Study, search: Any) -> Study:
         check_search(f"study {study.name}", spec | {"search": search, "confirm": 0})
     except StudyError as error:
         raise BadInput(str(error)) from error
-    return replace(study, search=parse(search))
+    profiles = {
+        label: {key: value for key, value in profile.items() if key != "random"}
+        for label, profile in study.profiles.items()
+    }
+    return replace(study, search=parse(search), profiles=profiles)
 
 
 def is_grid(typed: str, study: Study) -> bool:

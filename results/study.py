@@ -228,6 +228,10 @@ class Study:
         """How many random points stand in the place of the grid; 0 for the grid."""
         return self.search.random and self.profiles[profile].get("random", self.search.random)
 
+    def search_of(self, profile: str) -> Search:
+        """How a profile searches, which may have fewer random points."""
+        return replace(self.search, random=self.random_of(profile))
+
     def count(self, profile: str) -> int:
         """How many cells one profile's search begins with, without making them."""
         return sum(

@@ -110,7 +110,8 @@ def search_notes(result: Result) -> list[str]:
     if study.search != Search():
         spent, planned = steps_spent(result)
         share = f"{spent / planned:.0%}" if planned else "none"
-        notes.append(f"Search: {study.search}; of the steps of all points, {share} were spent.")
+        search = study.search_of(result.profile)
+        notes.append(f"Search: {search}; of the steps of all points, {share} were spent.")
     if any(row.cut for row in result.rows):
         notes.append("Runs that were cut paused where others were better, and went no further.")
     if count := study.confirm_count(result.profile):
@@ -324,7 +325,7 @@ def grid_point(row: Row, point: Point, result: Result) -> dict[str, Any]:
     }
     if study.search.halving:
         columns["cut"] = point.cut
-    if study.confirm:
+    if study.confirm_count(result.profile):
         columns["confirmed"] = point is row.confirmed
     for metric in dict.fromkeys([study.select.metric, *study.report]):
         estimate = known(point.estimate(metric, study))

@@ -252,6 +252,17 @@ def test_confirmation_trains_fresh_seeds_of_the_chosen_point(make_study):
     assert [cell for cell in found.cells if cell.confirms] == fresh
 
 
+def test_a_profile_searches_and_confirms_as_little_as_it_says(make_study):
+    ranges = {"optim.lr": Range(1e-4, 1e-1, log=True)}
+    profiles = {"smoke": {"seeds": 1, "random": 4, "confirm": 1}}
+    search = Search(16, ranges, Halving(2.0, 1))
+    study = make_study(grid={}, search=search, confirm=5, profiles=profiles)
+    _, history = carry_out(study, lambda cell: Ran(rate_of(cell)))
+    # Four points in each of two rows, of which half go on, and one fresh seed of each row's best.
+    assert [len(due) for due in history] == [8, 4, 2]
+    assert all(cell.confirms for cell, _ in history[-1])
+
+
 def test_a_pause_at_another_step_does_not_count(make_study):
     """A run that was further when it was asked to pause has its evaluations up to there."""
     study = make_study(grid={"optim.lr": [1e-3, 1e-2]}, search=Search(halving=Halving(2.0, 1)))

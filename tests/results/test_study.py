@@ -10,6 +10,7 @@ import yaml
 from engine.overrides import read_override
 from engine.texts import hydra_text
 from engine.yaml_files import Loader, read_yaml
+from results.plan import with_search
 from results.study import StudyError
 from results.study_file import load
 
@@ -654,7 +655,98 @@ def test_seeds_that_confirm_are_counted_or_named(loaded):
         study = loaded(setter("confirm", value=confirm))
         chosen = study.cells("paper", "full")[0]
         assert [cell.seed for cell in study.confirming("paper", "full", chosen)] == seeds
-        assert study.confirm_count == 2
+        assert study.confirm_count("paper") == 2
+
+
+RANDOM = {"random": 8, "ranges": {"optim.lr": {"low": 1e-4, "high": 1, "log": True}}}
+
+
+def few(text):
+    text |= {"grid": {}, "search": RANDOM, "confirm": 5}
+    text["profiles"]["smoke"] = {"seeds": 1, "random": 3, "confirm": 1}
+
+
+def test_a_profile_may_have_fewer_random_points_and_fresh_seeds(loaded):
+    study = loaded(few)
+    counted = {p: (study.random_of(p), study.confirm_count(p)) for p in study.profiles}
+    assert counted == {"paper": (8, 5), "smoke": (3, 1)}
+    assert study.count("paper") == 2 * 2 * 8 * 2 and study.count("smoke") == 2 * 2 * 3
+    paper, smoke = (study.points(profile, "one", "A") for profile in ("paper", "smoke"))
+    assert len(paper) == 8 and smoke == paper[:3]
+    chosen = study.cells("smoke", "sample")[0]
+    [fresh] = study.confirming("smoke", "sample", chosen)
+    assert (fresh.seed, fresh.confirms) == (1, True)
+    # Neither is a setting of a run.
+    assert not {"random", "confirm"} & (chosen.settings.keys() | fresh.settings.keys())
+    assert str(study.search_of("paper")) == "8 quasi-random points"
+    assert str(study.search_of("smoke")) == "3 quasi-random points"
+
+
+def test_a_profile_may_name_its_fresh_seeds_or_have_none(loaded):
+    named = loaded(setter("profiles", "smoke", "confirm", value=[7, 9]))
+    chosen = named.cells("smoke", "sample")[0]
+    assert [cell.seed for cell in named.confirming("smoke", "sample", chosen)] == [7, 9]
+    assert (named.confirm_count("smoke"), named.confirm_count("paper")) == (2, 0)
+
+    def none(text):
+        few(text)
+        text["profiles"]["smoke"]["confirm"] = 0
+
+    assert loaded(none).confirm_count("smoke") == 0
+
+
+def test_random_points_that_are_typed_are_as_many_in_every_profile(loaded):
+    study = with_search(loaded(few), RANDOM | {"random": 6})
+    assert {profile: study.random_of(profile) for profile in study.profiles} == {
+        "paper": 6,
+        "smoke": 6,
+    }
+    assert with_search(loaded(few), "grid").random_of("smoke") == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            setter("profiles", "smoke", "random", value=3),
+            "profiles: smoke: random: the study's search has no random points",
+        ),
+        (
+            lambda t: few(t) or t["profiles"]["smoke"].update(random=0),
+            "profiles: smoke: random: 0: must be a whole number above 0",
+        ),
+        (
+            lambda t: few(t) or t["profiles"]["smoke"].update(random=True),
+            "profiles: smoke: random: True: must be a whole number above 0",
+        ),
+        (
+            lambda t: few(t) or t["profiles"]["smoke"].update(confirm=-1),
+            "profiles: smoke: confirm: -1: must be a whole number, 0 or above",
+        ),
+        (
+            lambda t: few(t) or t["profiles"]["smoke"].update(confirm=[4, 4]),
+            "profiles: smoke: confirm: [4, 4]: a seed is there twice",
+        ),
+        (
+            lambda t: few(t) or t["profiles"]["smoke"].update(confirm=[1]),
+            "profiles: smoke: confirm: 1: is no fresh seed: the search has those from 0 to 1",
+        ),
+        (setter("target", value="high"), "target: high: must be a number"),
+        (setter("target", value=True), "target: True: must be a number"),
+        (setter("target", value=float("inf")), "target: inf: must be a number"),
+    ],
+)
+def test_wrong_targets_random_points_and_fresh_seeds_are_refused(loaded, tmp_path, change, said):
+    with pytest.raises(StudyError) as caught:
+        loaded(change)
+    assert str(caught.value) == f"{tmp_path / 'paperx' / 'toy.yaml'}: {said}"
+
+
+def test_a_study_may_have_a_target_and_one_like_it_has_it_too(loaded, tmp_path):
+    assert loaded().target is None
+    assert loaded(setter("target", value=0.93)).target == 0.93
+    assert like(tmp_path).target == 0.93
+    assert like(tmp_path, target=1).target == 1
 
 
 # -- a study like another --------------------------------------------------------------------------

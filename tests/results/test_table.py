@@ -13,6 +13,7 @@ import results.published
 from results import markup, table
 from results.published import Printed, printed
 from results.report import name_of, render_study
+from results.search import Range, Search
 from results.statistics import Estimate, estimate
 from results.study import Select
 
@@ -499,3 +500,15 @@ def test_values_may_be_means_over_the_last_evaluations(make_study, make_result):
 def test_a_column_in_print_may_stand_for_several():
     assert printed("lp_adam", "table2", "AdaBound", "2-layer LSTM") == Printed(3e-5)
     assert printed("lp_adam", "table2", "AdaBound", "LSTM (all)") == Printed(3e-5)
+
+
+def test_the_notes_say_how_the_profile_has_searched(make_study, make_result):
+    ranges = {"optim.lr": Range(1e-4, 1e-1, log=True)}
+    profiles = {"smoke": {"random": 2, "confirm": 3}}
+    study = make_study(grid={}, search=Search(16, ranges), profiles=profiles, published=[])
+    result = make_result(study, lambda cell: {"train/loss": cell.point["optim.lr"]})
+    assert table.search_notes(result) == [
+        "Search: 2 quasi-random points; of the steps of all points, 100% were spent.",
+        "Values are of 3 fresh seeds of the chosen point, which had no part in the choice.",
+    ]
+    assert "confirmed" in table.comma_separated(result).splitlines()[0].split(",")

@@ -14,7 +14,7 @@ from engine.record_files import ENDED, pause_name
 from engine.records import Record
 from engine.texts import hydra_text
 from results.search import Extend, next_value
-from results.study import Cell, Settings, Study, product
+from results.study import Cell, Select, Settings, Study, product
 
 Look = Callable[[Cell], Record | None]
 
@@ -131,34 +131,9 @@ class RowSearch:
         return lost, sign * fmean(known)
 
     def worth(self, cell: Cell, fraction: float | None) -> float | None:
-        """The metric by which the study chooses; None of a run that has diverged by then.
-
-        At a pause it is of that step alone, also where the study takes the mean of several
-        evaluations. A run that was further, or had ended, before it was asked to pause has its
-        evaluations up to there instead, or else its first one.
-        """
-        record, select = self.look(cell), self.study.select
+        record = self.look(cell)
         assert record is not None
-        if fraction is None:
-            if record.status != "finished":
-                return None
-            values = record.values(select.metric, select.at, select.evaluations)
-            return fmean(values) if values else None
-        pause = record.pauses.get(pause_name(fraction))
-        until = math.ceil(fraction * (pause or record.summary)["steps"])
-        if pause and pause["step"] == until:
-            if select.at == "best":
-                return pause["best"].get(select.metric, {}).get("value")
-            return pause["final"].get(select.metric)
-        if record.status == "diverged" and record.summary["diverged_at"] <= until:
-            return None
-        steps, values = record.curves.get(select.metric, ([], []))
-        seen = [v for s, v in zip(steps, values, strict=True) if s <= until] or values[:1]
-        known = [value for value in seen if value is not None]
-        if not known:
-            return None
-        pick = {"min": min, "max": max}[select.mode]
-        return pick(known) if select.at == "best" else known[-1]
+        return worth(record, self.study.select, fraction)
 
     # -- past the edge -----------------------------------------------------------------------------
 
@@ -212,3 +187,32 @@ class RowSearch:
             return []
         best = points[ranks.index(min(ranks))][0]
         return self.study.confirming(self.profile, self.data, best)
+
+
+def worth(record: Record, select: Select, fraction: float | None) -> float | None:
+    """The metric by which the study chooses; None of a run that has diverged by then.
+
+    At a pause it is of that step alone, also where the study takes the mean of several evaluations.
+    A run that was further, or had ended, before it was asked to pause has its evaluations up to
+    there instead, or else its first one.
+    """
+    if fraction is None:
+        if record.status != "finished":
+            return None
+        values = record.values(select.metric, select.at, select.evaluations)
+        return fmean(values) if values else None
+    pause = record.pauses.get(pause_name(fraction))
+    until = math.ceil(fraction * (pause or record.summary)["steps"])
+    if pause and pause["step"] == until:
+        if select.at == "best":
+            return pause["best"].get(select.metric, {}).get("value")
+        return pause["final"].get(select.metric)
+    if record.status == "diverged" and record.summary["diverged_at"] <= until:
+        return None
+    steps, values = record.curves.get(select.metric, ([], []))
+    seen = [v for s, v in zip(steps, values, strict=True) if s <= until] or values[:1]
+    known = [value for value in seen if value is not None]
+    if not known:
+        return None
+    pick = {"min": min, "max": max}[select.mode]
+    return pick(known) if select.at == "best" else known[-1]

@@ -2,15 +2,16 @@
 
 import itertools
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, median
 
 from engine.metrics import metric_named
-from engine.record_files import pause_name
 from engine.records import Record
 from results.analysis import Point, Row
+from results.searching import worth
 from results.study import Study
 from results.suite import RATE, task_of
 
@@ -30,7 +31,7 @@ class Outcome:
             infinite where none is.
         seconds: of training until then.
         budget: steps of the whole run.
-        budget_seconds: that these took, or those up to where it diverged.
+        budget_seconds: that these took, or those up to the last evaluation of a run that diverged.
     """
 
     seed: int
@@ -53,7 +54,7 @@ class Standing:
         rate: the learning rate.
         outcomes: of the fresh seeds, rising.
         searched: learning rate → the metric of the choice at the first pause, where all rates were
-            compared; None where the run diverged before.
+            compared, mean over the search's seeds; None where a run diverged before.
         machines: processors or GPUs that its runs were made on.
     """
 
@@ -97,57 +98,76 @@ class Standing:
         """
         metric = metric_named(self.metric)
         sign = -1 if metric.better == "min" else 1
-        scale = math.log if metric.log else float
+        scale = log if metric.log else float
         return {o.seed: sign * (scale(o.value) - scale(o.untrained)) for o in self.outcomes}
+
+
+def log(value: float) -> float:
+    """Of a loss that has vanished, that of the smallest number: it can be learned no further."""
+    return math.log(max(value, sys.float_info.min))
 
 
 def standing(row: Row, study: Study) -> Standing | None:
     """What a suite's study says of a row; None while it has not come to its confirmation.
 
-    A row whose rates have all diverged has none either: `all_diverged` tells them apart.
+    A row whose rates have all diverged has none either: `all_diverged` tells them apart. A seed
+    whose first weights have no finite value says nothing of any optimizer, and is left out.
     """
     if row.confirmed is None or row.best is None or not row.confirmed.ended:
+        return None
+    metric = study.report[0]
+    ends = row.confirmed.values_by_seed(metric, study)
+    outcomes = [
+        outcome(record, study, first, ends.get(record.config["seed"], []))
+        for record in sorted(row.confirmed.records, key=lambda record: record.config["seed"])
+        if (first := first_value(record, metric)) is not None
+    ]
+    if not outcomes:
         return None
     return Standing(
         task=task_of(study),
         optim=row.row,
-        metric=study.report[0],
+        metric=metric,
         rate=rate_of(row.best),
-        outcomes=[
-            outcome(record, study)
-            for record in sorted(row.confirmed.records, key=lambda record: record.config["seed"])
-        ],
+        outcomes=outcomes,
         searched={rate_of(point): searched(point, study) for point in row.points},
         machines=frozenset(machine(record) for record in row.confirmed.records),
     )
 
 
 def all_diverged(row: Row) -> bool:
-    """Whether the search has ended without a rate at which a run finishes."""
-    return row.best is None and all(p.count("diverged") == p.planned for p in row.points)
+    """Whether the search has ended without a rate at which a run finishes.
+
+    Where it lets some rates go no further, all that went further have diverged.
+    """
+    return row.best is None and all(point.ended for point in row.points)
 
 
 def rate_of(point: Point) -> float:
     """The learning rate of a point; of one where the row sets it, that of its runs."""
-    return point.values.get(RATE, point.records[0].config["optim"].get("lr", math.nan))
+    return point.values[RATE] if RATE in point.values else point.records[0].config["optim"]["lr"]
 
 
 def machine(record: Record) -> str:
     return record.environment.get("gpu") or record.environment.get("cpu") or "an unknown machine"
 
 
-def outcome(record: Record, study: Study) -> Outcome:
-    metric, rule = study.report[0], study.select
-    first = first_value(record, metric)
-    diverged = record.status == "diverged"
-    values = [] if diverged else record.values(metric, rule.at, rule.evaluations)
+def outcome(record: Record, study: Study, first: float, end: Sequence[float]) -> Outcome:
+    """What a run has come to.
+
+    Args:
+        record: of the run.
+        study: which has the target.
+        first: the metric at the first weights.
+        end: the metric at the end, or that of each of its trials; of a run that diverged, none.
+    """
     steps, seconds = to_target(record, study)
     spent = [line[SECONDS] for line in record.lines if line.get(SECONDS) is not None]
     return Outcome(
         seed=record.config["seed"],
-        value=fmean(values) if values else first,
+        value=fmean(end) if end else first,
         untrained=first,
-        diverged=diverged,
+        diverged=record.status == "diverged",
         steps=steps,
         seconds=seconds,
         budget=record.summary["steps"],
@@ -155,12 +175,11 @@ def outcome(record: Record, study: Study) -> Outcome:
     )
 
 
-def first_value(record: Record, metric: str) -> float:
-    """A metric at the first weights, which runs of a suite evaluate."""
+def first_value(record: Record, metric: str) -> float | None:
+    """A metric at the first weights, which a suite's runs evaluate; None where it is not finite."""
     steps, values = record.curves[metric]
-    value = values[0]
-    assert steps[0] == 0 and value is not None
-    return value
+    assert steps[0] == 0
+    return values[0]
 
 
 def to_target(record: Record, study: Study) -> tuple[float, float]:
@@ -175,14 +194,15 @@ def to_target(record: Record, study: Study) -> tuple[float, float]:
 
 
 def searched(point: Point, study: Study) -> float | None:
-    """What a rate was worth at the first pause of its run, or at the end where none pauses."""
-    [record] = point.records[:1] or [None]
-    if record is None:
-        return None
-    if study.search.halving:
-        pause = record.pauses.get(pause_name(study.search.halving.fractions[0]))
-        return pause["final"].get(study.select.metric) if pause else None
-    return record.value(study.select.metric)
+    """What a rate was worth where the search first compared it; None where a run diverged before.
+
+    That is at the first pause, or of a run that did not pause there, up to it; or else at the end.
+    """
+    halving = study.search.halving
+    first_pause = halving.fractions[0] if halving else None
+    values = [worth(record, study.select, first_pause) for record in point.records]
+    known = [value for value in values if value is not None]
+    return fmean(known) if known and len(known) == len(values) else None
 
 
 # -- between optimizers ----------------------------------------------------------------------------
@@ -251,8 +271,8 @@ def profile_score(
 
     def share(time: float, least: float) -> float:
         """Of the factors from 1 to the largest, those at which the time is within reach."""
-        if not math.isfinite(time):
-            return 0.0
+        if math.isinf(time) or least == 0:  # the first weights are at the target
+            return float(time == least < math.inf)
         return max(0.0, (largest - max(1.0, time / least)) / (largest - 1))
 
     return {

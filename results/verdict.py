@@ -22,8 +22,8 @@ class TaskVerdict:
         speed: of log(steps to the target), paired by seed. A run that does not reach the target
             stands there with its whole budget, so that a difference is rather too small.
         p_final, p_speed: corrected by Holm for all tasks.
-        problem: why there is no comparison: it cannot train the task, diverges at every rate, or
-            its runs have not ended.
+        problem: why there is no comparison: the optimizer cannot train the task or diverges at
+            every rate, the reference does so or learns nothing, or runs have not ended.
         worse: whether the problem is one of the optimizer's own, and so a defeat.
     """
 
@@ -79,8 +79,8 @@ class Verdict:
         iqm: the interquartile mean of the optimizer's scores; the reference's own mean is 1.
         improves: the probability that it beats the reference, mean over tasks, with a stratified
             bootstrap interval.
-        others: all optimizers that have ended every task that these two have, these two included,
-            by their labels, a standing for each task.
+        others: all optimizers that have ended every task on which these two are compared, these
+            two included, by their labels, a standing for each task.
     """
 
     optim: str
@@ -137,20 +137,20 @@ def verdict(
         optim: the label of the optimizer.
         against: that of the reference.
         tasks: as `task_verdict` makes them, not yet corrected for their number.
-        others: as in Verdict, and with tasks that these two may not have.
+        others: as in Verdict, and with tasks that these two may not have; of two standings of one
+            optimizer on a task, the first counts.
     """
     tasks = corrected(tasks)
-    compared = [task for task in tasks if task.ours and task.theirs]
     by_task = [
         (list(scores(t.ours, t.theirs).values()), list(scores(t.theirs, t.theirs).values()))
-        for t in compared
-        if t.ours and t.theirs
+        for t in tasks
+        if t.final and t.ours and t.theirs
     ]
-    wanted = [task.task for task in compared]
+    wanted = [task.task for task in tasks if task.final]
     complete = {
         label: [standings[task] for task in wanted]
         for label, of in others.items()
-        if set(wanted) <= (standings := {one.task: one for one in of}).keys()
+        if set(wanted) <= (standings := {one.task: one for one in reversed(of)}).keys()
     }
     return Verdict(
         optim,
@@ -166,6 +166,9 @@ def task_verdict(task: str, ours: Standing, theirs: Standing) -> TaskVerdict:
     """Compare on one task, over the seeds that both have."""
     own, reference = scores(ours, theirs), scores(theirs, theirs)
     seeds = [seed for seed in own if seed in reference]
+    if not seeds:
+        problem = f"{ours.optim} and {theirs.optim} have no seed in common"
+        return TaskVerdict(task, ours, theirs, problem=problem)
     final = compare([own[s] for s in seeds], [reference[s] for s in seeds], lower_is_better=False)
     speed = compare(
         [log_steps(ours)[s] for s in seeds],
@@ -230,24 +233,38 @@ def sentences(found: Verdict) -> list[str]:
 
 def final_sentence(found: Verdict) -> str:
     better, worse = found.where("better"), found.where("worse")
-    rest = [task for task in found.tasks if task.judgement in ("not told apart", "equal")]
     total = len(found.tasks) - len(found.where("incomplete"))
     if not total:
         return f"{found.optim} cannot be compared with {found.against} yet."
+    tasks = "1 task" if total == 1 else f"{total} tasks"
     parts = [
-        f"better than {found.against} on {named(better) if better else 'none'} of {total} tasks",
+        f"better than {found.against} on {named(better) if better else 'none'} of {tasks}",
         f"worse on {named(worse) if worse else 'none'}",
+        *rest_parts(found, "the others" if better or worse else "all of them"),
     ]
-    if rest and (ranges := [task.range for task in rest if task.range is not None]):
-        seeds = min(task.final.n for task in rest if task.final)
-        others = "the others" if better or worse else "all of them"
+    if len(parts) > 2:
+        parts[-1] = f"and {parts[-1]}"
+    return f"{found.optim} is {', '.join(parts)}."
+
+
+def rest_parts(found: Verdict, all_of_them: str) -> list[str]:
+    """What is said of the tasks on which it is neither better nor worse."""
+    equal, rest = found.where("equal"), found.where("not told apart")
+    ranges = {task.task: task.range for task in rest if task.range is not None}
+    close = [task for task in rest if task.task in ranges]
+    unknown = [task for task in rest if task.task not in ranges]
+    parts = [f"equal to it on {named(equal)}"] if equal else []
+    if unknown:
+        where = "where all pairs of runs differ by the same"
+        parts.append(f"not told apart from it on {named(unknown)}, {where}")
+    if close:
+        seeds = min(task.final.n for task in close if task.final)
         parts.append(
-            f"and within ±{max(ranges):.2g} of what {found.against} learns on {others}, "
+            f"within ±{max(ranges.values()):.2g} of what {found.against} learns on "
+            f"{named(close) if equal or unknown else all_of_them}, "
             f"which {seeds} seeds could not tell apart"
         )
-    elif rest:
-        parts.append(f"and equal to it on {named(rest)}")
-    return f"{found.optim} is {', '.join(parts)}."
+    return parts
 
 
 def speed_sentence(found: Verdict) -> str:

@@ -7,21 +7,21 @@ It is written down in `conf/suite/<name>.yaml`:
     against:  the row of its studies that others are compared with, where nobody says another one
     studies:  names, as in laptop/digits
 
-Each of the studies has one column, evaluates the first weights (eval_first: true), chooses the
-learning rate alone, confirms its choice on fresh seeds, and has a target. The metric by which it
-judges is the first that it reports.
+Each of the studies has one column, whose label is the name of the task, evaluates the first
+weights (eval_first: true), chooses the learning rate alone, confirms its choice on fresh seeds, and
+has a target. The metric by which it judges is the first that it reports.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from engine import search_path
 from engine.checks import SOURCES, BadInput
 from engine.config import names, unknown
-from engine.metrics import metric_named
+from engine.make import meta_task
+from engine.metrics import COMMON, OF_A_STEP, metric_named
 from engine.yaml_files import YamlError, read_yaml
-from results.plan import find
+from results.plan import Plan, find
 from results.study import Study, StudyError
 from results.study_checks import check_keys, check_line, check_one_of, check_texts, mapping
 
@@ -61,16 +61,20 @@ def make_suite(name: str, path: Path) -> Suite:
     check_keys(str(path), spec, Suite.__dataclass_fields__.keys() - {"name"})
     check_line(f"{path}: title", spec["title"])
     check_one_of(f"{path}: data", spec["data"], SOURCES)
+    check_line(f"{path}: against", spec["against"])
     check_texts(f"{path}: studies", spec["studies"])
     studies = [find(study) for study in spec["studies"]]
     if len(studies) < 2 or len({study.name for study in studies}) < len(studies):
         raise StudyError(f"{path}: studies: must name two or more, each once")
     for study in studies:
         check_study(f"{path}: studies: {study.name}", study, spec["against"])
+    labels = [task_of(study) for study in studies]
+    if twice := [label for label in labels if labels.count(label) > 1]:
+        raise StudyError(f"{path}: studies: two have a column {twice[0]}, the name of their task")
     return Suite(name, spec["title"], spec["data"], spec["against"], studies)
 
 
-def check_study(where: str, study: Study, against: Any) -> None:
+def check_study(where: str, study: Study, against: str) -> None:
     """Raise StudyError where a study cannot be part of a suite."""
     if len(study.columns) != 1:
         raise StudyError(f"{where}: columns: must be one, and there are {len(study.columns)}")
@@ -85,8 +89,21 @@ def check_study(where: str, study: Study, against: Any) -> None:
         raise StudyError(f"{where}: target: there is none")
     if not study.report or metric_named(study.report[0]).better is None:
         raise StudyError(f"{where}: report: its first metric must have a better direction")
+    if study.select.worst:
+        raise StudyError(f"{where}: select: mode: {study.select.mode}: looks for the worst rate")
     if against not in study.rows:
         raise StudyError(f"{where}: rows: there is no {against}, which `against` names")
+
+
+def check_first_weights(plan: Plan) -> None:
+    """Raise BadInput where a study judges by a metric that the first weights lack."""
+    metric, task = plan.study.report[0], meta_task(plan.runs[0].config)
+    of_steps = {"train/loss", *OF_A_STEP}
+    if metric in of_steps or metric in task.seldom or metric not in {**COMMON, **task.metrics}:
+        raise BadInput(
+            f"study {plan.study.name} judges by {metric}, which is not measured at the first "
+            "weights"
+        )
 
 
 def task_of(study: Study) -> str:

@@ -18,7 +18,7 @@ from results.analysis import Result, Row
 from results.plan import Plan, plan
 from results.standing import Standing, all_diverged, standing
 from results.study import Settings, Study
-from results.suite import Suite, task_of
+from results.suite import Suite, check_first_weights, task_of
 from results.sweep import check_search, train_due
 from results.verdict import TaskVerdict, Verdict, task_verdict, verdict
 
@@ -30,16 +30,18 @@ class Entrant:
     Attributes:
         label: of its row.
         optim: its name, as in conf/optim.
-        changes: overrides that make it another than a suite's row has it.
+        row: of the suite whose settings it has, if there is one of this label.
+        changes: overrides that make it another than that row has it.
     """
 
     label: str
     optim: str
+    row: str
     changes: tuple[str, ...] = ()
 
     def settings(self, study: Study, against: str) -> Settings:
         """Its row in a study: the study's own, or that of the reference with another optimizer."""
-        usual = study.rows.get(self.label) or {
+        usual = study.rows.get(self.row) or {
             key: value for key, value in study.rows[against].items() if not key.startswith("optim.")
         } | {"optim": self.optim}
         changed = {
@@ -63,9 +65,9 @@ def entrant(optim: str, changes: Sequence[str], suite: Suite) -> Entrant:
     rows = [row for study in suite.studies for label, row in study.rows.items() if label == optim]
     name = rows[0]["optim"] if rows else optim
     if not changes:
-        return Entrant(optim, name)
+        return Entrant(optim, name, optim)
     short = ", ".join(typed.removeprefix("optim.") for typed in changes)
-    return Entrant(f"{optim} ({short})", name, tuple(changes))
+    return Entrant(f"{optim} ({short})", name, optim, tuple(changes))
 
 
 @dataclass(frozen=True)
@@ -179,11 +181,14 @@ class SuiteComparison:
             return TaskVerdict(task, problem=problem, worse=True)
         rows = {row.row: row for row in results[study.name].rows}
         ours, theirs = (self.standing_of(one, rows, study) for one in (self.optim, self.against))
+        if all_diverged(rows[self.against.label]):
+            problem = f"{self.against.label} diverges at every learning rate"
+            return TaskVerdict(task, ours, problem=problem)
         if all_diverged(rows[self.optim.label]):
             problem = f"{self.optim.label} diverges at every learning rate"
             return TaskVerdict(task, theirs=theirs, problem=problem, worse=True)
         if ours is None or theirs is None:
-            return TaskVerdict(task, ours, theirs, problem="its runs have not all ended")
+            return TaskVerdict(task, ours, theirs, problem="the runs there have not all ended")
         if fmean(theirs.learned.values()) <= 0:
             problem = f"{self.against.label} learns nothing there that others could be measured by"
             return TaskVerdict(task, ours, theirs, problem=problem)
@@ -225,7 +230,7 @@ def make_comparison(
     for study in suite.studies:
         rows = {reference.label: reference.settings(study, suite.against)}
         known = replace(study, rows=rows, reference=reference.label)
-        plan(known, profile, suite.data, shared)
+        check_first_weights(plan(known, profile, suite.data, shared))
         rows = {newcomer.label: newcomer.settings(study, suite.against)} | rows
         try:
             found = plan(replace(known, rows=rows), profile, suite.data, shared)

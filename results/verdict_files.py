@@ -56,7 +56,7 @@ def verdict_tables(
 
 
 def command(comparison: SuiteComparison) -> str:
-    arguments = [f"optim={comparison.optim.optim}", *comparison.optim.changes]
+    arguments = [f"optim={comparison.optim.row}", *comparison.optim.changes]
     arguments += [f"suite={comparison.suite.name}", f"against={comparison.against.label}"]
     arguments += [f"profile={comparison.profile}"]
     return f"python -m scripts.compare {shlex.join(arguments)}"
@@ -135,10 +135,12 @@ def numbers(found: Verdict) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Without what JSON lacks."""
+    """Without what JSON lacks; a set in order, so that it is written the same again."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, float) and value in (float("inf"), float("-inf")):
         return None

@@ -36,7 +36,7 @@ def pack(records: Iterable[Record]) -> bytes:
     lines = []
     for record in sorted(records, key=lambda record: record.id):
         paths = [record.folder / name for name in FILES]
-        texts = {path.name: path.read_text() for path in paths if path.exists()}
+        texts = {path.name: path.read_text("utf-8") for path in paths if path.exists()}
         lines.append(json.dumps({"id": record.id, "files": texts}))
     return lzma.compress("".join(f"{line}\n" for line in lines).encode(), preset=9)
 

@@ -150,7 +150,7 @@ def test_what_is_there_is_never_written_over(planned, packed, tmp_path):
     assert times == {path: (tmp_path / "elsewhere" / path).stat().st_mtime_ns for path in times}
 
 
-def test_a_run_that_was_damaged_is_run_anew(planned, packed, caplog):
+def test_a_run_that_was_damaged_is_run_anew(planned, packed, heard):
     texts = read_packed(packed)
     for of in texts.values():
         if "summary.json" in of:
@@ -159,6 +159,7 @@ def test_a_run_that_was_damaged_is_run_anew(planned, packed, caplog):
     unpack(texts, planned("elsewhere"))
     [due] = planned("elsewhere").due()[0]
     assert due.run.id in texts and (due.run.folder / "summary.json").read_text() == "{"
+    assert f"{due.run.folder} is left out: its summary.json cannot be read" in heard.text
 
 
 def test_the_same_runs_have_the_same_bytes(planned, packed):
@@ -169,7 +170,7 @@ def test_the_same_runs_have_the_same_bytes(planned, packed):
     assert pack(carry_out(planned("elsewhere"))) == packed.read_bytes()
 
 
-def test_only_what_a_record_is_read_from_is_packed(planned, packed):
+def test_only_what_a_record_is_read_from_is_packed(packed):
     texts = read_packed(packed)
     names = {name for of in texts.values() for name in of}
     assert names == {"environment.json", "metrics.jsonl", "summary.json", "pauses.json"}

@@ -257,7 +257,7 @@ def test_a_rate_is_known_by_the_grid_alone(study, ran):
     assert found.searched == {0.1: 0.9, 0.3: None}
 
 
-def test_when_all_rates_have_diverged(study, ran):
+def test_when_all_rates_have_diverged(ran):
     lost = [
         ran(0, rate, curve={0: (0.1, 0.1), 30: (0.1, 0.1)}, status="diverged")
         for rate in (0.1, 1.0)

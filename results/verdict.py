@@ -261,7 +261,7 @@ def rest_parts(found: Verdict, all_of_them: str) -> list[str]:
     if close:
         seeds = min(task.final.n for task in close if task.final)
         parts.append(
-            f"within ±{max(ranges.values()):.2g} of what {found.against} learns on "
+            f"within ±{100 * max(ranges.values()):.2g}% of what {found.against} learns on "
             f"{named(close) if equal or unknown else all_of_them}, "
             f"which {seeds} seeds could not tell apart"
         )

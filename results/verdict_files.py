@@ -65,8 +65,10 @@ def command(comparison: SuiteComparison) -> str:
 def name_of(comparison: SuiteComparison) -> str:
     """The path in the folder of reports that the files begin with."""
     suite = comparison.suite
-    optim = slug(comparison.optim.label)
-    return f"{suite.name}/{optim}.{comparison.profile}.{suite.data}"
+    name = slug(comparison.optim.label)
+    if comparison.against.label != suite.against:
+        name += f"-against-{slug(comparison.against.label)}"
+    return f"{suite.name}/{name}.{comparison.profile}.{suite.data}"
 
 
 def write_verdict(

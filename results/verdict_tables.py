@@ -153,6 +153,8 @@ def overall(found: Verdict, made_with: str) -> Table:
         "optimizer's median, over factors from 1 to 4 (Dolan & Moré 2002; Dahl et al. 2023). It "
         "depends on who takes part.",
     ]
+    if lost := [task.task for task in found.tasks if task.worse and not task.final]:
+        notes.append(f"{found.optim} is worse on {', '.join(lost)}, too, which these do not count.")
     if found.improves:
         notes.append(
             f"The probability that a run of {found.optim} beats one of {found.against}, mean over "

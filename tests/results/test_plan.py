@@ -1,6 +1,7 @@
 """Every study of a paper's table or figure trains: two steps of it here, and its smoke profile."""
 
 import math
+import re
 import subprocess
 import sys
 
@@ -80,9 +81,11 @@ def test_the_smoke_profile_ends_in_a_table(name, sample_root, tmp_path):
     study = find(name)
     written = (tmp_path / "reports" / f"{name}.smoke.sample.md").read_text()
     lines = [line for line in written.splitlines() if line.startswith("| ")][2:]
-    ended = len(study.cells("smoke", "sample"))
-    runs = sum(int(line.split("|")[-3].split("/")[0]) for line in lines)
-    assert runs == ended
+    counts = [re.fullmatch(r" (\d+)/(\d+)(?:, (\d+) cut)? ", line.split("|")[-3]) for line in lines]
+    ended, planned, cut = zip(*[map(int, count.groups("0")) for count in counts], strict=True)
+    assert sum(ended) + sum(cut) == sum(planned)
+    fresh = study.confirm_count("smoke") * len(lines)
+    assert sum(planned) == len(study.cells("smoke", "sample")) + fresh
     for figure in study.figures:
         assert (tmp_path / "reports" / f"{name}.smoke.sample.{figure}.png").stat().st_size
 

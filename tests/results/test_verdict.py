@@ -335,7 +335,7 @@ def test_better_on_some_tasks_and_not_told_apart_on_others():
         on("numbers", shifted(0.0005), our_steps=[200, 210, 190, 205, 200]),
     ]
     assert sentences(judge(*tasks)) == [
-        "new is better than adamw on 1 (digits) of 3 tasks, worse on 1 (news), and within ±0.0031 "
+        "new is better than adamw on 1 (digits) of 3 tasks, worse on 1 (news), and within ±0.31% "
         "of what adamw learns on the others, which 5 seeds could not tell apart.",
         "It reaches the targets in fewer steps on 1 (digits), and in more on 1 (numbers).",
     ]
@@ -343,7 +343,7 @@ def test_better_on_some_tasks_and_not_told_apart_on_others():
 
 def test_told_apart_nowhere():
     assert sentences(judge(on("a", shifted(0.0005)), on("b", shifted(0.0)))) == [
-        "new is better than adamw on none of 2 tasks, worse on none, and within ±0.0031 of what "
+        "new is better than adamw on none of 2 tasks, worse on none, and within ±0.31% of what "
         "adamw learns on all of them, which 5 seeds could not tell apart.",
         "It reaches the targets in fewer steps on none, and in more on none.",
     ]
@@ -374,7 +374,7 @@ def test_each_kind_of_what_is_not_told_apart_is_named():
     assert sentences(judge(*tasks))[0] == (
         "new is better than adamw on none of 3 tasks, worse on none, equal to it on 1 (b), not "
         "told apart from it on 1 (c), where all pairs of runs differ by the same, and within "
-        "±0.0031 of what adamw learns on 1 (a), which 5 seeds could not tell apart."
+        "±0.31% of what adamw learns on 1 (a), which 5 seeds could not tell apart."
     )
 
 

@@ -105,7 +105,7 @@ def test_an_optimizer_is_compared_on_every_task(compare, runs, tmp_path):
     assert before == {where: (where / "summary.json").stat().st_mtime_ns for where in before}
 
 
-def test_committed_runs_of_the_reference_are_not_run_again(compare, runs, tmp_path):
+def test_committed_runs_of_the_reference_are_not_run_again(compare, tmp_path):
     whole = compare("optim=sgd", "optim.momentum=0.5")
     assert compare("optim=adamw").code == 0
     committed = tmp_path / "committed" / "mini"
@@ -170,7 +170,8 @@ def test_a_learning_rate_that_is_given_is_not_searched(compare, runs):
     assert len(folders(runs)) == 2 * (1 + 2) + 2 * (3 + 2)
 
 
-def test_the_library_gives_the_verdict(suite, tiny, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("suite")
+def test_the_library_gives_the_verdict(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(baselines, "HERE", Path("nowhere"))
     overrides = shared(tiny())
     found = adamily.compare("adam", "mini", profile="smoke", overrides=overrides)

@@ -562,6 +562,19 @@ def test_a_large_p_does_not_go_with_the_base_rate_of_a_small_one():
     assert found["p = 1/8"] + 0.02 < found["p = 1/8 (algorithm 1)"] < found["p = 1/4"]
 
 
+def test_within_ten_epochs_of_images_no_order_shows():
+    """Padam, table 1, whose order is that after 200 epochs."""
+    rows = read(KEPT / "padam" / "table1.short.sample.csv")
+    found = {row["method"]: row for row in rows.best}
+    assert len(found) == 9 and {row["finished"] for row in found.values()} == {3}
+    accuracy = {method: row["test/accuracy center"] for method, row in found.items()}
+    assert min(accuracy, key=accuracy.get) == "Padam"
+    assert max(accuracy, key=accuracy.get) == "AdamW (decay normalised)"
+    assert accuracy["Padam (algorithm 1)"] > accuracy["Padam"] + 0.025
+    lowest_end = min(row["test/accuracy high"] for row in found.values())
+    assert lowest_end > max(row["test/accuracy low"] for row in found.values())
+
+
 def test_within_an_epoch_of_text_padam_is_behind_sgd():
     """Padam, table 3, whose order is that after 200 epochs."""
     rows = read(KEPT / "padam" / "table3.short.sample.csv")

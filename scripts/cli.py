@@ -4,7 +4,7 @@ import importlib
 import sys
 
 from engine.console import refuse
-from engine.texts import shorten
+from engine.texts import did_you_mean, shorten
 
 COMMANDS = {
     "train": "train one optimizer on one task",
@@ -25,7 +25,8 @@ def main() -> None:
         return
     name = arguments[0]
     if name not in COMMANDS:
-        refuse(f"{shorten(name)}: must be one of {', '.join(COMMANDS)}")
+        meant = did_you_mean(name, COMMANDS)
+        refuse(f"{shorten(name)}{meant}: must be one of {', '.join(COMMANDS)}")
     sys.argv = [f"adamily {name}", *arguments[1:]]
     importlib.import_module(f"scripts.{name}").main()
 

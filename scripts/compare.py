@@ -15,7 +15,7 @@ from results.markup import markdown
 from results.suite import find_suite
 from results.suite_comparison import SuiteComparison, make_comparison
 from results.verdict_files import said, verdict_tables, write_verdict
-from scripts.flags import quote_paths, take_config_dirs
+from scripts.flags import check_own_keys, quote_paths, take_config_dirs
 from tasks.sources import DataError
 
 HELP = """\
@@ -76,10 +76,14 @@ def parse(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     options, others = settings(arguments, defaults, "python -m scripts.compare")
     if not is_flag(options["rerun"]):
         raise BadInput(f"rerun={spell(options['rerun'])}: must be true or false")
+    check_own_keys(others, defaults, "python -m scripts.compare")
     for key in ("optim", "suite", "against", "profile"):
         options[key] = spell(options[key])
     if not options["optim"]:
-        raise BadInput("optim=NAME is missing; see python -m scripts.compare --help")
+        raise BadInput(
+            "optim= is missing: write optim=NAME, as in optim=lion; "
+            "python -m scripts.list optims shows all"
+        )
     return options, others
 
 

@@ -5,6 +5,7 @@ import sys
 
 from engine.console import refuse
 from engine.texts import did_you_mean, shorten
+from scripts.version import version_line
 
 COMMANDS = {
     "train": "train one optimizer on one task",
@@ -24,6 +25,9 @@ def main() -> None:
         print(usage())
         return
     name = arguments[0]
+    if name == "--version":
+        print(version_line())
+        return
     if name not in COMMANDS:
         meant = did_you_mean(name, COMMANDS)
         refuse(f"{shorten(name)}{meant}: must be one of {', '.join(COMMANDS)}")
@@ -35,7 +39,15 @@ def usage() -> str:
     lines = [f"  adamily {name:7} {text}" for name, text in COMMANDS.items()]
     example = "  adamily sweep study=lp_adam/fc2 profile=smoke data=sample"
     return "\n".join(
-        ["Usage:", *lines, "", "adamily COMMAND --help says more.", "", "Example:", example]
+        [
+            "Usage:",
+            *lines,
+            "",
+            "adamily COMMAND --help says more, adamily --version which one this is.",
+            "",
+            "Example:",
+            example,
+        ]
     )
 
 

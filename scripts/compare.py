@@ -16,6 +16,7 @@ from results.suite import find_suite
 from results.suite_comparison import SuiteComparison, make_comparison
 from results.verdict_files import said, verdict_tables, write_verdict
 from scripts.flags import check_own_keys, quote_paths, take_config_dirs
+from scripts.version import show_version
 from tasks.sources import DataError
 
 HELP = """\
@@ -46,6 +47,8 @@ Examples:
 
 
 def main() -> None:
+    if show_version():
+        return
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(HELP)
         return

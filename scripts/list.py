@@ -15,6 +15,7 @@ from engine.make import meta_task
 from engine.yaml_files import YamlError, read_yaml
 from results.plan import all_studies
 from scripts.flags import take_config_dirs, with_short_errors
+from scripts.version import show_version
 
 log = logging.getLogger("adamily")
 
@@ -27,6 +28,8 @@ examples:
 
 
 def main() -> None:
+    if show_version():
+        return
     parser = argparse.ArgumentParser(
         prog="scripts.list",
         description="List tasks, optimizers and studies. --config-dir=FOLDER, several if you like, "

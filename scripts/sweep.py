@@ -18,6 +18,7 @@ from results.report import tables_of
 from results.study import PROFILES
 from results.sweep import Sweep, make_sweep
 from scripts.flags import check_own_keys, quote_paths, take_config_dirs
+from scripts.version import show_version
 from tasks.sources import DataError
 
 HELP = """\
@@ -52,6 +53,8 @@ Examples:
 
 
 def main() -> None:
+    if show_version():
+        return
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(HELP)
         return

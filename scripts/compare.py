@@ -41,7 +41,7 @@ paths.runs=elsewhere, sweep.jobs_per_device=2, hydra/launcher=ray.
 
 Examples:
   python -m scripts.compare optim=lion
-  python -m scripts.compare optim=adamw optim.betas=[0.9,0.95]
+  python -m scripts.compare optim=adamw 'optim.betas=[0.9,0.95]'
   python -m scripts.compare optim=my_optimizer --config-dir=mine profile=smoke
 """
 

@@ -42,7 +42,7 @@ Paths = Annotated[
     Sequence[str],
     Bound(
         lambda paths: paths != [] and "" not in paths,
-        "a list of paths, as in task.files=[text.txt]",
+        "a list of paths, as in 'task.files=[text.txt]'",
     ),
 ]
 

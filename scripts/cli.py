@@ -13,7 +13,7 @@ COMMANDS = {
     "compare": "say whether an optimizer is better than a tuned one",
     "report": "write all tables, figures and the page",
     "export": "write what has been measured of a suite for other tools",
-    "list": "show tasks, optimizers and studies",
+    "list": "show tasks, optimizers, studies and suites",
     "data": "fetch and check a task's data",
     "bench": "time the training loop, or the optimizers' steps",
 }

@@ -160,7 +160,7 @@ def test_piped_each_entry_is_a_line(capsys, name):
     assert title == f"{name} ({count})" and len(rows) == count
     if name == "optims":
         [muon] = (row for row in rows if row.startswith("muon "))
-        assert " groups.muon.lr=0.02 " in muon
+        assert " groups.muon.ns_steps=5 " in muon
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from engine.texts import shorten, spell
+from engine.texts import did_you_mean, shorten, spell
 
 PROFILES = ("paper", "short", "smoke", "custom")
 SOURCES = ("full", "sample")
 # In one study or command line: composing each config takes time, and more are likely a mistake.
 MOST_RUNS = 10_000
 PRECISIONS = ("fp32", "bf16", "fp16")
+# Keys whose values are words.
+CHOICES = {"data": SOURCES, "profile": PROFILES, "precision": PRECISIONS}
 
 
 class BadInput(Exception):
@@ -92,10 +94,10 @@ FLAG = (is_flag, "true or false")
 PATH = (is_path, "the path of a folder")
 
 RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "data": one_of(SOURCES),
-    "profile": one_of(PROFILES),
+    "data": one_of(CHOICES["data"]),
+    "profile": one_of(CHOICES["profile"]),
     "seed": (is_seed, "a whole number, 0 or above"),
-    "precision": one_of(PRECISIONS),
+    "precision": one_of(CHOICES["precision"]),
     "clip_norm": or_null(*POSITIVE),
     "accumulate": COUNT,
     "eval_first": FLAG,
@@ -150,7 +152,8 @@ def check_value(key: str, value: Any) -> None:
     """Raise BadInput where RULES do not allow this value of a key."""
     rule, allowed = RULES[key]
     if not rule(value):
-        raise BadInput(f"{key}={spell(value)}: must be {allowed}")
+        meant = did_you_mean(spell(value), CHOICES.get(key, ()))
+        raise BadInput(f"{key}={spell(value)}{meant}: must be {allowed}")
 
 
 def check_optimizer_values(key: str, settings: dict[str, Any]) -> None:

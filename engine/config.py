@@ -30,8 +30,8 @@ from engine.hydra_internals import (
 )
 from engine.make import check_classes
 from engine.overrides import is_added, is_hydras, parts_of, read_override
-from engine.signatures import check_signatures
-from engine.texts import SHOWN, shorten, some_of, spell
+from engine.signatures import GIVEN_BY_RUN, arguments_of, check_signatures, find_target
+from engine.texts import SHOWN, asked, closest, did_you_mean, shorten, some_of, spell
 from engine.yaml_files import YamlError, read_yaml
 
 # Parts of a config that may hold more than its YAML does.
@@ -91,25 +91,30 @@ class Composed:
 
 
 def compose_unresolved(overrides: Sequence[str]) -> Composed:
-    with hydra_of() as hydra:
-        check_overrides(overrides, hydra)
-        try:
-            cfg = hydra.compose_config(
-                "train",
-                list(overrides),
-                RunMode.RUN,
-                from_shell=False,
-                with_log_configuration=False,
-            )
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise BadInput(unreadable(error)) from error
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
-            raise BadInput(explain(error, overrides)) from error
+    try:
+        cfg = compose_by_hydra(overrides)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(unreadable(error)) from error
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise BadInput(explain(error, overrides)) from error
     run = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     check_closed(run)
     # The copy lost what refuses unknown keys.
     OmegaConf.set_struct(run, True)
     return Composed(pickle.dumps(run), dict(cfg.hydra.runtime.choices))
+
+
+def compose_by_hydra(overrides: Sequence[str]) -> DictConfig:
+    """What Hydra composes, its own part with it."""
+    with hydra_of() as hydra:
+        check_overrides(overrides, hydra)
+        return hydra.compose_config(
+            "train",
+            list(overrides),
+            RunMode.RUN,
+            from_shell=False,
+            with_log_configuration=False,
+        )
 
 
 def resolve_and_check(
@@ -140,7 +145,9 @@ def check_closed(run: DictConfig) -> None:
             continue
         for key in values:
             if f"{part}.{key}" not in known_keys():
-                raise BadInput(f"{part}.{shorten(str(key))}: there is no such key; {HELP}")
+                full_key = f"{part}.{shorten(str(key))}"
+                hint = asked(closest_key(full_key, sorted(known_keys())))
+                raise BadInput(f"{full_key}: there is no such key{hint}; {HELP}")
 
 
 def check_overrides(overrides: Sequence[str], hydra: Hydra) -> None:
@@ -167,7 +174,8 @@ def check_override(typed: str, repository: ConfigRepository) -> None:
         raise BadInput(f"{shown}: {key} is there already; write {key}=VALUE")
     # A key may only be added to a part that is passed to a class, which checks it.
     if is_added(override) and key not in known_keys() and not parts_of(override) <= {*OPEN_PARTS}:
-        raise BadInput(f"{shown}: there is no key {shorten(key)}; {HELP}")
+        hint = asked(closest_key(key, sorted(known_keys())))
+        raise BadInput(f"{shown}: there is no key {shorten(key)}{hint}; {HELP}")
     options = [n for n in repository.get_group_options(key) if not search_path.is_stray(n)]
     if options and is_added(override) and override.package is None and key not in LIST_GROUPS:
         raise BadInput(f"{shown}: write {key}=NAME; {choices_hint(key, '', options)}")
@@ -199,17 +207,17 @@ def check_hydras(typed: str) -> None:
 @functools.cache
 def known_keys() -> frozenset[str]:
     """The keys of `conf/train.yaml`, nested ones with dots."""
-    keys: set[str] = set()
-
-    def add(values: Mapping[str, Any], prefix: str) -> None:
-        for key, value in values.items():
-            keys.add(prefix + key)
-            if isinstance(value, dict):
-                add(value, f"{prefix}{key}.")
-
     defaults = read_yaml(search_path.CONF / "train.yaml")
-    add({key: value for key, value in defaults.items() if key not in ("defaults", "hydra")}, "")
-    return frozenset(keys)
+    own = {key: value for key, value in defaults.items() if key not in ("defaults", "hydra")}
+    return frozenset(dotted(own))
+
+
+def dotted(values: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
+    """The keys of a dictionary and of those inside it, with dots."""
+    for key, value in values.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from dotted(value, f"{prefix}{key}.")
 
 
 def default_choice(group: str) -> str:
@@ -242,7 +250,7 @@ def names(group: str) -> list[str]:
 # -- Hydra's errors, in one sentence ---------------------------------------------------------------
 
 
-def explain(error: Exception, overrides: Iterable[str]) -> str:
+def explain(error: Exception, overrides: Sequence[str]) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return unknown(group, name, error.options or names(group))
@@ -250,20 +258,70 @@ def explain(error: Exception, overrides: Iterable[str]) -> str:
     if ambiguous := re.search(r"Ambiguous value for argument '(.*)'", text):
         return (
             f"{shorten(ambiguous[1])}: must be one value; several are for python -m scripts.train "
-            "-m, and a list is written [A,B]"
+            "-m, and a list is written 'KEY=[A,B]'"
         )
     if existing := re.search(r"An item is already at '(.*)'", text):
         return f"+{existing[1]}: is there already; write {existing[1]}=VALUE"
     full_key = re.search(r"full_key: (\S+)", text)
     if full_key and re.search(r"Key '\S+' (is not in struct|not in)", text):
         key = full_key[1]
-        matching = (
+        matching = [
             typed for typed in overrides if read_override(typed).key_or_group.startswith(key)
-        )
-        return f"{shorten(next(matching, key))}: there is no key {shorten(key)}; {HELP}"
+        ]
+        if not matching:
+            return f"{shorten(key)}: there is no key {shorten(key)}; {HELP}"
+        hint = asked(meant_key(read_override(matching[0]).key_or_group, overrides))
+        return f"{shorten(matching[0])}: there is no key {shorten(key)}{hint}; {HELP}"
     messages = [message for message in (str(error), str(error.__cause__ or "")) if message]
     sentence = ": ".join(" ".join(message.split("\n")[0].split()) for message in messages)
     return f"{full_key[1]}: {sentence}" if full_key and full_key[1] not in sentence else sentence
+
+
+def meant_key(key: str, overrides: Sequence[str]) -> str:
+    """How the key is written that a wrong one was probably meant to be; "" where none is like it.
+
+    Args:
+        key: there is none of this name in a run with these overrides.
+        overrides: as typed, of which those that choose files say which keys there are.
+    """
+    choices = [typed for typed in overrides if read_override(typed).key_or_group in SINGLE_GROUPS]
+    if len(choices) == len(overrides):  # one of them is what is wrong
+        return ""
+    try:
+        composed = compose_unresolved(choices)
+    except BadInput:
+        return ""
+    config = OmegaConf.to_container(pickle.loads(composed.pickled))
+    assert isinstance(config, dict)
+    written = {name: name for name in dotted(config)}
+    for part in SINGLE_GROUPS:
+        for name in unwritten_arguments(part, config[part]):
+            written[f"{part}.{name}"] = f"+{part}.{name}"
+    return written.get(closest_key(key, written), "")
+
+
+def unwritten_arguments(part: str, settings: Any) -> list[str]:
+    """Arguments of the class of a part of the config that its YAML does not have."""
+    try:
+        hints, _ = arguments_of(find_target(part, settings["_target_"]))
+    except (BadInput, KeyError, TypeError):
+        return []
+    return [name for name in hints if name not in settings and name not in GIVEN_BY_RUN[part]]
+
+
+def closest_key(key: str, keys: Iterable[str]) -> str:
+    """The key that a wrong one was probably meant to be; "" where none is like it.
+
+    It has the same name in another part, or is beside the wrong one and spelt much like it.
+    """
+    parent, _, name = key.rpartition(".")
+    parts: dict[str, dict[str, str]] = {}
+    for known in keys:
+        known_parent, _, known_name = known.rpartition(".")
+        parts.setdefault(known_parent, {})[known_name] = known
+    beside = parts.get(parent) or parts.get(closest(parent, parts), {})
+    same_name = [part[name] for part in (beside, *parts.values()) if name in part]
+    return same_name[0] if same_name else beside.get(closest(name, beside), "")
 
 
 def unreadable(error: yaml.YAMLError | UnicodeDecodeError) -> str:
@@ -280,13 +338,14 @@ def unreadable(error: yaml.YAMLError | UnicodeDecodeError) -> str:
 
 def unknown(group: str, name: str, allowed: Sequence[str]) -> str:
     choice = f"{group}={shorten(name, SHOWN // 2)}"  # beside a list of names
+    meant = did_you_mean(name, allowed)
     hint = choices_hint(group, name, allowed)
-    return f"{choice}: there is no such {group.rpartition('/')[2]}; {hint}"
+    return f"{choice}: there is no such {group.rpartition('/')[2]}{meant}; {hint}"
 
 
 def choices_hint(group: str, name: str, allowed: Sequence[str]) -> str:
     hint = f"choose one of {some_of(allowed, name)}"
-    plurals = {"task": "tasks", "optim": "optims", "study": "studies"}
+    plurals = {"task": "tasks", "optim": "optims", "study": "studies", "suite": "suites"}
     if group in plurals and hint.endswith("others"):
         hint += f"; python -m scripts.list {plurals[group]} shows them"
     return hint

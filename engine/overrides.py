@@ -190,7 +190,7 @@ def value_count(override: Override, text: str, loader: ConfigLoader) -> int:
     """How many values an override of several has, without a list of them."""
     if not override.is_discrete_sweep():
         raise BadInput(
-            f"{shorten(text)}: has no end of values; list some, as in KEY=1,2 or KEY=range(0,3)"
+            f"{shorten(text)}: has no end of values; list some, as in KEY=1,2 or 'KEY=range(0,3)'"
         )
     sweep = override._value
     if isinstance(sweep, RangeSweep):

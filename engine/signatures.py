@@ -15,7 +15,7 @@ from torch import Tensor
 from engine.checks import BadInput, is_number
 from engine.groups import optimizer_parts
 from engine.hydra_internals import locate
-from engine.texts import shorten, some_of, spell
+from engine.texts import asked, closest, shorten, some_of, spell
 from tasks.bounds import Bound
 
 # Arguments that the run itself passes to the classes of these parts.
@@ -61,8 +61,11 @@ def check_part(key: str, settings: Any, given: Sequence[str] = ()) -> None:
         if name in given:
             raise BadInput(f"{inner_key}: is given by the run itself; leave it out")
         if name not in hints and not takes_any:
+            known = [known for known in hints if known not in given]
+            meant = closest(name, known)
             raise BadInput(
-                f"{inner_key}={spell(value)}: there is no such key; {keys_hint(hints, given)}"
+                f"{inner_key}={spell(value)}: there is no such key"
+                f"{asked(meant and f'{key}.{meant}')}; there are {some_of(known) or 'none'}"
             )
         if isinstance(value, dict) and "_target_" in value:
             check_part(inner_key, value)
@@ -84,11 +87,6 @@ def find_target(key: str, name: str) -> Any:
     if not callable(target):
         raise BadInput(f"{key}._target_={shorten(name)}: is no class and no function")
     return target
-
-
-def keys_hint(hints: Mapping[str, Any], given: Sequence[str]) -> str:
-    """Which keys there are, to end a sentence about one that is unknown."""
-    return f"there are {some_of(name for name in hints if name not in given) or 'none'}"
 
 
 @functools.cache

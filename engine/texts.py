@@ -28,6 +28,27 @@ def some_of(allowed: Iterable[str], name: str = "") -> str:
     return f"{', '.join([*dict.fromkeys([*closest, *names])][:6])} and others"
 
 
+def closest(name: str, allowed: Iterable[str]) -> str:
+    """The allowed name that a misspelt one is most like, in whatever case; "" where none is.
+
+    Of lp_adam/fc2, fc2 alone will do.
+    """
+    names = list(allowed)
+    by_spelling = {known.rpartition("/")[2].lower(): known for known in reversed(names)}
+    by_spelling |= {known.lower(): known for known in names}
+    found = difflib.get_close_matches(name[:SHOWN].lower(), by_spelling, n=1)
+    return by_spelling[found[0]] if found else ""
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """A question to put behind a misspelt name; "" where no allowed one is like it."""
+    return asked(closest(name, allowed))
+
+
+def asked(meant: str) -> str:
+    return f" (did you mean {meant}?)" if meant else ""
+
+
 def shorten(text: str, max_length: int = SHOWN) -> str:
     """A text cut to fit into a message, on one line, with escapes for what cannot be printed."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: max_length + 1])

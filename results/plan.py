@@ -17,7 +17,7 @@ from engine.overrides import is_change, name_of, parts_of, read_override
 from engine.record_files import ENDED
 from engine.records import Record, read
 from engine.run import Run
-from engine.texts import shorten, spell
+from engine.texts import did_you_mean, shorten, spell
 from results.analysis import Result, analyse
 from results.search import parse
 from results.searching import Look, SearchState, key_of, search_state
@@ -167,7 +167,8 @@ def plan(
         BadInput: the study has no such profile, `shared` contradicts it, or a config is wrong.
     """
     if data not in SOURCES:
-        raise BadInput(f"data={data}: must be one of {', '.join(SOURCES)}")
+        meant = did_you_mean(data, SOURCES)
+        raise BadInput(f"data={data}{meant}: must be one of {', '.join(SOURCES)}")
     if search is not None:
         study = with_search(study, search)
     grids = [typed for typed in shared if is_grid(typed, study)]

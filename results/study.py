@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from engine.metrics import metric_named
-from engine.texts import hydra_text
+from engine.texts import did_you_mean, hydra_text
 from results.search import Search, quasi_random
 
 PROFILES = ("paper", "short", "smoke")
@@ -185,7 +185,8 @@ class Study:
             StudyError: the study has no such profile.
         """
         if profile not in self.profiles:
-            raise StudyError(f"profile={profile}: study {self.name} has {', '.join(self.profiles)}")
+            shown = f"profile={profile}{did_you_mean(profile, self.profiles)}"
+            raise StudyError(f"{shown}: study {self.name} has {', '.join(self.profiles)}")
         return [
             cell
             for column, row in self.pairs(profile)

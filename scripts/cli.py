@@ -4,7 +4,8 @@ import importlib
 import sys
 
 from engine.console import refuse
-from engine.texts import shorten
+from engine.texts import did_you_mean, shorten
+from scripts.version import version_line
 
 COMMANDS = {
     "train": "train one optimizer on one task",
@@ -12,7 +13,7 @@ COMMANDS = {
     "compare": "say whether an optimizer is better than a tuned one",
     "report": "write all tables, figures and the page",
     "export": "write what has been measured of a suite for other tools",
-    "list": "show tasks, optimizers and studies",
+    "list": "show tasks, optimizers, studies and suites",
     "data": "fetch and check a task's data",
     "bench": "time the training loop, or the optimizers' steps",
 }
@@ -24,8 +25,12 @@ def main() -> None:
         print(usage())
         return
     name = arguments[0]
+    if name == "--version":
+        print(version_line())
+        return
     if name not in COMMANDS:
-        refuse(f"{shorten(name)}: must be one of {', '.join(COMMANDS)}")
+        meant = did_you_mean(name, COMMANDS)
+        refuse(f"{shorten(name)}{meant}: must be one of {', '.join(COMMANDS)}")
     sys.argv = [f"adamily {name}", *arguments[1:]]
     importlib.import_module(f"scripts.{name}").main()
 
@@ -34,7 +39,15 @@ def usage() -> str:
     lines = [f"  adamily {name:7} {text}" for name, text in COMMANDS.items()]
     example = "  adamily sweep study=lp_adam/fc2 profile=smoke data=sample"
     return "\n".join(
-        ["Usage:", *lines, "", "adamily COMMAND --help says more.", "", "Example:", example]
+        [
+            "Usage:",
+            *lines,
+            "",
+            "adamily COMMAND --help says more, adamily --version which one this is.",
+            "",
+            "Example:",
+            example,
+        ]
     )
 
 

@@ -15,7 +15,8 @@ from results.markup import markdown
 from results.suite import find_suite
 from results.suite_comparison import SuiteComparison, make_comparison
 from results.verdict_files import said, verdict_tables, write_verdict
-from scripts.flags import quote_paths, take_config_dirs
+from scripts.flags import check_own_keys, quote_paths, take_config_dirs
+from scripts.version import show_version
 from tasks.sources import DataError
 
 HELP = """\
@@ -40,12 +41,14 @@ paths.runs=elsewhere, sweep.jobs_per_device=2, hydra/launcher=ray.
 
 Examples:
   python -m scripts.compare optim=lion
-  python -m scripts.compare optim=adamw optim.betas=[0.9,0.95]
+  python -m scripts.compare optim=adamw 'optim.betas=[0.9,0.95]'
   python -m scripts.compare optim=my_optimizer --config-dir=mine profile=smoke
 """
 
 
 def main() -> None:
+    if show_version():
+        return
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(HELP)
         return
@@ -76,10 +79,14 @@ def parse(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     options, others = settings(arguments, defaults, "python -m scripts.compare")
     if not is_flag(options["rerun"]):
         raise BadInput(f"rerun={spell(options['rerun'])}: must be true or false")
+    check_own_keys(others, defaults, "python -m scripts.compare")
     for key in ("optim", "suite", "against", "profile"):
         options[key] = spell(options[key])
     if not options["optim"]:
-        raise BadInput("optim=NAME is missing; see python -m scripts.compare --help")
+        raise BadInput(
+            "optim= is missing: write optim=NAME, as in optim=lion; "
+            "python -m scripts.list optims shows all"
+        )
     return options, others
 
 

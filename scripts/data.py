@@ -9,6 +9,7 @@ from engine.console import log_to_console, refuse
 from engine.make import meta_task
 from engine.texts import shorten
 from scripts.flags import quote_paths, take_config_dirs
+from scripts.version import show_version
 from tasks.sources import DataError
 
 HELP = """\
@@ -25,6 +26,8 @@ Examples:
 
 
 def main() -> None:
+    if show_version():
+        return
     quote_paths()
     if not sys.argv[1:] or {"-h", "--help"} & set(sys.argv[1:]):
         print(HELP)

@@ -3,15 +3,15 @@
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NoReturn
 
 from engine import search_path
 from engine.checks import BadInput
-from engine.config import HELP
+from engine.config import HELP, OPEN_PARTS, known_keys
 from engine.hydra_internals import get_args_parser
-from engine.overrides import quoted
-from engine.texts import SHOWN, shorten
+from engine.overrides import quoted, read_override
+from engine.texts import SHOWN, asked, closest, shorten
 
 NOT_HERE = {
     "config_name": "the config is conf/train.yaml; change its keys by KEY=VALUE",
@@ -59,6 +59,26 @@ def take_config_dirs(arguments: Sequence[str]) -> list[str]:
     flags, rest = with_short_errors(parser, HELP).parse_known_args(arguments)
     search_path.use(flags.config_dir)
     return rest
+
+
+def check_own_keys(others: Iterable[str], own: Collection[str], command: str) -> None:
+    """Refuse overrides that are a misspelt key of the command itself, and no key of a run.
+
+    Args:
+        others: overrides that go to runs.
+        own: the command's keys.
+        command: as it is typed.
+
+    Raises:
+        BadInput: names the key that was probably meant.
+    """
+    keys = [*own, *known_keys(), *OPEN_PARTS]
+    for typed in others:
+        key = read_override(typed).key_or_group
+        meant = closest(key, keys)
+        if "." not in key and key not in keys and meant in own:
+            shown = f"{shorten(typed)}: there is no key {shorten(key)}"
+            raise BadInput(f"{shown}{asked(meant)}; see {command} --help")
 
 
 def only_shows(flags: argparse.Namespace) -> bool:

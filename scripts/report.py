@@ -14,6 +14,7 @@ from engine.overrides import only_settings
 from engine.texts import PATH_SHOWN, shorten
 from results.write import write_all
 from scripts.flags import quote_paths, take_config_dirs
+from scripts.version import show_version
 
 HELP = """\
 Write every study's table and figures and one page over all studies and runs, from the records.
@@ -30,6 +31,8 @@ Examples:
 
 
 def main() -> None:
+    if show_version():
+        return
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(HELP)
         return

@@ -15,8 +15,10 @@ from results.markup import markdown
 from results.plan import find
 from results.preview import preview
 from results.report import tables_of
+from results.study import PROFILES
 from results.sweep import Sweep, make_sweep
-from scripts.flags import quote_paths, take_config_dirs
+from scripts.flags import check_own_keys, quote_paths, take_config_dirs
+from scripts.version import show_version
 from tasks.sources import DataError
 
 HELP = """\
@@ -51,6 +53,8 @@ Examples:
 
 
 def main() -> None:
+    if show_version():
+        return
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(HELP)
         return
@@ -84,8 +88,19 @@ def parse(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     for key in ("dry_run", "verbose"):
         if not is_flag(options[key]):
             raise BadInput(f"{key}={spell(options[key])}: must be true or false")
+    check_own_keys(shared, defaults, "python -m scripts.sweep")
     for key in ("study", "profile", "data"):
         options[key] = spell(options[key])
+    if not options["study"]:
+        raise BadInput(
+            "study= is missing: write study=PAPER/NAME, as in study=lp_adam/fc2; "
+            "python -m scripts.list studies shows all"
+        )
+    if not options["profile"]:
+        raise BadInput(
+            f"profile= is missing: write one of {', '.join(PROFILES)}, as in profile=smoke; "
+            "python -m scripts.list studies shows how many runs each is"
+        )
     return options, shared
 
 

@@ -20,11 +20,14 @@ from engine.rounds import run_all
 from engine.run import Run
 from engine.texts import hydra_text
 from scripts.flags import only_shows, quote_paths, read_flags, take_config_dirs
+from scripts.version import show_version
 from tasks.sources import DataError
 
 
 def main() -> None:
     """The command `python -m scripts.train`, a Hydra app that checks before it runs anything."""
+    if show_version():
+        return
     log_to_console()
     quote_paths()
     interrupt.end_with_parent()  # of a sweep's torchrun

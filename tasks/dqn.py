@@ -1,7 +1,7 @@
 """Deep Q-learning on any environment of gymnasium with flat observations and numbered actions."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import nn
@@ -31,6 +31,7 @@ class Dqn(QLearner):
 
     # `train/return` looks back over 100 games, which here may be most of a run.
     headline = "test/return"
+    extras: ClassVar = {"full": "gymnasium", "sample": "gymnasium"}
     dtype = np.float32
     stack = 1
 

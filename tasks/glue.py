@@ -94,6 +94,7 @@ class Glue(Task):
         "valid/score": Metric("validation score", "max"),
     }
     headline = "valid/score"
+    extras: ClassVar = {"full": "text", "sample": "text"}
 
     model: Any  # a module with an encoder and with positions
 

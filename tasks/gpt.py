@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -56,6 +56,7 @@ class Gpt(Task):
 
     metrics = PERPLEXITY
     headline = "test/perplexity"
+    extras: ClassVar = {"full": "text", "sample": "text"}
 
     def __init__(
         self,

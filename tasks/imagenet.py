@@ -54,6 +54,7 @@ class ImageNet(Classification):
     """
 
     metrics: ClassVar = {"test/top5_accuracy": Metric("test accuracy (top 5)", "max")}
+    extras: ClassVar = {"full": "vision", "sample": "vision"}
     top_k = (1, 5)
 
     def __init__(self, *, mean: Sequence[float], std: Sequence[float], **budget: Any):

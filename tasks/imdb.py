@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -66,6 +66,7 @@ class Imdb(Task):
     """
 
     headline = "test/accuracy"
+    extras: ClassVar = {"sample": "text"}  # pyarrow
 
     model: Any  # a module with an embedding
 

@@ -7,6 +7,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ class Mnist(Classification):
     Choices where Daley & Amato (section 4.1) say nothing: pixels are scaled to [0, 1] before the
     mean image is subtracted, and the mean is that of the training images, also for the test images.
     """
+
+    extras: ClassVar = {"full": "vision"}
 
     def prepare(self) -> None:
         self.files()

@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,7 @@ Paths = Annotated[
     Sequence[str],
     Bound(
         lambda paths: paths != [] and "" not in paths,
-        "a list of paths, as in task.files=[text.txt]",
+        "a list of paths, as in 'task.files=[text.txt]'",
     ),
 ]
 
@@ -105,6 +105,7 @@ class RobertaPretrain(Task):
 
     metrics = PERPLEXITY
     headline = "valid/perplexity"
+    extras: ClassVar = {"full": "text", "sample": "text"}
 
     model: Any  # a module with positions
 

@@ -77,6 +77,7 @@ class StyleTransfer(Task):
         "style/loss": Metric("style loss", "min", log=True),
     }
     headline = "regret/mean_loss"
+    extras: ClassVar = {"sample": "vision"}  # h5py
 
     model: "Picture"
     shareable = divisible = False  # there is one image

@@ -46,6 +46,8 @@ class Task(ABC):
             the class.
         headline: the name of the metric that says best how a run went; of the class.
         seldom: names of metrics that only the last evaluation is sure to have; of the class.
+        extras: by data source, the extra of this package that brings what the task needs beyond
+            what is always installed; of the class.
         model: the module to train, on the run's device.
         steps: optimizer steps in the budget.
         eval_every: steps between two evaluations; the last step is always evaluated.
@@ -63,6 +65,7 @@ class Task(ABC):
     metrics: ClassVar[Mapping[str, Metric]] = {}
     headline: ClassVar[str] = "train/loss"
     seldom: ClassVar[Collection[str]] = ()
+    extras: ClassVar[Mapping[str, str]] = {}
 
     model: nn.Module
     steps: int

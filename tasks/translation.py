@@ -99,6 +99,7 @@ class Translation(Task):
     }
     headline = "test/bleu"
     seldom = ("valid/bleu", "test/bleu", "test/sacrebleu")
+    extras: ClassVar = {"full": "text", "sample": "text"}
 
     model: Any  # a module that decodes, too
 

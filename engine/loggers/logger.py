@@ -148,7 +148,7 @@ def import_tracker(name: str) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{error}. To install it: pip install adamily[track]", name=error.name
+            f"{error}. To install it: pip install 'adamily[track]'", name=error.name
         ) from error
 
 

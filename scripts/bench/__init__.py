@@ -7,6 +7,7 @@ from engine.checks import BadInput, is_count, is_device, is_path
 from engine.console import refuse
 from engine.overrides import only_settings
 from engine.texts import shorten, spell
+from scripts.version import show_version
 
 HELP = """\
 Measure how fast this machine trains.
@@ -59,6 +60,8 @@ DEFAULTS = {
 
 
 def main() -> None:
+    if show_version():
+        return
     arguments = sys.argv[1:]
     if not arguments or {"-h", "--help"} & set(arguments):
         print(HELP)

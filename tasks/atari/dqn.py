@@ -39,6 +39,7 @@ class AtariDqn(QLearner):
         **QLearner.metrics,
         "train/return_per_life": Metric("score in a life (mean of 100)", "max"),
     }
+    extras: ClassVar = {"full": "atari", "sample": "atari"}
     dtype = np.uint8
     stack = STACK
 

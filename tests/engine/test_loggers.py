@@ -179,7 +179,7 @@ def test_a_missing_package_is_one_warning_that_says_what_to_install(
     Loggers([logger()], info(tmp_path)).log({"a": 1.0}, 1)
     (warning,) = warnings_of(caplog)
     assert package in warning
-    assert "pip install adamily[track]" in warning
+    assert "pip install 'adamily[track]'" in warning
 
 
 def test_an_unwritable_folder_is_one_warning_for_each_logger(tmp_path):

@@ -504,7 +504,7 @@ COMMANDS = [
     ("bench", ["loop", "--frob"], ["--frob", "KEY=VALUE"]),
     ("cli", ["tune"], ["tune", "sweep"]),
     ("cli", [""], ["train, sweep"]),
-    ("cli", ["--version"], ["--version", "train, sweep"]),
+    ("cli", ["--versions"], ["--versions", "train, sweep"]),
     ("cli", ["../train"], ["../train", "train, sweep"]),
     ("cli", ["a\0b"], ["a\\x00b", "train, sweep"]),
     ("cli", ["x" * 5000], ["xxx", "train, sweep"]),

@@ -203,9 +203,9 @@ def test_the_library_gives_the_verdict(tiny, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ([], "optim=NAME is missing; see python -m scripts.compare --help"),
-        (["optim=adamx"], "optim=adamx: there is no such optim; choose one of "),
-        (["optim=adam", "against=adamx"], "optim=adamx: there is no such optim; choose one of "),
+        ([], "optim= is missing: write optim=NAME, as in optim=lion; "),
+        (["optim=adamx"], "optim=adamx: there is no such optim (did you mean adamax?); choose "),
+        (["optim=adam", "against=zzz"], "optim=zzz: there is no such optim; choose one of "),
         (["optim=adam", "suite=desktop"], "suite=desktop: there is no such suite; choose one of"),
         (["optim=adam", "profile=paper"], "profile=paper: study mini/one has short, smoke"),
         (["optim=adam", "rerun=maybe"], "rerun=maybe: must be true or false"),

@@ -1,12 +1,14 @@
 """What can be typed, for people and for programs."""
 
 import json
+import tomllib
 
 import pytest
 import yaml
 from running import ROOT, run_here
 
-from scripts.list import LISTS
+from engine.checks import BadInput
+from scripts.list import LISTS, columns, page
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,41 @@ def test_tasks_for_programs(capsys):
     assert fc2["steps"] == {"full": 100 * (60_000 // 128), "sample": 100 * (4_000 // 128)}
 
 
+def test_what_tasks_need(tasks):
+    needs = {entry["name"]: (entry["data"], entry["extras"]) for entry in tasks}
+    both = ["full", "sample"]
+    assert needs["cifar10_vgg16"] == (both, {})
+    assert needs["mnist_fc2"] == (both, {"full": "vision"})
+    assert needs["imdb_lstm"] == (both, {"sample": "text"})
+    assert needs["wmt16"] == (both, {"full": "text", "sample": "text"})
+    assert needs["atari_rainbow"] == ([], {"full": "atari", "sample": "atari"})
+    assert needs["rosenbrock"] == ([], {})
+
+
+def test_every_extra_is_one(tasks):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = {extra for entry in tasks for extra in entry["extras"].values()}
+    named |= {entry["extra"] for entry in LISTS["optims"]()} - {None}
+    assert {"atari", "modern"} <= named <= set(project["optional-dependencies"])
+
+
+def test_a_task_whose_extra_is_missing_is_listed(capsys, monkeypatch):
+    monkeypatch.setattr("scripts.list.names", lambda group: ["rosenbrock", "dqn"])
+    monkeypatch.setattr("scripts.list.check_classes", missing)
+    done = run_here(capsys, "list", "tasks", "--json")
+    [dqn] = json.loads(done.out)
+    assert (dqn["name"], dqn["parameters"], dqn["steps"]) == ("dqn", None, {})
+    assert "WARNING: task dqn: gymnasium is not installed" in done.err
+    assert "WARNING: task rosenbrock is left out: gymnasium is not" in done.err
+    assert "dqn   -           -      -          no data  gymnasium\n" in (
+        run_here(capsys, "list", "tasks").out
+    )
+
+
+def missing(config):
+    raise BadInput("gymnasium is not installed")
+
+
 @pytest.mark.usefixtures("tasks_once")
 def test_recurrent_tasks_for_programs(capsys):
     tasks = json.loads(run_here(capsys, "list", "tasks", "--json").out)
@@ -64,6 +101,7 @@ def test_optims_for_programs(capsys):
     written = yaml.safe_load((ROOT / "conf/optim/adam.yaml").read_text())
     assert listed["adam"]["settings"].items() <= written.items()
     assert listed["adam"]["settings"]["lr"] == 1e-3
+    assert (listed["adam"]["extra"], listed["lion"]["extra"]) == (None, "modern")
 
 
 def test_studies_for_programs(capsys, study):
@@ -72,13 +110,23 @@ def test_studies_for_programs(capsys, study):
     listed = {entry["name"]: entry for entry in json.loads(done.out)}
     assert listed.keys() == {"lp_adam/tiny"}
     assert listed["lp_adam/tiny"]["runs"] == {"paper": 12, "smoke": 12}
+    assert listed["lp_adam/tiny"]["confirming"] == {"paper": 0, "smoke": 0}
+
+
+def test_suites_for_programs(capsys):
+    [suite] = json.loads(run_here(capsys, "list", "suites", "--json").out)
+    written = yaml.safe_load((ROOT / "conf/suite/laptop.yaml").read_text())
+    assert suite.pop("name") == "laptop"
+    # 16 points and 5 fresh seeds, or 4 and 2, on each of its tasks.
+    assert suite.pop("runs") == {"short": 8 * (16 + 5), "smoke": 8 * (4 + 2)}
+    assert suite == written
 
 
 @pytest.mark.usefixtures("tasks_once")
 def test_everything_for_people(capsys):
     done = run_here(capsys, "list")
     assert done.code == 0
-    for word in ("mnist_fc2", "1,796,010", "adamax", "lp_adam/fc2", "tasks", "optims", "studies"):
+    for word in ("mnist_fc2", "1,796,010", "adamax", "lp_adam/fc2", "laptop", *LISTS):
         assert word in done.out
     with pytest.raises(json.JSONDecodeError):
         json.loads(done.out)
@@ -87,7 +135,52 @@ def test_everything_for_people(capsys):
 @pytest.mark.usefixtures("tasks_once")
 def test_all_in_one_for_programs(capsys):
     listed = json.loads(run_here(capsys, "list", "--json").out)
-    assert listed.keys() == {"tasks", "optims", "studies"}
+    assert listed.keys() == {"tasks", "optims", "studies", "suites"}
+
+
+@pytest.mark.usefixtures("tasks_once")
+@pytest.mark.parametrize("name", LISTS)
+def test_nothing_that_is_typed_is_cut_in_80_columns(name):
+    entries = LISTS[name]()
+    lines = list(page(name, entries, 80))
+    assert max(map(len, lines)) <= 80
+    firsts = [line.split()[0] for line in lines if line[:1].strip()]
+    words = {word.rstrip(",;:") for line in lines for word in line.split()}
+    for entry in entries:
+        assert entry["name"] in firsts
+        assert set(entry.get("studies", ())) <= words
+        flat = {key for key, value in entry.get("settings", {}).items() if key != "groups"}
+        assert flat <= {word.partition("=")[0] for word in words}
+
+
+@pytest.mark.parametrize("name", ["optims", "suites"])
+def test_piped_each_entry_is_a_line(capsys, name):
+    count = len(LISTS[name]())
+    title, _, *rows, _ = run_here(capsys, "list", name).out.splitlines()
+    assert title == f"{name} ({count})" and len(rows) == count
+    if name == "optims":
+        [muon] = (row for row in rows if row.startswith("muon "))
+        assert " groups.muon.ns_steps=5 " in muon
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (None, ["name   about", "a-b/c  one two-three four", "d      e"]),
+        (80, ["name   about", "a-b/c  one two-three four", "d      e"]),
+        # A description of which too little would stand beside the names begins below them.
+        (20, ["name   about", "a-b/c", "    one two-three", "    four", "d      e"]),
+        (4, ["name", "    about", "a-b/c", *(f"    {w}" for w in ["one", "two-three", "four"])]),
+    ],
+)
+def test_columns(width, lines):
+    rows = [["name", "about"], ["a-b/c", "one two-three four"], ["d", "e"]]
+    assert list(columns(rows, width))[: len(lines)] == lines
+
+
+def test_columns_wrap_beside_a_name():
+    [first, second] = columns([["name", "it is so long that it takes two lines"]], 32)
+    assert (first, second) == ("name  it is so long that it", "      takes two lines")
 
 
 def test_what_cannot_be_listed(capsys):

@@ -75,7 +75,8 @@ def test_the_library_runs_as_printed(empty):
 def test_commands_of_readme_exist():
     named = set(re.findall(r"python -m (scripts\.\w+)", README))
     assert named == {
-        f"scripts.{name}" for name in ("train", "sweep", "report", "list", "data", "bench")
+        f"scripts.{name}"
+        for name in ("train", "sweep", "compare", "report", "list", "data", "bench", "export")
     }
     targets = set(re.findall(r"^make (\w+)", README, flags=re.MULTILINE))
     makefile = (ROOT / "Makefile").read_text()

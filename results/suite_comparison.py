@@ -6,6 +6,7 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 
 from engine.checks import BadInput
+from engine.config import compose_unresolved, resolve_and_check
 from engine.console import say
 from engine.identity import DECIDES_OUTCOME
 from engine.launch import check_writable, launcher_settings, trains_here
@@ -226,17 +227,21 @@ def make_comparison(
             raise BadInput(f"{shorten(typed)}: suite {suite.name} says that, for all optimizers")
     newcomer = entrant(optim, own, suite)
     reference = entrant(against or suite.against, (), suite)
+    for one in (newcomer, reference):
+        check_config(one, suite)
     plans, refused = {}, {}
     for study in suite.studies:
-        rows = {reference.label: reference.settings(study, suite.against)}
-        known = replace(study, rows=rows, reference=reference.label)
-        check_first_weights(plan(known, profile, suite.data, shared))
-        rows = {newcomer.label: newcomer.settings(study, suite.against)} | rows
+        rows = {one.label: one.settings(study, suite.against) for one in (newcomer, reference)}
+        both = replace(study, rows=rows, reference=reference.label)
         try:
-            found = plan(replace(known, rows=rows), profile, suite.data, shared)
+            found = plan(both, profile, suite.data, shared)
             check_search(found)
+            check_first_weights(found)
             check_ready([planned.run for planned in found.runs], trains_here(overrides))
         except BadInput as error:
+            # Raised where the fault is not the newcomer's.
+            alone = replace(both, rows={reference.label: rows[reference.label]})
+            check_first_weights(plan(alone, profile, suite.data, shared))
             refused[study.name] = str(error).removeprefix(f"{study.name}.yaml: ")
         else:
             plans[study.name] = found
@@ -250,6 +255,14 @@ def make_comparison(
     return SuiteComparison(
         suite, profile, newcomer, reference, plans, refused, list(shared), launcher
     )
+
+
+def check_config(one: Entrant, suite: Suite) -> None:
+    """Raise BadInput for names and keys that there are not, which are wrong on every task."""
+    study = suite.studies[0]
+    settings = study.columns[task_of(study)] | one.settings(study, suite.against)
+    overrides = [f"{key}={hydra_text(value)}" for key, value in settings.items()]
+    resolve_and_check(compose_unresolved(overrides), {}, overrides)
 
 
 def is_of_optimizer(typed: str) -> bool:

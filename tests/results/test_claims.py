@@ -589,6 +589,19 @@ def test_within_an_epoch_of_text_padam_is_behind_sgd():
         assert found["AdamW (decay normalised)"] == pytest.approx(found["AdamW"], rel=1e-3)
 
 
+def test_within_a_few_epochs_madam_is_behind_adam():
+    """MAdam, table 1, where both are equal after 200 epochs, and LaMAdam and LaProp are, too."""
+    rows = read(KEPT / "madam" / "table1.short.sample.csv")
+    found = {row["method"]: row for row in rows.best}
+    assert len(found) == 7 and {row["finished"] for row in found.values()} == {3}
+    order = ["Adam", "LaProp", "LaMAdam", "LaProp (AMSGrad)", "LaMAdam (AMSGrad)", "MAdam", "SGD"]
+    accuracy = {method: row["test/accuracy center"] for method, row in found.items()}
+    assert sorted(order, key=accuracy.get, reverse=True) == order
+    # By far more than the standard errors of medians of three.
+    error = found["MAdam"]["test/accuracy spread"] + found["Adam"]["test/accuracy spread"]
+    assert accuracy["Adam"] - accuracy["MAdam"] > 3 * error
+
+
 def test_the_order_of_lamadam_and_laprop_in_translation():
     """MAdam, table 2: LaMAdam is ahead; with one seed this is no claim."""
     rows = read(KEPT / "madam" / "table2.short.sample.csv")

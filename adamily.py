@@ -176,16 +176,15 @@ def compare(
         parallel.check_one_run("adamily.compare")
         _check_overrides(overrides)
         typed = [quoted(override) for override in overrides]
-        comparison = make_comparison(find_suite(suite), profile, optim, against, typed)
-        if not rerun:
-            comparison.use_baselines()
+        comparison = make_comparison(find_suite(suite), profile, optim, against, typed, rerun)
         comparison.prepare()
         comparison.run()
         if interrupt.received():
             raise interrupt.Interrupted
         results = comparison.results()
-        found = comparison.verdict(results, comparison.committed())
-        write_verdict(comparison, found, results)
+        others = comparison.committed()
+        found = comparison.verdict(results, others)
+        write_verdict(comparison, found, results, others)
         return found
 
 

@@ -132,6 +132,22 @@ def load(folder: Path, config: dict[str, Any] | None = None) -> Record | None:
     return record
 
 
+def recalled(
+    folder: Path,
+    config: dict[str, Any],
+    *,
+    summary: dict[str, Any],
+    environment: dict[str, Any],
+    lines: list[dict[str, Any]],
+    pauses: dict[str, Any],
+) -> Record:
+    """A record that is kept elsewhere: the folder, where its run would be, need not be there."""
+    record = Record(folder, config)
+    known = {"summary": summary, "environment": environment, "lines": lines, "pauses": pauses}
+    vars(record).update(known, losses=([], []))
+    return record
+
+
 # -- the folder of runs ----------------------------------------------------------------------------
 
 

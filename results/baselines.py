@@ -1,81 +1,98 @@
-"""Records of runs in one compact file, and back into a folder of runs.
+"""Records of runs in one compact file, which count as those of runs that have ended here.
 
 A file `<suite>/<optimizer>.<profile>.<data>.jsonl.xz` has a line for each run: its id and the texts
-of the files that it is read from, but for the config, which the suite's studies say. So what others
-have measured counts as runs that have ended here; those of this project are in `results/baselines`.
+of the files that it is read from, but for the config, which the suite's studies say. Those of this
+project are in `results/baselines`. Nothing of them is written into a folder of runs.
 """
 
 import json
 import lzma
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from engine.files import atomic_write, write_text
+from engine.checks import BadInput
 from engine.record_files import RECORD
-from engine.records import Record
-from engine.shared import make_folder
-from engine.yaml_files import dump_yaml
-from results.plan import Plan, Planned
+from engine.records import Record, recalled
 from results.study import slug
+
+if TYPE_CHECKING:
+    from results.suite import Suite
 
 HERE = Path(__file__).parent / "baselines"
 
-# The config comes last: a folder without one is of no run.
-FILES = (*(name for name in RECORD if name != "config.yaml"), "pauses.json")
+FILES = (*(name for name in RECORD if name not in ("config.yaml", "losses.jsonl")), "pauses.json")
 
 # File name → text, by the run's id.
-Texts = dict[str, dict[str, str]]
+Texts = Mapping[str, dict[str, str]]
 
 
 def file_name(optim: str, profile: str, data: str) -> str:
     return f"{slug(optim)}.{profile}.{data}.jsonl.xz"
 
 
-def pack(records: Iterable[Record]) -> bytes:
-    """The content of a file with these runs, the same for the same runs."""
-    lines = []
-    for record in sorted(records, key=lambda record: record.id):
-        paths = [record.folder / name for name in FILES]
-        texts = {path.name: path.read_text("utf-8") for path in paths if path.exists()}
-        lines.append(json.dumps({"id": record.id, "files": texts}))
+def pack(records: Iterable[Record], packed: Texts) -> bytes:
+    """The content of a file with these runs, the same for the same runs.
+
+    Args:
+        records: of the runs.
+        packed: those that came from such a file and have no folder.
+    """
+    lines = [
+        json.dumps({"id": record.id, "files": packed.get(record.id) or texts_of(record)})
+        for record in sorted(records, key=lambda record: record.id)
+    ]
     return lzma.compress("".join(f"{line}\n" for line in lines).encode(), preset=9)
 
 
-def read_packed(path: Path) -> Texts:
-    """What a file has; nothing where there is none."""
+def texts_of(record: Record) -> dict[str, str]:
+    paths = [record.folder / name for name in FILES]
+    return {path.name: path.read_text("utf-8") for path in paths if path.exists()}
+
+
+def read_packed(path: Path) -> dict[str, dict[str, str]]:
+    """What a file has; nothing where there is none.
+
+    Raises:
+        BadInput: it is damaged.
+    """
     if not path.exists():
         return {}
-    lines = lzma.decompress(path.read_bytes()).decode().splitlines()
-    return {line["id"]: line["files"] for line in map(json.loads, lines)}
+    try:
+        lines = lzma.decompress(path.read_bytes()).decode().splitlines()
+        packed = {line["id"]: line["files"] for line in map(json.loads, lines)}
+        for texts in packed.values():
+            parsed(texts)
+    except (lzma.LZMAError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadInput(f"{path}: is damaged: fetch it again, or give rerun=true") from error
+    return packed
 
 
-def unpack(packed: Texts, plan: Plan) -> None:
-    """Put the runs for which a search asks into their folders, unless these are there.
-
-    A search asks for its next runs by what the first have come to, so it is asked again until it
-    wants none that is packed. Packed runs for which it never asks are of an older version of the
-    task, or of the optimizer.
-    """
-    while wanted := [one for one in plan.due()[0] if one.run.id in packed and is_new(one)]:
-        for planned in wanted:
-            put(planned, packed[planned.run.id])
+def parsed(texts: Mapping[str, str]) -> dict[str, Any]:
+    """What the files of a run hold."""
+    return {
+        "summary": json.loads(texts.get("summary.json", "{}")),
+        "environment": json.loads(texts.get("environment.json", "{}")),
+        "lines": [json.loads(line) for line in texts.get("metrics.jsonl", "").splitlines()],
+        "pauses": json.loads(texts.get("pauses.json", "{}")),
+    }
 
 
-def is_new(planned: Planned) -> bool:
-    return not (planned.run.folder / "config.yaml").exists()
+def committed_runs(suite: "Suite", label: str, profile: str) -> dict[str, dict[str, str]]:
+    """Those of a suite's row; none where there is no file of it."""
+    return read_packed(HERE / suite.name / file_name(label, profile, suite.data))
 
 
-def put(planned: Planned, texts: dict[str, str]) -> None:
-    folder = planned.run.folder
-    make_folder(folder)
-    for name in FILES:
-        if name in texts:
-            write_text(folder / name, texts[name])
-    train = planned.config["train"] | {"pause_at": None}
-    write_text(folder / "config.yaml", dump_yaml(planned.config | {"train": train}))
+@dataclass(frozen=True)
+class Baselines:
+    """Runs that are in such files."""
 
+    packed: Texts
 
-def write_packed(path: Path, records: Iterable[Record]) -> None:
-    make_folder(path.parent)
-    with atomic_write(path) as file:
-        file.write(pack(records))
+    def record(self, folder: Path, config: dict[str, Any]) -> Record | None:
+        """That of the run that would be in this folder; None where there is none."""
+        texts = self.packed.get(folder.name)
+        if texts is None:
+            return None
+        return recalled(folder, config, **parsed(texts))

@@ -1,17 +1,20 @@
 """What has been measured of a suite's optimizers, here and by those who committed their runs."""
 
+import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from engine.checks import BadInput
 from engine.texts import hydra_text
-from results import baselines
 from results.analysis import Row
-from results.baselines import Texts
+from results.baselines import Baselines, Texts, committed_runs
 from results.plan import plan
 from results.standing import Standing, standing
 from results.study import Study
 from results.suite import Suite, task_of
+
+log = logging.getLogger("adamily")
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,6 @@ class Measured:
 def measure(suite: Suite, profile: str, runs: Path) -> Measured:
     """Read all rows of a suite, those in the folder of runs and the committed ones.
 
-    The committed ones are put into the folder of runs, where they are not there.
-
     Args:
         suite: of which.
         profile: "short" or "smoke".
@@ -62,7 +63,6 @@ def measure(suite: Suite, profile: str, runs: Path) -> Measured:
 
     Raises:
         BadInput: the suite has no such profile, or a config is wrong.
-        OSError: a committed run could not be written.
     """
     packed = packed_of(suite, profile)
     found = [rows_of(study, suite.data, profile, runs, packed) for study in suite.studies]
@@ -85,15 +85,9 @@ def measure(suite: Suite, profile: str, runs: Path) -> Measured:
 
 def packed_of(suite: Suite, profile: str) -> dict[str, Texts]:
     """Label → committed runs, of the rows that have some."""
-    folder = baselines.HERE / suite.name
-    committed = {path.name: path for path in folder.glob("*.jsonl.xz")}
     labels = dict.fromkeys(label for study in suite.studies for label in study.rows)
-    names = {label: baselines.file_name(label, profile, suite.data) for label in labels}
-    return {
-        label: baselines.read_packed(committed[name])
-        for label, name in names.items()
-        if name in committed
-    }
+    packed = {label: committed_runs(suite, label, profile) for label in labels}
+    return {label: texts for label, texts in packed.items() if texts}
 
 
 def rows_of(
@@ -108,6 +102,12 @@ def rows_of(
         if label in packed or (runs / column["task"] / row["optim"]).is_dir()
     }
     shared = [f"paths.runs={hydra_text(str(runs))}"]
-    found = plan(replace(study, rows=begun), profile, data, shared)
-    baselines.unpack({run: texts for of in packed.values() for run, texts in of.items()}, found)
-    return {row.row: row for row in found.read().rows if any(point.records for point in row.points)}
+    shelf, rows = {}, []
+    for label, row in begun.items():
+        try:
+            found = plan(replace(study, rows={label: row}), profile, data, shared, shelf=shelf)
+        except BadInput as error:
+            log.warning("%s is left out: %s", label, error)
+            continue
+        rows += replace(found, baselines=Baselines(packed.get(label, {}))).read().rows
+    return {row.row: row for row in rows if any(point.records for point in row.points)}

@@ -19,6 +19,7 @@ from engine.records import Record, read
 from engine.run import Run
 from engine.texts import did_you_mean, shorten, spell
 from results.analysis import Result, analyse
+from results.baselines import Baselines
 from results.search import parse
 from results.searching import Look, SearchState, key_of, search_state
 from results.study import Cell, Study, StudyError
@@ -26,6 +27,8 @@ from results.study_checks import check_grid, check_search
 from results.study_file import load
 
 log = logging.getLogger("adamily")
+
+NO_BASELINES = Baselines({})
 
 # What was composed, by the overrides that it was composed from.
 Shelf = dict[tuple[str, ...], Composed]
@@ -91,6 +94,7 @@ class Plan:
         changes: overrides of what decides the outcome of a run, and other values of the grid.
         search: the search that was asked for instead of the study's own, as typed; else "".
         runs: those that the search begins with.
+        baselines: records that stand for runs that are not in the folder of runs.
     """
 
     study: Study
@@ -100,6 +104,7 @@ class Plan:
     search: str
     runs: list[Planned]
     planner: "Planner"
+    baselines: Baselines = NO_BASELINES
 
     def is_of(self, study: Study, profile: str, data: str) -> bool:
         """Whether these are the runs that the study itself asks for."""
@@ -138,7 +143,9 @@ class Plan:
         def look(cell: Cell) -> Record | None:
             planned = self.planner.planned(cell)
             if planned.run.id not in records:
-                records[planned.run.id] = read(planned.run.folder, planned.config)
+                found = read(planned.run.folder, planned.config)
+                kept = self.baselines.record(planned.run.folder, planned.config)
+                records[planned.run.id] = kept if found is None else found
             return records[planned.run.id]
 
         return look

@@ -97,9 +97,10 @@ def check_study(where: str, study: Study, against: str) -> None:
 
 def check_first_weights(plan: Plan) -> None:
     """Raise BadInput where a study judges by a metric that the first weights lack."""
-    metric, task = plan.study.report[0], meta_task(plan.runs[0].config)
-    of_steps = {"train/loss", *OF_A_STEP}
-    if metric in of_steps or metric in task.seldom or metric not in {**COMMON, **task.metrics}:
+    metric, config = plan.study.report[0], plan.runs[0].config
+    task = meta_task(config)
+    known = {**COMMON, **task.metrics}.keys() - {*OF_A_STEP, *task.seldom}
+    if metric.startswith("train/") or metric not in known or not config["eval_first"]:
         raise BadInput(
             f"study {plan.study.name} judges by {metric}, which is not measured at the first "
             "weights"

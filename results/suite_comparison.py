@@ -1,9 +1,9 @@
 """An optimizer, often somebody's own, against a tuned one: the runs of a suite that this takes."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from tempfile import TemporaryDirectory
 
 from engine.checks import BadInput
 from engine.config import compose_unresolved, resolve_and_check
@@ -14,14 +14,16 @@ from engine.overrides import is_change, is_hydras, name_of, parts_of, read_overr
 from engine.ready import check_ready, prepare
 from engine.run import Run
 from engine.texts import hydra_text, shorten
-from results import baselines
 from results.analysis import Result, Row
+from results.baselines import Baselines, committed_runs
 from results.plan import Plan, plan
 from results.standing import Standing, all_diverged, standing
 from results.study import Settings, Study
 from results.suite import Suite, check_first_weights, task_of
 from results.sweep import check_search, train_due
 from results.verdict import TaskVerdict, Verdict, task_verdict, verdict
+
+log = logging.getLogger("adamily")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ def entrant(optim: str, changes: Sequence[str], suite: Suite) -> Entrant:
     """
     for typed in changes:
         override = read_override(typed)
+        if name_of(override) == "optim":
+            raise BadInput(f"{shorten(typed)}: there is an optimizer already, {optim}")
         if not is_change(override) or override.is_sweep_override():
             raise BadInput(f"{shorten(typed)}: must be one KEY=VALUE of the optimizer")
     rows = [row for study in suite.studies for label, row in study.rows.items() if label == optim]
@@ -80,6 +84,7 @@ class SuiteComparison:
         refused: by the name of the study, why it cannot.
         overrides: as typed, of every run.
         launcher_overrides: those of Hydra itself.
+        baselines: the committed runs that count.
     """
 
     suite: Suite
@@ -90,6 +95,12 @@ class SuiteComparison:
     refused: dict[str, str]
     overrides: list[str]
     launcher_overrides: list[str]
+    baselines: Baselines
+
+    @property
+    def shared(self) -> list[str]:
+        """The overrides of every run."""
+        return [typed for typed in self.overrides if is_of_every_run(typed)]
 
     @property
     def entrants(self) -> list[Entrant]:
@@ -100,20 +111,17 @@ class SuiteComparison:
         """The folders of data, runs and reports."""
         return next(iter(self.plans.values())).runs[0].config["paths"]
 
-    def use_baselines(self) -> None:
-        """Count as ended what has been measured of the reference and committed."""
-        packed = self.packed(self.against.label)
-        for study_plan in self.plans.values():
-            baselines.unpack(packed, study_plan)
-        missing = sum(
-            planned.cell.row == self.against.label
-            for study_plan in self.plans.values()
-            for planned in study_plan.due()[0]
-        )
-        if packed and missing:
+    def say_outdated(self) -> None:
+        """Say of which tasks the committed runs of the reference do not count, or are not there."""
+        outdated = [
+            task_of(found.study)
+            for found in self.plans.values()
+            if any(one.cell.row == self.against.label for one in found.due()[0])
+        ]
+        if self.baselines.packed and outdated:
             say(
-                f"{self.against.label}: {missing} of its committed runs are of an older version of "
-                "a task, and are run anew"
+                f"{self.against.label}: no committed runs of the present version of "
+                f"{', '.join(outdated)}: they are run now"
             )
 
     def prepare(self) -> None:
@@ -133,32 +141,26 @@ class SuiteComparison:
         return {name: study_plan.read() for name, study_plan in self.plans.items()}
 
     def committed(self) -> list[Result]:
-        """What each study says of the suite's other rows, as far as their runs are committed."""
+        """What each study says of the suite's other rows, as far as their runs are committed.
+
+        A row that cannot be planned here, as where a package is not installed, is left out.
+        """
         ours = {one.label for one in self.entrants}
-        packed = {
-            label: texts
-            for label in dict.fromkeys(row for study in self.suite.studies for row in study.rows)
-            if label not in ours and (texts := self.packed(label))
-        }
-        results = []
-        for study in self.suite.studies:
-            rows = {label: row for label, row in study.rows.items() if label in packed}
-            if rows:
-                results.append(self.read_packed(replace(study, rows=rows, reference=None), packed))
+        labels = dict.fromkeys(label for study in self.suite.studies for label in study.rows)
+        results, shelf = [], {}
+        for label in labels.keys() - ours:
+            if not (packed := committed_runs(self.suite, label, self.profile)):
+                continue
+            rows_of = [replace(s, rows={label: s.rows[label]}, reference=None)
+                       for s in self.suite.studies if label in s.rows]  # fmt: skip
+            try:
+                plans = [plan(s, self.profile, self.suite.data, self.shared, shelf=shelf)
+                         for s in rows_of]  # fmt: skip
+            except BadInput as error:
+                log.warning("%s is not ranked beside: %s", label, error)
+                continue
+            results += [replace(one, baselines=Baselines(packed)).read() for one in plans]
         return results
-
-    def read_packed(self, study: Study, packed: Mapping[str, baselines.Texts]) -> Result:
-        with TemporaryDirectory() as folder:
-            runs = f"paths.runs={hydra_text(folder)}"
-            found = plan(study, self.profile, self.suite.data, [runs])
-            for texts in packed.values():
-                baselines.unpack(texts, found)
-            return found.read()
-
-    def packed(self, label: str) -> baselines.Texts:
-        """The committed runs of a row."""
-        name = baselines.file_name(label, self.profile, self.suite.data)
-        return baselines.read_packed(baselines.HERE / self.suite.name / name)
 
     def verdict(self, results: Mapping[str, Result], others: Iterable[Result] = ()) -> Verdict:
         """What the studies say together.
@@ -189,7 +191,7 @@ class SuiteComparison:
             problem = f"{self.optim.label} diverges at every learning rate"
             return TaskVerdict(task, theirs=theirs, problem=problem, worse=True)
         if ours is None or theirs is None:
-            return TaskVerdict(task, ours, theirs, problem="the runs there have not all ended")
+            return TaskVerdict(task, ours, theirs, problem=why_open(list(rows.values())))
         if fmean(theirs.learned.values()) <= 0:
             problem = f"{self.against.label} learns nothing there that others could be measured by"
             return TaskVerdict(task, ours, theirs, problem=problem)
@@ -199,12 +201,23 @@ class SuiteComparison:
         return standing(rows[one.label], study) if one.label in rows else None
 
 
+def why_open(rows: Sequence[Row]) -> str:
+    """Why rows have not come to their ends."""
+    records = [record for row in rows for point in row.all_points for record in point.records]
+    errors = [record.summary["error"] for record in records if record.status == "failed"]
+    if not errors:
+        return "the runs there have not all ended"
+    runs = "1 run has failed" if len(errors) == 1 else f"{len(errors)} runs have failed"
+    return f"{runs} there, the first by {errors[0]}"
+
+
 def make_comparison(
     suite: Suite,
     profile: str,
     optim: str,
     against: str | None = None,
     overrides: Sequence[str] = (),
+    rerun: bool = False,
 ) -> SuiteComparison:
     """Plan a comparison, and check that it can be carried out.
 
@@ -215,13 +228,15 @@ def make_comparison(
         against: another one; None: the one that the suite says.
         overrides: `optim.KEY=VALUE` and `schedule…=VALUE` of the optimizer alone; others of every
             run, which may not change its outcome.
+        rerun: whether to train the reference here, too, where its runs are committed.
 
     Raises:
-        BadInput: an argument is wrong, or the optimizer can train none of the tasks.
+        BadInput: an argument is wrong, a committed file is damaged, or the optimizer can train none
+            of the tasks.
         tasks.sources.DataError: there is no room for a run in memory.
     """
     own = [typed for typed in overrides if is_of_optimizer(typed)]
-    shared = [typed for typed in overrides if typed not in own and not is_hydras(typed)]
+    shared = [typed for typed in overrides if is_of_every_run(typed)]
     for typed in shared:
         if parts_of(read_override(typed)) & {*DECIDES_OUTCOME}:
             raise BadInput(f"{shorten(typed)}: suite {suite.name} says that, for all optimizers")
@@ -229,22 +244,21 @@ def make_comparison(
     reference = entrant(against or suite.against, (), suite)
     for one in (newcomer, reference):
         check_config(one, suite)
+    packed = {} if rerun else committed_runs(suite, reference.label, profile)
     plans, refused = {}, {}
     for study in suite.studies:
         rows = {one.label: one.settings(study, suite.against) for one in (newcomer, reference)}
         both = replace(study, rows=rows, reference=reference.label)
         try:
             found = plan(both, profile, suite.data, shared)
-            check_search(found)
-            check_first_weights(found)
-            check_ready([planned.run for planned in found.runs], trains_here(overrides))
+            check_plan(found, overrides)
         except BadInput as error:
             # Raised where the fault is not the newcomer's.
             alone = replace(both, rows={reference.label: rows[reference.label]})
-            check_first_weights(plan(alone, profile, suite.data, shared))
+            check_plan(plan(alone, profile, suite.data, shared), overrides)
             refused[study.name] = str(error).removeprefix(f"{study.name}.yaml: ")
         else:
-            plans[study.name] = found
+            plans[study.name] = replace(found, baselines=Baselines(packed))
     if not plans:
         raise BadInput(next(iter(refused.values())))
     config = next(iter(plans.values())).runs[0].config
@@ -252,9 +266,19 @@ def make_comparison(
     launcher = [typed for typed in overrides if is_hydras(typed)]
     runs = sum(len(one.runs) for one in plans.values())
     launcher += launcher_settings(overrides, config, runs)
-    return SuiteComparison(
-        suite, profile, newcomer, reference, plans, refused, list(shared), launcher
+    kept = Baselines(packed)
+    found = SuiteComparison(
+        suite, profile, newcomer, reference, plans, refused, list(overrides), launcher, kept
     )
+    found.say_outdated()
+    return found
+
+
+def check_plan(found: Plan, overrides: Sequence[str]) -> None:
+    """Raise BadInput where its runs cannot be carried out, or cannot be judged."""
+    check_search(found)
+    check_first_weights(found)
+    check_ready([planned.run for planned in found.runs], trains_here(overrides))
 
 
 def check_config(one: Entrant, suite: Suite) -> None:
@@ -266,5 +290,9 @@ def check_config(one: Entrant, suite: Suite) -> None:
 
 
 def is_of_optimizer(typed: str) -> bool:
-    """Whether an override says something of an optimizer or its schedule."""
-    return bool(parts_of(read_override(typed)) & {"optim", "schedule"})
+    """Whether an override says something of an optimizer or its schedule, and of nothing else."""
+    return parts_of(read_override(typed)) <= {"optim", "schedule"}
+
+
+def is_of_every_run(typed: str) -> bool:
+    return not is_of_optimizer(typed) and not is_hydras(typed)

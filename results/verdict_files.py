@@ -3,16 +3,19 @@
 import dataclasses
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from engine import search_path
 from engine.files import json_text
+from engine.texts import hydra_text
 from results import baselines
-from results.analysis import Result
+from results.analysis import Result, relative_path
 from results.markup import latex, markdown
-from results.plan import all_studies
 from results.rendered import write
+from results.report import PAGE, render_page
 from results.study import slug
 from results.suite import task_of
 from results.suite_comparison import SuiteComparison
@@ -20,7 +23,7 @@ from results.table import Table, commits_of, hardware_of
 from results.verdict import Verdict, sentences
 from results.verdict_figures import draw
 from results.verdict_tables import tables_of
-from results.write import hash_of, write_all
+from results.write import collect, hash_of
 
 
 def made_with(comparison: SuiteComparison) -> str:
@@ -56,8 +59,10 @@ def verdict_tables(
 
 
 def command(comparison: SuiteComparison) -> str:
-    arguments = [f"optim={comparison.optim.row}", *comparison.optim.changes]
-    arguments += [f"suite={comparison.suite.name}", f"against={comparison.against.label}"]
+    optim, against = hydra_text(comparison.optim.row), hydra_text(comparison.against.label)
+    arguments = [f"optim={optim}", *comparison.optim.changes, f"suite={comparison.suite.name}"]
+    arguments += [f"against={against}"]
+    arguments += [f"--config-dir={relative_path(folder)}" for folder in search_path.named()]
     arguments += [f"profile={comparison.profile}"]
     return f"python -m scripts.compare {shlex.join(arguments)}"
 
@@ -72,7 +77,10 @@ def name_of(comparison: SuiteComparison) -> str:
 
 
 def write_verdict(
-    comparison: SuiteComparison, found: Verdict, results: dict[str, Result]
+    comparison: SuiteComparison,
+    found: Verdict,
+    results: dict[str, Result],
+    others: Sequence[Result],
 ) -> tuple[list[Path], Path]:
     """Write tables, pictures, numbers and the packed records, and the page over all runs.
 
@@ -80,6 +88,7 @@ def write_verdict(
         comparison: that was carried out.
         found: its verdict.
         results: what it was made from.
+        others: of the same studies, with the rows that were ranked beside.
 
     Returns:
         The paths of the verdict's files, and the path of the page.
@@ -90,39 +99,57 @@ def write_verdict(
     reports, runs = (Path(comparison.paths[key]) for key in ("reports", "runs"))
     name = name_of(comparison)
     tables = verdict_tables(comparison, found, results)
-    source = hash_of(runs)
+    source = f"{hash_of(runs)} {command(comparison)}"
     words = "".join(f"{sentence}\n\n" for sentence in said(comparison, found))
     files = {
         f"{name}.md": (words + "\n".join(map(markdown, tables))).encode(),
         f"{name}.tex": "\n".join(map(latex, tables)).encode(),
         f"{name}.json": json_text(numbers(found)).encode(),
         f"{name}.jsonl.xz": baselines.pack(
-            record
-            for result in results.values()
-            for row in result.rows
-            if row.row == comparison.optim.label
-            for point in row.all_points
-            for record in point.records
+            (
+                record
+                for result in results.values()
+                for row in result.rows
+                if row.row == comparison.optim.label
+                for point in row.all_points
+                for record in point.records
+            ),
+            comparison.baselines.packed,
         ),
     }
     drawn = draw(found, comparison.suite.studies, made_with(comparison))
     files |= {f"{name}.{ending}": picture for ending, picture in drawn.items()}
-    return write(reports, name, source, files), write_page(comparison, reports, runs)
+    paths = write(reports, name, source, files)
+    return paths, write_page(comparison, [*results.values(), *others], source)
 
 
-def write_page(comparison: SuiteComparison, reports: Path, runs: Path) -> Path:
-    """Write the page over all runs, with the optimizer beside the suite's rows."""
-    newcomer, suite = comparison.optim, comparison.suite
-    with_newcomer = {
-        study.name: replace(
-            study,
-            rows=study.rows | {newcomer.label: newcomer.settings(study, suite.against)},
-        )
-        for study in suite.studies
+def write_page(comparison: SuiteComparison, results: Sequence[Result], source: str) -> Path:
+    """Write the page over all runs, with all rows of the results in the suite's tables."""
+    reports, runs = (Path(comparison.paths[key]) for key in ("reports", "runs"))
+    studies, found, records = collect(runs)
+    joined = [
+        joint([result for result in results if result.study.name == study.name])
+        for study in comparison.suite.studies
         if study.name in comparison.plans
-    }
-    studies = [with_newcomer.get(study.name, study) for study in all_studies()]
-    return write_all(runs, reports, studies)
+    ]
+    ours = {(one.study.name, one.profile, one.data): one for one in joined}
+    found = [one for one in found if (one.study.name, one.profile, one.data) not in ours]
+    by_name = {one.study.name: one.study for one in joined}
+    records |= {record.id: record for one in joined for record in one.records}
+    studies = [by_name.get(study.name, study) for study in studies]
+    content = render_page(studies, [*found, *joined], records.values())
+    [page] = write(reports, PAGE, source, content)
+    return page
+
+
+def joint(results: Sequence[Result]) -> Result:
+    """Results of one study with different rows as one."""
+    first, *others = results
+    study, rows = first.study, first.rows
+    for other in others:
+        study = replace(study, rows=study.rows | other.study.rows)
+        rows = [*rows, *other.rows]
+    return replace(first, study=study, rows=rows)
 
 
 def numbers(found: Verdict) -> dict[str, Any]:

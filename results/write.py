@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 from engine import search_path
@@ -25,16 +24,10 @@ def hash_of(runs: Path) -> str:
     return hash_source(runs, [HERE / "engine", HERE / "results", *search_path.folders()])
 
 
-def write_all(runs: Path, reports: Path, studies: Sequence[Study] | None = None) -> Path:
-    """Write the files of every study that has runs in `runs`, and the page; return its path.
-
-    Args:
-        runs: the folder of runs.
-        reports: the folder of reports.
-        studies: which there are; None: those of conf/ and of other folders.
-    """
+def write_all(runs: Path, reports: Path) -> Path:
+    """Write the files of every study that has runs in `runs`, and the page; return its path."""
     source = hash_of(runs)
-    studies, results, records = collect(runs, studies=studies)
+    studies, results, records = collect(runs)
     for result in results:
         write(reports, name_of(result), source, render_study(result))
     [page] = write(reports, PAGE, source, render_page(studies, results, records.values()))
@@ -73,11 +66,11 @@ def write_swept(
 
 
 def collect(
-    runs: Path, swept: Plan | None = None, studies: Sequence[Study] | None = None
+    runs: Path, swept: Plan | None = None
 ) -> tuple[list[Study], list[Result], dict[str, Record]]:
     """All studies, those results of theirs that a folder of runs has, and its runs."""
     records = read_all(runs)
-    studies = all_studies() if studies is None else list(studies)
+    studies = all_studies()
     results: list[Result] = []
     shelf: Shelf = {}
     for study in studies:

@@ -58,11 +58,8 @@ def main() -> None:
         parallel.check_one_run("scripts.compare")
         options, overrides = parse(take_config_dirs(sys.argv[1:]))
         suite = find_suite(options["suite"])
-        comparison = make_comparison(
-            suite, options["profile"], options["optim"], options["against"] or None, overrides
-        )
-        if not options["rerun"]:
-            comparison.use_baselines()
+        arguments = (options["profile"], options["optim"], options["against"] or None)
+        comparison = make_comparison(suite, *arguments, overrides, options["rerun"])
         comparison.prepare()
     except (BadInput, DataError, OSError) as error:
         refuse(error)
@@ -99,12 +96,13 @@ def finish(comparison: SuiteComparison, runs: Sequence[Run]) -> None:
     """
     if not interrupt.received():
         results = comparison.results()
-        found = comparison.verdict(results, comparison.committed())
+        others = comparison.committed()
+        found = comparison.verdict(results, others)
+        print("\n".join(["", *said(comparison, found)]))
         for table in verdict_tables(comparison, found, results):
-            print(f"\n{markdown(table)}")
-        print("\n".join(said(comparison, found)), flush=True)
+            print(f"\n{markdown(table)}", flush=True)
         try:
-            files, page = write_verdict(comparison, found, results)
+            files, page = write_verdict(comparison, found, results, others)
         except (BadInput, OSError) as error:
             refuse(f"the runs have ended, but not all can be rendered: {error}")
         print(f"Verdict: {', '.join(map(str, files))}")

@@ -83,14 +83,15 @@ def nano_steps(session: Session, steps: int) -> float:
     wait_for(device)
     began = time.perf_counter()
     tokens, targets = windows(text, task, device)
-    for _ in range(steps):
+    for step in range(steps):
         for group, lr in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = lr
         with session.autocast():
             logits = task.model(tokens)
             loss = F.cross_entropy(logits.view(-1, logits.size(-1)), targets.reshape(-1))
         # As there: the next batch is put together while the device computes.
-        tokens, targets = windows(text, task, device)
+        if step + 1 < steps:
+            tokens, targets = windows(text, task, device)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(task.model.parameters(), 1.0)
         optimizer.step()

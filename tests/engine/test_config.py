@@ -322,7 +322,7 @@ def test_a_choice_inside_a_part_makes_another_experiment(study):
         ("--help", "python -m scripts.train -m"),
         ("-m --help", "python -m scripts.train -m"),
         ("--hydra-help", "Hydra"),
-        ("--version", "Hydra"),
+        ("--version", "adamily"),
         ("-sc install=bash", "complete"),
     ],
 )

@@ -1,15 +1,14 @@
-"""Runs in one file, and back into a folder where they count as ended."""
+"""Runs in one file, which count as ended where they are not in the folder of runs."""
 
 import json
-import shutil
+import lzma
 from dataclasses import replace
 
 import pytest
 
-from engine.records import read
+from engine.checks import BadInput
 from engine.yaml_files import dump_yaml
-from results import baselines
-from results.baselines import file_name, pack, read_packed, unpack, write_packed
+from results.baselines import Baselines, file_name, pack, read_packed
 from results.plan import find, plan
 from results.searching import pause_name
 
@@ -81,93 +80,77 @@ def files(root):
     }
 
 
+def beside(study_plan, packed):
+    """The same plan where packed runs count."""
+    return replace(study_plan, baselines=Baselines(packed))
+
+
 @pytest.fixture
 def packed(planned, tmp_path):
     """The path of a file with the runs of the folder `runs`."""
     path = tmp_path / "committed" / file_name("adamw", "smoke", "sample")
-    write_packed(path, carry_out(planned("runs")))
+    path.parent.mkdir()
+    path.write_bytes(pack(carry_out(planned("runs")), {}))
     return path
 
 
-def test_what_is_unpacked_is_what_was_packed_and_counts_as_ended(planned, packed, tmp_path):
+def test_packed_runs_count_as_ended_and_nothing_is_written(planned, packed, tmp_path):
     before = files(tmp_path / "runs")
     # Four rates, of which two pause for good, and two fresh seeds.
     assert len([path for path in before if path.endswith("config.yaml")]) == 4 + 2
     assert len([path for path in before if path.endswith("summary.json")]) == 1 + 2
     table = planned("runs").read()
-    shutil.rmtree(tmp_path / "runs")
 
-    unpack(read_packed(packed), planned("runs"))
-    assert files(tmp_path / "runs") == before
-    found = planned("runs")
+    found = beside(planned("elsewhere"), read_packed(packed))
     assert found.due()[0] == []
-    assert found.read().rows[0].estimates == table.rows[0].estimates
-    assert found.read().rows[0].complete
-
-
-def test_in_another_folder_they_count_as_well(planned, packed, tmp_path):
-    unpack(read_packed(packed), planned("elsewhere"))
-    assert planned("elsewhere").due()[0] == []
-    assert files(tmp_path / "elsewhere").keys() == files(tmp_path / "runs").keys()
-    [row] = planned("elsewhere").read().rows
-    assert {record.folder.parents[2] for record in row.points[0].records} == {
-        tmp_path / "elsewhere"
-    }
+    [row] = found.read().rows
+    assert row.estimates == table.rows[0].estimates and row.complete
+    for ours, theirs in zip(row.all_points, table.rows[0].all_points, strict=True):
+        for one, other in zip(ours.records, theirs.records, strict=True):
+            assert (one.id, one.status, one.lines) == (other.id, other.status, other.lines)
+            assert (one.pauses, one.curves) == (other.pauses, other.curves)
     # What was measured elsewhere says where.
     assert row.points[0].records[0].environment["cpu"] == "Zwei Kerne ½"
+    assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_run_for_which_no_study_asks_is_left_aside(planned, packed, tmp_path):
+def test_a_run_for_which_no_study_asks_is_left_aside(planned, packed):
     texts = read_packed(packed)
     [kept, *_] = texts
-    old = {"0" * 12: texts[kept]} | texts
-    unpack(old, planned("elsewhere"))
-    assert files(tmp_path / "elsewhere").keys() == files(tmp_path / "runs").keys()
+    found = beside(planned("elsewhere"), {"0" * 12: texts[kept]} | texts)
+    assert "0" * 12 not in {record.id for record in found.read().records}
 
 
 def test_what_is_missing_is_asked_for(planned, packed):
     texts = read_packed(packed)
     ended = [key for key, of in texts.items() if "summary.json" in of]
-    unpack({key: of for key, of in texts.items() if key not in ended}, planned("elsewhere"))
+    others = {key: of for key, of in texts.items() if key not in ended}
     # The best of the four rates, from its beginning on.
-    [due] = planned("elsewhere").due()[0]
+    [due] = beside(planned("elsewhere"), others).due()[0]
     assert due.run.id in ended and due.config["train"]["pause_at"] == 0.25
 
 
-def test_what_is_there_is_never_written_over(planned, packed, tmp_path):
-    texts = read_packed(packed)
+def test_a_run_that_is_there_counts_before_one_that_is_packed(planned, packed):
     first = planned("elsewhere").due()[0][0]
     write(first.run.folder, first.config)
-    (first.run.folder / "log.txt").write_text("mine")
     mine = first.run.folder / "metrics.jsonl"
     mine.write_text(mine.read_text().replace("0.5}", "0.25}"))
-    before = files(tmp_path / "elsewhere")
-    times = {path: (tmp_path / "elsewhere" / path).stat().st_mtime_ns for path in before}
-
-    unpack(texts, planned("elsewhere"))
-    after = files(tmp_path / "elsewhere")
-    assert len(after) > len(before) and before.items() <= after.items()
-    assert times == {path: (tmp_path / "elsewhere" / path).stat().st_mtime_ns for path in times}
-
-
-def test_a_run_that_was_damaged_is_run_anew(planned, packed, heard):
-    texts = read_packed(packed)
-    for of in texts.values():
-        if "summary.json" in of:
-            of["summary.json"] = "{"
-    # It is written once, and not again and again.
-    unpack(texts, planned("elsewhere"))
-    [due] = planned("elsewhere").due()[0]
-    assert due.run.id in texts and (due.run.folder / "summary.json").read_text() == "{"
-    assert f"{due.run.folder} is left out: its summary.json cannot be read" in heard.text
+    found = beside(planned("elsewhere"), read_packed(packed))
+    records = {record.id: record for record in found.read().records}
+    assert records[first.run.id].lines[-1]["test/accuracy"] == 0.25
+    assert {r.lines[-1]["test/accuracy"] for key, r in records.items() if key != first.run.id} == {
+        0.5
+    }
 
 
 def test_the_same_runs_have_the_same_bytes(planned, packed):
     records = carry_out(planned("runs"))
-    assert packed.read_bytes() == pack(records) == pack(reversed(records))
-    assert pack(records[1:]) != pack(records)
-    unpack(read_packed(packed), planned("elsewhere"))
-    assert pack(carry_out(planned("elsewhere"))) == packed.read_bytes()
+    assert packed.read_bytes() == pack(records, {}) == pack(reversed(records), {})
+    assert pack(records[1:], {}) != pack(records, {})
+    # Also where they came from such a file, and have no folder.
+    texts = read_packed(packed)
+    found = beside(planned("elsewhere"), texts)
+    assert pack(found.read().records, texts) == packed.read_bytes()
 
 
 def test_only_what_a_record_is_read_from_is_packed(packed):
@@ -183,6 +166,25 @@ def test_of_no_file_nothing_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        b"no archive",
+        lzma.compress(b"{"),
+        lzma.compress(b"[]"),
+        lzma.compress(b'{"id": "a", "files": {"summary.json": "{"}}'),
+        lzma.compress(b'{"id": "a"}'),
+        lzma.compress(b"x" * 100_000)[:-20],
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, content):
+    path = tmp_path / "adamw.short.sample.jsonl.xz"
+    path.write_bytes(content)
+    with pytest.raises(BadInput) as caught:
+        read_packed(path)
+    assert str(caught.value) == f"{path}: is damaged: fetch it again, or give rerun=true"
+
+
+@pytest.mark.parametrize(
     ("optim", "name"),
     [
         ("adamw", "adamw.short.sample.jsonl.xz"),
@@ -191,15 +193,3 @@ def test_of_no_file_nothing_is_read(tmp_path):
 )
 def test_files_are_named_by_the_row(optim, name):
     assert file_name(optim, "short", "sample") == name
-
-
-def test_a_folder_with_its_files_but_no_config_is_of_no_run(planned, packed):
-    # So that a process that ends while it unpacks leaves nothing that is taken for a run.
-    texts = read_packed(packed)
-    first = planned("elsewhere").due()[0][0]
-    first.run.folder.mkdir(parents=True)
-    (first.run.folder / "environment.json").write_text(texts[first.run.id]["environment.json"])
-    assert read(first.run.folder) is None
-    unpack(texts, planned("elsewhere"))
-    assert planned("elsewhere").due()[0] == []
-    assert "config.yaml" not in baselines.FILES

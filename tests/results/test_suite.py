@@ -187,7 +187,7 @@ def test_two_tasks_of_one_name_are_refused(made, monkeypatch, fit, tmp_path):
 
 
 def test_a_study_that_is_not_there_is_named(made):
-    with pytest.raises(BadInput, match=r"^study=laptop/letters: there is no such study; choose"):
+    with pytest.raises(BadInput, match=r"^study=laptop/letters: there is no such study \(did you"):
         made(studies=["laptop/digits", "laptop/letters"])
 
 

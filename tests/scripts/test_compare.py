@@ -90,8 +90,9 @@ def optims(runs):
 
 
 def verdict_of(done):
-    """Its sentences."""
-    return done.out.rpartition("\n\n")[2].partition("Verdict: ")[0]
+    """Its sentences, which stand behind an empty line and before the tables."""
+    before = f"\n{done.out}".partition("\n# ")[0].rstrip()
+    return before.rpartition("\n\n")[2]
 
 
 def test_an_optimizer_is_compared_on_every_task(compare, runs, tmp_path):
@@ -136,9 +137,13 @@ def test_committed_runs_of_the_reference_are_not_run_again(compare, commit, tmp_
     commit("adamw")
     done = compare("optim=sgd", "profile=smoke", f"paths.runs={tmp_path / 'elsewhere'}")
     assert "sgd lr=" in done.out and "adamw lr=" not in done.out
+    assert optims(tmp_path / "elsewhere") == {"sgd"}
+    assert '"adamw"' in (tmp_path / "reports" / "index.html").read_text()
+    again = compare(
+        "optim=sgd", "profile=smoke", "rerun=true", f"paths.runs={tmp_path / 'elsewhere'}"
+    )
     assert optims(tmp_path / "elsewhere") == {"adamw", "sgd"}
-    again = compare("optim=sgd", "profile=smoke", "rerun=true", f"paths.runs={tmp_path / 'anew'}")
-    assert "sgd lr=" in again.out and "adamw lr=" in again.out
+    assert "sgd lr=" not in again.out and "adamw lr=" in again.out
     assert verdict_of(again) == verdict_of(done)
 
 

@@ -153,7 +153,8 @@ def test_committed_runs_count(export, suite, runs, tmp_path, monkeypatch):
         rows = [row for result in results for row in result.rows if row.row == label]
         records = [r for row in rows for point in row.all_points for r in point.records]
         name = baselines.file_name(label, "short", "sample")
-        baselines.write_packed(tmp_path / "committed" / "toys" / name, records)
+        (tmp_path / "committed" / "toys").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "committed" / "toys" / name).write_bytes(baselines.pack(records, {}))
     shutil.rmtree(runs)
     path.unlink()
     done = export("rliable")

@@ -10,6 +10,7 @@ import yaml
 from engine.checks import BadInput
 from results import suite as suites
 from results.analysis import Point, Row
+from results.baselines import Baselines
 from results.plan import find, plan
 from results.search import Halving, Range, Search
 from results.standing import Outcome, Standing
@@ -97,14 +98,18 @@ def test_a_study_that_does_not_fit_is_refused(fit, changes, said):
     assert str(raised.value) == f"here: {said}"
 
 
-@pytest.mark.parametrize("metric", ["train/loss", "optim/mean_abs_step", "test/bleu", "test/typo"])
+@pytest.mark.parametrize(
+    "metric", ["train/loss", "train/return", "optim/mean_abs_step", "test/bleu", "test/typo"]
+)
 def test_a_metric_that_the_first_weights_lack_is_refused(fit, monkeypatch, metric):
     bleu = Metric("BLEU", "max")
-    task = SimpleNamespace(seldom=("test/bleu",), metrics={"test/bleu": bleu, "test/chrf": bleu})
+    metrics = {"test/bleu": bleu, "test/chrf": bleu, "train/return": bleu}
+    task = SimpleNamespace(seldom=("test/bleu",), metrics=metrics)
     monkeypatch.setattr(suites, "meta_task", lambda config: task)
 
-    def planned(report):
-        return SimpleNamespace(study=fit(report=[report]), runs=[SimpleNamespace(config={})])
+    def planned(report, eval_first=True):
+        run = SimpleNamespace(config={"eval_first": eval_first})
+        return SimpleNamespace(study=fit(report=[report]), runs=[run])
 
     with pytest.raises(BadInput) as raised:
         check_first_weights(planned(metric))
@@ -112,6 +117,8 @@ def test_a_metric_that_the_first_weights_lack_is_refused(fit, monkeypatch, metri
     assert str(raised.value) == said
     for known in ("test/chrf", "test/accuracy", "test/loss"):
         check_first_weights(planned(known))
+        with pytest.raises(BadInput):
+            check_first_weights(planned(known, eval_first=False))
 
 
 # -- the YAML --------------------------------------------------------------------------------------
@@ -290,7 +297,8 @@ def test_what_is_no_change_of_the_optimizer_is_refused(suite, typed):
 
 def comparison(suite, refused=None):
     ours, theirs = Entrant("new", "new", "new"), Entrant("adamw", "adamw", "adamw")
-    return SuiteComparison(suite, "smoke", ours, theirs, {}, refused or {}, [], [])
+    nothing = Baselines({})
+    return SuiteComparison(suite, "smoke", ours, theirs, {}, refused or {}, [], [], nothing)
 
 
 def run_of(status):

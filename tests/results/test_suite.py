@@ -316,11 +316,9 @@ def on_task(suite, monkeypatch, ours, theirs, standings=None):
 
 
 def stood(optim, *values):
-    outcomes = [
-        Outcome(seed, value, 0.1, False, 10, 1.0, 40, 4.0) for seed, value in enumerate(values)
-    ]
-    machines = frozenset({"C"})
-    return Standing("digits", optim, "test/accuracy", 0.1, outcomes, {0.1: 0.9}, machines)
+    outcomes = [Outcome(seed, value, 0.1, False, 10, 1.0, 40) for seed, value in enumerate(values)]
+    how = {0.1: 0.9}, "max", 0, frozenset({"C"})
+    return Standing("digits", optim, "test/accuracy", 0.1, outcomes, *how)
 
 
 def test_a_task_that_it_cannot_train_is_lost(suite):

@@ -4,16 +4,21 @@ import itertools
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean, median
+from typing import Literal
+
+import numpy as np
 
 from engine.metrics import metric_named
 from engine.records import Record
 from results.analysis import Point, Row
 from results.searching import worth
+from results.statistics import mean_interval
 from results.study import Study
 from results.suite import RATE, task_of
+from results.table import cpu_of
 
 SECONDS = "time/train_seconds"
 CLOSE = 0.05  # of the best, in which a learning rate is as good
@@ -31,7 +36,6 @@ class Outcome:
             infinite where none is.
         seconds: of training until then.
         budget: steps of the whole run.
-        budget_seconds: that these took, or those up to the last evaluation of a run that diverged.
     """
 
     seed: int
@@ -41,29 +45,32 @@ class Outcome:
     steps: float
     seconds: float
     budget: int
-    budget_seconds: float
 
 
 @dataclass(frozen=True)
 class Standing:
-    """An optimizer on a task, at the learning rate that its search chose.
+    """An optimizer on a task, at the learning rate that its search chose, if it can train it.
 
     Attributes:
         task: the label of the study.
         optim: the label of its row.
-        rate: the learning rate.
+        rate: the learning rate; None where it can train at none.
         outcomes: of the fresh seeds, rising.
         searched: learning rate → the metric of the choice at the first pause, where all rates were
             compared, mean over the search's seeds; None where a run diverged before.
-        machines: processors or GPUs that its runs were made on.
+        mode: whether the metric of the choice is the better the larger, "max", or "min".
+        cut: how many rates the search let go no further than where they paused.
+        machines: that its runs were made on, as `machine` describes them.
     """
 
     task: str
     optim: str
     metric: str
-    rate: float
+    rate: float | None
     outcomes: list[Outcome]
     searched: dict[float, float | None]
+    mode: Literal["min", "max"]
+    cut: int
     machines: frozenset[str]
 
     @property
@@ -99,7 +106,7 @@ class Standing:
         metric = metric_named(self.metric)
         sign = -1 if metric.better == "min" else 1
         scale = log if metric.log else float
-        return {o.seed: sign * (scale(o.value) - scale(o.untrained)) for o in self.outcomes}
+        return {o.seed: sign * scale(o.value) - sign * scale(o.untrained) for o in self.outcomes}
 
 
 def log(value: float) -> float:
@@ -110,7 +117,7 @@ def log(value: float) -> float:
 def standing(row: Row, study: Study) -> Standing | None:
     """What a suite's study says of a row; None while it has not come to its confirmation.
 
-    A row whose rates have all diverged has none either: `all_diverged` tells them apart. A seed
+    A row whose rates have all diverged has none either: `divergence` tells them apart. A seed
     whose first weights have no finite value says nothing of any optimizer, and is left out.
     """
     if row.confirmed is None or row.best is None or not row.confirmed.ended:
@@ -131,16 +138,47 @@ def standing(row: Row, study: Study) -> Standing | None:
         rate=rate_of(row.best),
         outcomes=outcomes,
         searched={rate_of(point): searched(point, study) for point in row.points},
+        mode=study.select.mode,
+        cut=sum(point.cut for point in row.points),
         machines=frozenset(machine(record) for record in row.confirmed.records),
     )
 
 
-def all_diverged(row: Row) -> bool:
-    """Whether the search has ended without a rate at which a run finishes.
+def defeated(optim: str, theirs: Standing) -> Standing:
+    """What an optimizer that cannot train a task is worth there: no more than the first weights.
 
-    Where it lets some rates go no further, all that went further have diverged.
+    Args:
+        optim: its label.
+        theirs: the standing of another one there, with whose seeds it counts.
     """
-    return row.best is None and all(point.ended for point in row.points)
+    outcomes = [
+        replace(o, value=o.untrained, diverged=True, steps=math.inf, seconds=math.inf)
+        for o in theirs.outcomes
+    ]
+    return Standing(
+        theirs.task, optim, theirs.metric, None, outcomes, {}, theirs.mode, 0, frozenset()
+    )
+
+
+def divergence(row: Row) -> str | None:
+    """How a search has ended without a rate at which a run finishes, as a part of a sentence.
+
+    Of rates that it let go while they were well, nobody knows whether they would have diverged.
+
+    Returns:
+        "diverges at every learning rate", or at each of those that went to the end; None where a
+        run has finished or the search has not ended.
+    """
+    to_the_end = [point for point in row.points if not point.cut]
+    if row.best is not None or not to_the_end or not all(point.ended for point in to_the_end):
+        return None
+    if all(point.count("diverged") == point.planned for point in row.points):
+        return "diverges at every learning rate"
+    if len(to_the_end) == 1:
+        return "diverges at the one learning rate that its search took to the end"
+    return (
+        f"diverges at each of the {len(to_the_end)} learning rates that its search took to the end"
+    )
 
 
 def rate_of(point: Point) -> float:
@@ -149,7 +187,14 @@ def rate_of(point: Point) -> float:
 
 
 def machine(record: Record) -> str:
-    return record.environment.get("gpu") or record.environment.get("cpu") or "an unknown machine"
+    """What decides how long a step takes, for example "A CPU, 2 threads, 4 cores, torch 2.9.1"."""
+    found = record.environment
+    if not found:
+        return "an unknown machine"
+    torch = found.get("packages", {}).get("torch", "unknown")
+    return (
+        f"{found.get('gpu') or cpu_of(found)}, {found.get('cores', 'unknown')} cores, torch {torch}"
+    )
 
 
 def outcome(record: Record, study: Study, first: float, end: Sequence[float]) -> Outcome:
@@ -162,7 +207,6 @@ def outcome(record: Record, study: Study, first: float, end: Sequence[float]) ->
         end: the metric at the end, or that of each of its trials; of a run that diverged, none.
     """
     steps, seconds = to_target(record, study)
-    spent = [line[SECONDS] for line in record.lines if line.get(SECONDS) is not None]
     return Outcome(
         seed=record.config["seed"],
         value=fmean(end) if end else first,
@@ -171,7 +215,6 @@ def outcome(record: Record, study: Study, first: float, end: Sequence[float]) ->
         steps=steps,
         seconds=seconds,
         budget=record.summary["steps"],
-        budget_seconds=spent[-1],
     )
 
 
@@ -211,13 +254,23 @@ def searched(point: Point, study: Study) -> float | None:
 def scores(one: Standing, reference: Standing) -> dict[int, float]:
     """Seed → how much of what the reference learned on average the optimizer has learned.
 
-    0 is what the first weights are worth, and 1 what the reference reaches.
+    0 is what the first weights are worth, and 1 what the reference reaches; a run that ends below
+    its first weights has less than 0. The reference must have learned something (`learns`).
     """
     scale = fmean(reference.learned.values())
     return {seed: learned / scale for seed, learned in one.learned.items()}
 
 
-def rate_width(one: Standing, better: str) -> float | None:
+def learns(one: Standing) -> bool:
+    """Whether runs end better than their first weights, by more than chance over seeds.
+
+    Student's 95% interval of what they learn on average is above 0; of one seed there is none.
+    """
+    learned = np.array(list(one.learned.values()))
+    return len(learned) > 1 and bool(mean_interval(learned)[0] > 0)
+
+
+def rate_width(one: Standing) -> float | None:
     """How many decades of learning rates lie within 5% of the best where all were compared.
 
     Those around the best one, without a gap between them, each standing for the range halfway to
@@ -227,7 +280,7 @@ def rate_width(one: Standing, better: str) -> float | None:
     known = {rate: value for rate in rates if (value := one.searched[rate]) is not None}
     if len(rates) < 2 or not known:
         return None
-    best_rate = (min if better == "min" else max)(known, key=lambda rate: known[rate])
+    best_rate = (min if one.mode == "min" else max)(known, key=lambda rate: known[rate])
     best = known[best_rate]
     close = {r for r, value in known.items() if abs(value - best) <= CLOSE * abs(best)}
     low = high = rates.index(best_rate)

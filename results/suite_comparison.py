@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 
 from engine.checks import BadInput
 from engine.config import compose_unresolved, resolve_and_check
@@ -17,7 +16,7 @@ from engine.texts import hydra_text, shorten
 from results.analysis import Result, Row
 from results.baselines import Baselines, committed_runs
 from results.plan import Plan, plan
-from results.standing import Standing, all_diverged, standing
+from results.standing import Standing, divergence, learns, standing
 from results.study import Settings, Study
 from results.suite import Suite, check_first_weights, task_of
 from results.sweep import check_search, train_due
@@ -184,15 +183,14 @@ class SuiteComparison:
             return TaskVerdict(task, problem=problem, worse=True)
         rows = {row.row: row for row in results[study.name].rows}
         ours, theirs = (self.standing_of(one, rows, study) for one in (self.optim, self.against))
-        if all_diverged(rows[self.against.label]):
-            problem = f"{self.against.label} diverges at every learning rate"
-            return TaskVerdict(task, ours, problem=problem)
-        if all_diverged(rows[self.optim.label]):
-            problem = f"{self.optim.label} diverges at every learning rate"
+        if how := divergence(rows[self.against.label]):
+            return TaskVerdict(task, ours, problem=f"{self.against.label} {how}")
+        if how := divergence(rows[self.optim.label]):
+            problem = f"{self.optim.label} {how}"
             return TaskVerdict(task, theirs=theirs, problem=problem, worse=True)
         if ours is None or theirs is None:
             return TaskVerdict(task, ours, theirs, problem=why_open(list(rows.values())))
-        if fmean(theirs.learned.values()) <= 0:
+        if not learns(theirs):
             problem = f"{self.against.label} learns nothing there that others could be measured by"
             return TaskVerdict(task, ours, theirs, problem=problem)
         return task_verdict(task, ours, theirs)

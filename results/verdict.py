@@ -8,8 +8,15 @@ from statistics import fmean
 import numpy as np
 
 from results.differences import SIGNIFICANT, Comparison, compare, holm, probability_of_improvement
-from results.standing import Standing, profile_score, ranks, scores
-from results.statistics import CONFIDENCE, RESAMPLES, Estimate, interquartile_mean
+from results.standing import Standing, defeated, learns, profile_score, ranks, scores
+from results.statistics import (
+    CONFIDENCE,
+    LEAST_TO_RESAMPLE,
+    RESAMPLES,
+    Estimate,
+    interquartile_mean,
+    t_quantile,
+)
 
 
 @dataclass(frozen=True)
@@ -54,12 +61,26 @@ class TaskVerdict:
         return judged(self.speed, self.p_speed, larger_is_better=False)
 
     @property
-    def range(self) -> float | None:
-        """The largest difference of scores, either way, that the interval does not exclude."""
-        if self.final is None or self.final.difference.low is None:
+    def speed_words(self) -> str:
+        """fewer, more, neither or only one reaches it (in any run), equal, or not told apart."""
+        if self.speed is None:
+            return "–"
+        if self.speed_judgement in ("better", "worse"):
+            return "fewer" if self.speed_judgement == "better" else "more"
+        reaching = [one.optim for one in (self.ours, self.theirs) if one and one.reached]
+        if not reaching:
+            return "neither reaches it"
+        return f"only {reaching[0]} reaches it" if len(reaching) == 1 else self.speed_judgement
+
+    @property
+    def lost(self) -> Standing | None:
+        """The reference's standing, where the optimizer has none and counts as having learned 0.
+
+        None also where the reference itself learns nothing to count by, or has no runs.
+        """
+        if not self.worse or self.final or self.theirs is None or not learns(self.theirs):
             return None
-        assert self.final.difference.high is not None
-        return max(abs(self.final.difference.low), abs(self.final.difference.high))
+        return self.theirs
 
 
 def judged(found: Comparison, p: float | None, larger_is_better: bool) -> str:
@@ -76,11 +97,12 @@ class Verdict:
     """An optimizer against the reference on a whole suite.
 
     Attributes:
-        iqm: the interquartile mean of the optimizer's scores; the reference's own mean is 1.
+        iqm: the interquartile mean of the optimizer's scores; the reference's own mean is 1. Of a
+            task that it cannot train, they are 0.
         improves: the probability that it beats the reference, mean over tasks, with a stratified
-            bootstrap interval.
-        others: all optimizers that have ended every task on which these two are compared, these
-            two included, by their labels, a standing for each task.
+            bootstrap interval. On what it cannot train, that is 0.
+        others: all optimizers that have ended every task that counts, these two included, by their
+            labels, a standing for each task.
     """
 
     optim: str
@@ -93,6 +115,11 @@ class Verdict:
     @property
     def compared(self) -> list[TaskVerdict]:
         return [task for task in self.tasks if task.final]
+
+    @property
+    def counted(self) -> list[TaskVerdict]:
+        """Those that count over all tasks: compared, or lost by the optimizer."""
+        return [task for task in self.tasks if task.final or task.lost]
 
     def where(self, judgement: str) -> list[TaskVerdict]:
         return [task for task in self.tasks if task.judgement == judgement]
@@ -111,6 +138,10 @@ class Verdict:
         pairs = zip(self.others[optim], self.others[self.against], strict=True)
         return [scores(one, reference) for one, reference in pairs]
 
+    def iqm_of(self, optim: str) -> Estimate:
+        """The interquartile mean of its scores, over all runs."""
+        return interquartile_mean([list(of.values()) for of in self.run_scores_of(optim)])
+
     @property
     def step_scores(self) -> dict[str, float]:
         """The profile score of each of `others` over steps to the targets."""
@@ -118,9 +149,25 @@ class Verdict:
 
     @property
     def second_scores(self) -> dict[str, float] | None:
-        """The same over seconds; None where runs were made on different machines."""
-        machines = {m for of in self.others.values() for one in of for m in one.machines}
-        return profile_score(times(self.others, "seconds")) if len(machines) == 1 else None
+        """The same over seconds, of those that are `timed`; None where there are none."""
+        return profile_score(times(self.timed, "seconds")) if self.timed else None
+
+    @property
+    def timed(self) -> dict[str, list[Standing]]:
+        """Those of `others` whose runs on each task were all made on the reference's one machine.
+
+        None of them where those of the optimizer were not.
+        """
+        if not self.others:
+            return {}
+        reference = self.others[self.against]
+        found = {o: of for o, of in self.others.items() if all(map(same_machine, of, reference))}
+        return found if {self.optim, self.against} <= found.keys() else {}
+
+
+def same_machine(one: Standing, other: Standing) -> bool:
+    """Whether all runs of both were made on one machine; of none, there is nothing to compare."""
+    return len(one.machines | other.machines) == 1
 
 
 def times(others: dict[str, list[Standing]], unit: str) -> dict[str, dict[str, float]]:
@@ -141,25 +188,31 @@ def verdict(
             optimizer on a task, the first counts.
     """
     tasks = corrected(tasks)
-    by_task = [
-        (list(scores(t.ours, t.theirs).values()), list(scores(t.theirs, t.theirs).values()))
-        for t in tasks
-        if t.final and t.ours and t.theirs
-    ]
-    wanted = [task.task for task in tasks if task.final]
+    lost = [defeated(optim, theirs) for task in tasks if (theirs := task.lost)]
+    others = others | {optim: [*lost, *others.get(optim, [])]}
+    wanted = [task.task for task in tasks if task.final or task.lost]
     complete = {
         label: [standings[task] for task in wanted]
         for label, of in others.items()
         if set(wanted) <= (standings := {one.task: one for one in reversed(of)}).keys()
     }
-    return Verdict(
-        optim,
-        against,
-        tasks,
-        interquartile_mean([ours for ours, _ in by_task]) if by_task else None,
-        mean_improvement(by_task) if by_task else None,
-        complete if wanted else {},
-    )
+    found = Verdict(optim, against, tasks, None, None, complete if wanted else {})
+    if not wanted:
+        return found
+    return replace(found, iqm=found.iqm_of(optim), improves=mean_improvement(runs_of(found)))
+
+
+def runs_of(found: Verdict) -> list[tuple[list[float], list[float]]]:
+    """The scores of both on each task that counts.
+
+    An optimizer that cannot train a task is below each run of the reference, also below one that
+    has diverged itself.
+    """
+    pairs = zip(found.run_scores_of(found.optim), found.run_scores_of(found.against), strict=True)
+    return [
+        ([-math.inf if task.lost else s for s in ours.values()], list(theirs.values()))
+        for task, (ours, theirs) in zip(found.counted, pairs, strict=True)
+    ]
 
 
 def task_verdict(task: str, ours: Standing, theirs: Standing) -> TaskVerdict:
@@ -202,13 +255,15 @@ def mean_improvement(by_task: Sequence[tuple[Sequence[float], Sequence[float]]])
     """The probability that a run beats one of the reference, mean over tasks.
 
     With the percentiles of a bootstrap that draws the seeds of each task and optimizer anew, as
-    rliable has it (Agarwal et al. 2021, section 4.3); none for fewer than 2 seeds. With 5 seeds in
-    each of 8 tasks, they cover the truth of normal scores about 94 times of 100.
+    rliable has it (Agarwal et al. 2021, section 4.3). With 5 seeds in each of 8 tasks, they cover
+    the truth of normal scores about 94 times of 100. There are none for fewer than 20 scores, where
+    a task has one seed, or where all draws say the same, as when every run beats every other.
     """
     pairs = [tuple(np.asarray(values) for values in pair) for pair in by_task]
     center = fmean(probability_of_improvement(a, b, False) for a, b in pairs)
     n = sum(len(ours) for ours, _ in pairs)
-    if min(len(values) for pair in pairs for values in pair) < 2:
+    alone = min(len(values) for pair in pairs for values in pair) < 2
+    if n < LEAST_TO_RESAMPLE or alone:
         return Estimate(center, None, None, None, n)
     generator = np.random.default_rng(0)
     drawn = np.zeros(RESAMPLES)
@@ -217,12 +272,16 @@ def mean_improvement(by_task: Sequence[tuple[Sequence[float], Sequence[float]]])
         b = generator.choice(theirs, size=(RESAMPLES, len(theirs)))
         drawn += (np.sign(a[:, :, None] - b[:, None, :]).mean(axis=(1, 2)) + 1) / 2
     drawn /= len(pairs)
+    if np.ptp(drawn) == 0:
+        return Estimate(center, None, None, None, n)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return Estimate(center, float(drawn.std(ddof=1)), float(low), float(high), n)
 
 
 # -- in words --------------------------------------------------------------------------------------
+
+WITHOUT_SPREAD = "where all pairs of runs differ by the same"
 
 
 def sentences(found: Verdict) -> list[str]:
@@ -251,32 +310,51 @@ def final_sentence(found: Verdict) -> str:
 def rest_parts(found: Verdict, all_of_them: str) -> list[str]:
     """What is said of the tasks on which it is neither better nor worse."""
     equal, rest = found.where("equal"), found.where("not told apart")
-    ranges = {task.task: task.range for task in rest if task.range is not None}
-    close = [task for task in rest if task.task in ranges]
-    unknown = [task for task in rest if task.task not in ranges]
+    close = [task for task in rest if task.final and task.final.deviation]
+    unknown = [task for task in rest if task not in close]
     parts = [f"equal to it on {named(equal)}"] if equal else []
     if unknown:
-        where = "where all pairs of runs differ by the same"
-        parts.append(f"not told apart from it on {named(unknown)}, {where}")
+        parts.append(f"not told apart from it on {named(unknown)}, {WITHOUT_SPREAD}")
     if close:
-        seeds = min(task.final.n for task in close if task.final)
+        differences = [task.final for task in close if task.final]
         parts.append(
-            f"within ±{100 * max(ranges.values()):.2g}% of what {found.against} learns on "
+            f"within ±{100 * joint_range(differences):.2g}% of what {found.against} learns on "
             f"{named(close) if equal or unknown else all_of_them}, "
-            f"which {seeds} seeds could not tell apart"
+            f"which {min(one.n for one in differences)} seeds could not tell apart"
         )
     return parts
+
+
+def joint_range(differences: Sequence[Comparison]) -> float:
+    """The largest difference, either way, that intervals of all of them do not exclude.
+
+    They are Student's, each as much wider as makes all hold the truth at once 95 times of 100
+    (Bonferroni).
+    """
+    tail = (1 - CONFIDENCE) / 2 / len(differences)
+    return max(
+        abs(one.difference.center) + t_quantile(one.n - 1, tail) * one.deviation / math.sqrt(one.n)
+        for one in differences
+        if one.deviation is not None
+    )
 
 
 def speed_sentence(found: Verdict) -> str:
     if not found.compared:
         return ""
-    quick = [task for task in found.compared if task.speed_judgement == "better"]
-    slow = [task for task in found.compared if task.speed_judgement == "worse"]
-    return (
+    by_words: dict[str, list[TaskVerdict]] = {}
+    for task in found.compared:
+        by_words.setdefault(task.speed_words, []).append(task)
+    quick, slow = (by_words.get(words, []) for words in ("fewer", "more"))
+    parts = [
         f"It reaches the targets in fewer steps on {named(quick) if quick else 'none'}, "
-        f"and in more on {named(slow) if slow else 'none'}."
-    )
+        f"and in more on {named(slow) if slow else 'none'}",
+        *(f"{words} on {named(by_words[words])}" for words in by_words if "reaches" in words),
+    ]
+    rest = by_words.get("not told apart", [])
+    if unknown := [task for task in rest if task.speed and task.speed.p is None]:
+        parts.append(f"not told apart on {named(unknown)}, {WITHOUT_SPREAD}")
+    return f"{'; '.join(parts)}."
 
 
 def named(tasks: Sequence[TaskVerdict]) -> str:

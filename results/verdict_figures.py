@@ -10,6 +10,7 @@ from results.figures import COLOURS, MARKERS, content, plain
 from results.standing import Standing, profile
 from results.study import Study
 from results.suite import task_of
+from results.table import number
 from results.verdict import TaskVerdict, Verdict, times
 
 LARGEST_FACTOR = 10.0
@@ -74,14 +75,16 @@ def draw_score(axes: Any, place: int, task: TaskVerdict) -> None:
 
 def draw_profiles(found: Verdict, made_with: str) -> Any:
     """The share of tasks within a factor of the quickest, over steps and over seconds."""
-    units = ["steps"] if found.second_scores is None else ["steps", "seconds"]
+    units = ["steps", "seconds"] if found.timed else ["steps"]
     drawing = blank(5.0 * len(units) + 2.4, 4.2, "Targets reached", made_with)
     factors = np.geomspace(1, LARGEST_FACTOR, FACTORS)
     subplots = drawing.subplots(1, len(units), squeeze=False)[0]
     for axes, unit in zip(subplots, units, strict=True):
-        taken = times(found.others, unit)
+        taken = times(found.others if unit == "steps" else found.timed, unit)
         profiles = [profile(taken, factor) for factor in factors]
         for index, optim in enumerate(in_focus(found)):
+            if optim not in taken:
+                continue
             shares = [shares_of[optim] for shares_of in profiles]
             axes.step(
                 factors, shares, where="post", label=plain(optim), **style(index, optim, found)
@@ -128,8 +131,8 @@ def draw_rates(found: Verdict, studies: list[Study], made_with: str) -> Any:
     metrics = {task_of(study): study.select.metric for study in studies}
     for axes, task in zip(subplots.flat, found.tasks, strict=False):
         metric = metric_named(metrics[task.task])
-        for index, one in enumerate(filter(None, (task.ours, task.theirs))):
-            draw_rate_line(axes, one, index)
+        for role, one in in_roles(task):
+            draw_rate_line(axes, one, role)
         axes.set_xscale("log")
         if metric.log:
             axes.set_yscale("log")
@@ -143,19 +146,26 @@ def draw_rates(found: Verdict, studies: list[Study], made_with: str) -> Any:
     return drawing
 
 
-def draw_rate_line(axes: Any, one: Standing, index: int) -> None:
+def in_roles(task: TaskVerdict) -> list[tuple[int, Standing]]:
+    """Of the newcomer, 0, and the reference, 1, those with a standing; of one optimizer, once."""
+    roles = list(enumerate((task.ours, task.theirs)))
+    once = roles[:1] if task.ours == task.theirs else roles
+    return [(role, one) for role, one in once if one]
+
+
+def draw_rate_line(axes: Any, one: Standing, role: int) -> None:
     rates = sorted(one.searched)
     known = [rate for rate in rates if one.searched[rate] is not None]
-    colour, marker = COLOURS[index], MARKERS[index]
+    colour, marker = COLOURS[role], MARKERS[role]
     axes.plot(
         known,
         [one.searched[rate] for rate in known],
         color=colour,
         marker=marker,
         markersize=3,
-        label=plain(f"{one.optim}, chosen {one.rate:.3g}"),
+        label=plain(f"{one.optim}, chosen {number(one.rate)}"),
     )
     axes.axvline(one.rate, color=colour, linewidth=0.8, linestyle=":")
     if lost := [rate for rate in rates if one.searched[rate] is None]:
         place = {"transform": axes.get_xaxis_transform(), "clip_on": False}
-        axes.plot(lost, [1.02 + 0.04 * index] * len(lost), "x", color=colour, markersize=4, **place)
+        axes.plot(lost, [1.02 + 0.04 * role] * len(lost), "x", color=colour, markersize=4, **place)

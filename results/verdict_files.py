@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from engine import search_path
@@ -16,11 +17,12 @@ from results.analysis import Result, relative_path
 from results.markup import latex, markdown
 from results.rendered import write
 from results.report import PAGE, render_page
+from results.standing import Standing, rate_width
 from results.study import slug
 from results.suite import task_of
 from results.suite_comparison import SuiteComparison
 from results.table import Table, commits_of, hardware_of
-from results.verdict import Verdict, sentences
+from results.verdict import TaskVerdict, Verdict, sentences
 from results.verdict_figures import draw
 from results.verdict_tables import tables_of
 from results.write import collect, hash_of
@@ -154,13 +156,41 @@ def joint(results: Sequence[Result]) -> Result:
 
 def numbers(found: Verdict) -> dict[str, Any]:
     """The verdict as JSON has it: infinities, of targets that are never reached, as null."""
-    content = dataclasses.asdict(found) | {"sentences": sentences(found)}
-    content["tasks"] = [
-        dataclasses.asdict(task)
-        | {"judgement": task.judgement, "speed_judgement": task.speed_judgement}
-        for task in found.tasks
-    ]
+    content = dataclasses.asdict(found) | {
+        "tasks": [task_numbers(task) for task in found.tasks],
+        "others": {optim: [*map(standing_numbers, of)] for optim, of in found.others.items()},
+        "overall": overall_numbers(found) if found.others else {},
+        "sentences": sentences(found),
+    }
     return json.loads(json.dumps(plain(content)))
+
+
+def task_numbers(task: TaskVerdict) -> dict[str, Any]:
+    return dataclasses.asdict(task) | {
+        "ours": standing_numbers(task.ours) if task.ours else None,
+        "theirs": standing_numbers(task.theirs) if task.theirs else None,
+        "judgement": task.judgement,
+        "speed_judgement": task.speed_judgement,
+    }
+
+
+def standing_numbers(one: Standing) -> dict[str, Any]:
+    return dataclasses.asdict(one) | {"rate_width": rate_width(one)}
+
+
+def overall_numbers(found: Verdict) -> dict[str, Any]:
+    """Of each optimizer, its place among all and what that and the profiles are made from."""
+    ranks, steps, seconds = found.ranks, found.step_scores, found.second_scores or {}
+    return {
+        optim: {
+            "rank": ranks[optim],
+            "mean_score": fmean(found.scores_of(optim)),
+            "iqm": dataclasses.asdict(found.iqm_of(optim)),
+            "step_score": steps[optim],
+            "second_score": seconds.get(optim),
+        }
+        for optim in found.others
+    }
 
 
 def plain(value: Any) -> Any:

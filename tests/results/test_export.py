@@ -437,8 +437,10 @@ def test_algoperf_itself_says_what_we_say(for_algoperf, measured, tmp_path, colu
 def test_seconds_of_several_machines_are_not_to_be_compared(measured):
     for record in measured.rows["sgd"][0].confirmed.records:
         record.environment["cpu"] = "Eight Cores"
+    rest = "2 threads, unknown cores, torch unknown"
     assert notes(measured, "algoperf") == [
-        "Compare steps and not seconds: the runs were made on Eight Cores; Two Cores."
+        "Compare steps and not seconds: the runs were made on "
+        f"Eight Cores, {rest}; Two Cores, {rest}."
     ]
     assert notes(measured, "rliable") == []
 

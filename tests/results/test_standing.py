@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +14,11 @@ from results.search import Halving, Range, Search
 from results.standing import (
     Outcome,
     Standing,
-    all_diverged,
+    defeated,
+    divergence,
+    learns,
     log,
+    machine,
     profile,
     profile_score,
     ranks,
@@ -119,9 +123,7 @@ def test_an_outcome_has_the_first_and_the_last_value_and_when_the_target_was_rea
     found = standing(row([ran(seed=1)], [point(ran())]), study)
     assert (found.task, found.optim, found.metric) == ("digits", "adamw", "test/accuracy")
     # The target is of validation data, and once is enough: at step 20, and no more at 30.
-    assert found.outcomes == [
-        Outcome(1, 0.94, 0.11, False, steps=20, seconds=10.0, budget=40, budget_seconds=20.0)
-    ]
+    assert found.outcomes == [Outcome(1, 0.94, 0.11, False, steps=20, seconds=10.0, budget=40)]
 
 
 def test_a_target_that_is_never_reached_is_infinitely_far(study, ran):
@@ -147,16 +149,10 @@ def test_a_run_that_diverged_counts_with_the_value_of_its_first_weights(study, r
     # What it was worth before it diverged is on record, the target included.
     lost = ran(seed=1, curve={0: (0.1, 0.11), 10: (0.92, 0.93)}, status="diverged")
     found = standing(row([lost, ran(seed=2)], [point(ran())]), study)
-    assert found.outcomes[0] == Outcome(1, 0.11, 0.11, True, 10, 5.0, 40, 5.0)
+    assert found.outcomes[0] == Outcome(1, 0.11, 0.11, True, 10, 5.0, 40)
     assert (found.diverged, found.reached) == (1, 2)
     assert found.learned == {1: 0, 2: pytest.approx(0.83)}
     assert found.value == pytest.approx((0.11 + 0.94) / 2)
-
-
-def test_a_run_that_diverged_in_its_first_step_has_spent_nothing(study, ran):
-    lost = ran(seed=1, curve={0: (0.1, 0.11)}, status="diverged")
-    [one] = standing(row([lost], [point(ran())]), study).outcomes
-    assert (one.value, one.steps, one.budget, one.budget_seconds) == (0.11, math.inf, 40, 0.0)
 
 
 def test_a_seed_whose_first_weights_have_no_value_is_left_out(study, ran):
@@ -200,10 +196,28 @@ def test_what_has_not_come_to_an_end_has_no_standing(study, ran):
 
 def test_machines_are_those_of_the_fresh_seeds(study, ran):
     one, other = ran(1), ran(2)
-    text = json.dumps({"started": "2026-01-02", "device": "cuda:0", "gpu": "A card", "cpu": "C"})
-    (other.folder / "environment.json").write_text(text)
+    environment = {"started": "2026-01-02", "device": "cuda:0", "gpu": "A card", "cpu": "C"}
+    environment |= {"threads": 1, "cores": 8, "packages": {"torch": "2.9.1"}}
+    (other.folder / "environment.json").write_text(json.dumps(environment))
     found = standing(row([one, read(other.folder)], [point(ran())]), study)
-    assert found.machines == {"Two Cores", "A card"}
+    # The fixture's environment knows neither cores nor versions.
+    processor = "Two Cores, 2 threads, unknown cores, torch unknown"
+    assert found.machines == {processor, "A card, 8 cores, torch 2.9.1"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "A CPU, 2 threads, 4 cores, torch 2.9.1"),
+        ({"threads": 1}, "A CPU, 1 thread, 4 cores, torch 2.9.1"),
+        ({"cores": 8}, "A CPU, 2 threads, 8 cores, torch 2.9.1"),
+        ({"packages": {"torch": "2.8.0"}}, "A CPU, 2 threads, 4 cores, torch 2.8.0"),
+    ],
+)
+def test_a_machine_is_told_apart_by_what_decides_its_pace(changes, text):
+    known = {"gpu": None, "cpu": "A CPU", "threads": 2, "cores": 4, "packages": {"torch": "2.9.1"}}
+    assert machine(SimpleNamespace(environment=known | changes)) == text
+    assert machine(SimpleNamespace(environment={})) == "an unknown machine"
 
 
 # -- learning rates --------------------------------------------------------------------------------
@@ -248,7 +262,7 @@ def test_the_rate_of_a_row_that_sets_it_is_that_of_its_runs(study, ran):
     given = Point({}, [ran(0, 0.02)], 1)
     found = standing(row([ran(1, 0.02)], [given]), study)
     assert found.rate == 0.02 and list(found.searched) == [0.02]
-    assert rate_width(found, "max") is None
+    assert rate_width(found) is None
 
 
 def test_a_rate_is_known_by_the_grid_alone(study, ran):
@@ -265,28 +279,36 @@ def test_when_all_rates_have_diverged(ran):
     kept_on, cut = ran(0, 0.01, pauses=paused(0.6), status=None), ran(0, 0.02)
     none = Row("adamw", "digits", [], None, None, {}, {})
 
-    def is_lost(*points):
-        return all_diverged(replace(none, points=list(points)))
+    def said(*points):
+        return divergence(replace(none, points=list(points)))
 
-    both = [point(one) for one in lost]
-    assert is_lost(*both)
-    # Of those that the search let go, nobody knows, but all that went on have diverged.
-    assert is_lost(*both, point(kept_on, cut=True))
-    assert not is_lost(*both, point(kept_on))
-    assert not is_lost(Point({}, [], 1))
-    assert not all_diverged(row([ran(1)], [*both, point(cut)], best=2))
+    one, other = (point(record) for record in lost)
+    everywhere = "diverges at every learning rate"
+    assert said(one, other) == everywhere
+    # A rate that was let go because it had diverged.
+    assert said(one, replace(other, cut=True)) == everywhere
+    # Of those that were let go while they were well, nobody knows.
+    well = point(kept_on, cut=True)
+    took = "that its search took to the end"
+    assert said(one, other, well) == f"diverges at each of the 2 learning rates {took}"
+    assert said(one, replace(other, cut=True), well) == (
+        f"diverges at the one learning rate {took}"
+    )
+    assert said(one, other, point(kept_on)) is None
+    assert said(Point({}, [], 1)) is None
+    assert said() is None
+    assert divergence(row([ran(1)], [one, other, point(cut)], best=2)) is None
 
 
 # -- scores ----------------------------------------------------------------------------------------
 
 
-def stood(values, metric="test/accuracy", untrained=0.1, steps=10.0, searched=None, task="digits"):
+def stood(values, metric="test/accuracy", untrained=0.1, searched=None, mode="max"):
     outcomes = [
-        Outcome(seed, value, untrained, False, steps, steps / 2, 40, 20.0)
-        for seed, value in enumerate(values)
+        Outcome(seed, value, untrained, False, 10.0, 5.0, 40) for seed, value in enumerate(values)
     ]
     rates = searched or {0.1: 0.9}
-    return Standing(task, "adamw", metric, 0.1, outcomes, rates, frozenset({"C"}))
+    return Standing("digits", "adamw", metric, 0.1, outcomes, rates, mode, 0, frozenset({"C"}))
 
 
 def test_what_is_learned_is_counted_from_the_first_weights_on():
@@ -307,6 +329,43 @@ def test_a_score_is_in_units_of_what_the_reference_learns_on_average():
     reference = stood([0.9, 0.5], untrained=0.1)  # 0.8 and 0.4
     assert scores(reference, reference) == pytest.approx({0: 0.8 / 0.6, 1: 0.4 / 0.6})
     assert scores(stood([0.1, 0.7, 0.4]), reference) == pytest.approx({0: 0, 1: 1, 2: 0.5})
+    # Below the first weights.
+    assert scores(stood([0.04]), reference) == pytest.approx({0: -0.1})
+
+
+@pytest.mark.parametrize(
+    ("gains", "does"),
+    [
+        # The interval is the mean ± t times the standard error: of two values, t is 12.7 and the
+        # error half of what they differ by; of three, t is 4.30 and the error 0.1/√3 here.
+        ([0.2, 0.24], False),  # 0.22 ± 0.254
+        ([0.3, 0.31], True),
+        ([0.1, 0.2, 0.3], False),  # 0.2 ± 0.248
+        ([0.2, 0.3, 0.4], True),  # 0.3 ± 0.248
+        ([0.3, 0.3], True),
+        ([-0.3, -0.31], False),
+        ([0.0, 0.0], False),
+        ([0.5], False),
+    ],
+)
+def test_a_reference_learns_what_chance_does_not(gains, does):
+    assert learns(stood([0.1 + gain for gain in gains])) is does
+    smaller = stood([math.exp(1 - gain) for gain in gains], "test/perplexity", untrained=math.e)
+    assert learns(smaller) is does
+
+
+def test_what_cannot_train_a_task_learns_nothing_in_the_seeds_of_the_reference():
+    theirs = stood([10.0, 1000.0], "test/perplexity", untrained=900.0, mode="min")
+    found = defeated("new", theirs)
+    assert found.outcomes == [
+        Outcome(seed, 900.0, 900.0, True, math.inf, math.inf, 40) for seed in (0, 1)
+    ]
+    assert scores(found, theirs) == {0: 0, 1: 0}
+    # Not -0, which a table would show.
+    assert all(math.copysign(1, score) == 1 for score in scores(found, theirs).values())
+    assert (found.task, found.optim, found.rate) == ("digits", "new", None)
+    assert (found.reached, found.steps, found.seconds) == (0, math.inf, math.inf)
+    assert rate_width(found) is None and not found.machines
 
 
 @pytest.mark.parametrize(
@@ -331,15 +390,27 @@ def test_a_score_is_in_units_of_what_the_reference_learns_on_average():
     ids=str,
 )
 def test_how_wide_the_range_of_good_rates_is(searched, decades):
-    found = rate_width(stood([0.9], searched=searched), "max")
+    found = rate_width(stood([0.9], searched=searched))
     assert found == (None if decades is None else pytest.approx(decades))
 
 
-def test_the_range_of_good_rates_of_a_metric_that_is_the_better_the_smaller():
+@pytest.mark.parametrize("metric", ["test/perplexity", "test/accuracy"])
+@pytest.mark.parametrize(("mode", "decades"), [("min", 1.5), ("max", 0.5)])
+def test_rates_are_good_by_the_metric_of_the_choice(metric, mode, decades):
+    # Whatever the metric is by which the task judges.
     searched = {1e-3: 104.0, 1e-2: 100.0, 1e-1: 106.0, 1.0: 1e4}
-    found = stood([0.9], "test/perplexity", searched=searched)
-    assert rate_width(found, "min") == pytest.approx(1.5)
-    assert rate_width(found, "max") == pytest.approx(0.5)
+    found = rate_width(stood([0.9], metric, searched=searched, mode=mode))
+    assert found == pytest.approx(decades)
+
+
+def test_the_direction_of_the_choice_and_rates_let_go_are_known(study, ran):
+    smaller = replace(study, select=Select("valid/accuracy", "last", "min"))
+    points = [point(ran()), point(ran(0, 1.0), rate=1.0, cut=True)]
+    fresh = [ran(1)]
+    found = standing(row(fresh, points), smaller)
+    assert (found.mode, found.cut) == ("min", 1)
+    found = standing(row(fresh, points[:1]), study)
+    assert (found.mode, found.cut) == ("max", 0)
 
 
 # -- between optimizers ----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from results.search import Halving, Range, Search
 from results.standing import Outcome, Standing
 from results.study import Select
 from results.verdict import TaskVerdict, task_verdict, verdict
-from results.verdict_figures import draw
+from results.verdict_figures import draw, in_roles
 from results.verdict_files import numbers
 from results.verdict_tables import tables_of
 
@@ -21,12 +21,13 @@ STEPS = {"new": [40, 60, 50], "adamw": [80, 110, 100], "sgd": [math.inf] * 3}
 SEARCHED = {0.01: 0.6, 0.1: 0.8, 1.0: None}
 
 
-def stood(optim, task, searched=SEARCHED, machines=("a CPU", "another CPU"), lost=False):
+def stood(optim, task, searched=SEARCHED, machines=("a CPU", "another CPU"), cut=0):
     outcomes = [
-        Outcome(seed, value, 0.1, lost, steps, steps / 10, 200, 20.0)
+        Outcome(seed, value, 0.1, False, steps, steps / 10, 200)
         for seed, (value, steps) in enumerate(zip(VALUES[optim], STEPS[optim], strict=True))
     ]
-    return Standing(task, optim, "test/accuracy", 0.1, outcomes, searched, frozenset(machines))
+    how = searched, "max", cut, frozenset(machines)
+    return Standing(task, optim, "test/accuracy", 0.1, outcomes, *how)
 
 
 def compared(task, ours="new", **how):
@@ -80,6 +81,23 @@ def test_the_first_table_has_what_each_has_reached(found):
         *("never", "never", "0/3"),
     ]
     assert values.notes[-1] == "A note."
+    assert values.notes[2].endswith(
+        " Those on digits, given, nothing are of different machines, and say nothing of the two."
+    )
+
+
+@pytest.mark.parametrize(
+    ("cut", "said"), [(0, "."), (1, ", before the search let some of them go.")]
+)
+def test_notes_say_what_there_is_to_say(cut, said):
+    task = compared("digits", cut=cut, machines=["a CPU"])
+    found = verdict("new", "adamw", [task], {"new": [task.ours], "adamw": [task.theirs]})
+    values, *_ = tables_of(found, "Suite mini", [])
+    assert values.notes[1] == (
+        "Decades of lr: the width of the range of learning rates within 5% of the best, where all "
+        f"rates were compared{said}"
+    )
+    assert values.notes[2].endswith("seconds are of training, without evaluations.")
 
 
 def test_the_second_table_has_every_task(found):
@@ -99,18 +117,45 @@ def test_the_second_table_has_every_task(found):
     assert first["pairs"] == "3"
 
 
-def test_the_third_table_ranks_all_by_the_tasks_that_are_compared(found):
+def test_the_third_table_ranks_all_by_the_tasks_that_count(found):
     *_, overall = tables_of(found, "Suite mini", [])
     assert [(row["place"], row["method"]) for row in rows_of(overall)] == [
-        *(("1", "new"), ("2", "adamw"), ("3", "sgd")),
+        *(("1", "adamw"), ("2", "new"), ("3", "sgd")),
     ]
-    assert rows_of(overall)[1]["mean score"] == "1"
-    assert [row["profile over steps"] for row in rows_of(overall)] == ["1.000", "0.667", "0.000"]
+    # Of new, twice 0.72 and once 0, in units of 0.6167, mean over three tasks; of sgd, 0.4.
+    assert [row["mean score"] for row in rows_of(overall)] == ["1", "0.7784", "0.6486"]
+    # 2/3 and, of a task that is lost, 0; the reference is the quickest there.
+    assert [row["profile over steps"] for row in rows_of(overall)] == ["0.778", "0.667", "0.000"]
     assert {row["over seconds"] for row in rows_of(overall)} == {"–"}
-    assert overall.notes[0] == "Of 2 tasks: digits, given."
+    assert overall.notes[0] == "Of 3 tasks: digits, given, lost."
+    assert "a run that ends below its first weights has a negative one." in overall.notes[1]
+    assert overall.notes[3:5] == [
+        "On lost, new counts with a score of 0 for each seed of adamw, below all of its runs, and "
+        "never reaches the target.",
+        "new is worse on refused, too, which does not count here, as adamw has no score there to "
+        "count by.",
+    ]
     assert overall.notes[-1] == (
-        "Seconds are not compared: not all runs were made on the same machine."
+        "Seconds are not compared: not all runs of new and adamw were made on the same machine."
     )
+
+
+def test_seconds_stand_beside_those_of_the_same_machine():
+    task = compared("digits", machines=["a CPU"])
+    others = {"new": [task.ours], "adamw": [task.theirs], "sgd": [stood("sgd", "digits")]}
+    *_, overall = tables_of(verdict("new", "adamw", [task], others), "Suite mini", [])
+    # A median of 10 seconds, twice the quickest: the factors from 2 to 4 of those from 1.
+    assert [row["over seconds"] for row in rows_of(overall)] == ["1.000", "0.667", "–"]
+    assert overall.notes[-1] == "Seconds are of those whose runs were all made on the same machine."
+
+
+def test_who_reaches_a_target_is_said_in_the_table():
+    theirs = stood("sgd", "digits")
+    ours = replace(theirs, optim="new")
+    task = task_verdict("digits", ours, theirs)
+    found = verdict("new", "sgd", [task], {"new": [ours], "sgd": [theirs]})
+    _, table, _ = tables_of(found, "Suite mini", [])
+    assert rows_of(table)[0]["in steps"] == "neither reaches it"
 
 
 def test_a_verdict_on_nothing_has_two_tables():
@@ -129,6 +174,49 @@ def test_numbers_are_strict_json_and_the_same_again(found):
     # In order, which sets of texts have not from one process to the next.
     assert content["tasks"][0]["ours"]["machines"] == ["a CPU", "another CPU"]
     assert content["sentences"][0].startswith("new is better than adamw on 2 (digits, given) of 4")
+    assert [task["ours"] and task["ours"]["rate_width"] for task in content["tasks"]] == [
+        *(1.0, None, None, None, 1.0),
+    ]
+    assert content["tasks"][3]["theirs"]["rate_width"] == 1.0
+    # Of a task that is lost, there is no rate.
+    assert [one["rate"] for one in content["others"]["new"]] == [0.1, 0.1, None]
+    assert content["others"]["sgd"][0]["rate_width"] == 1.0
+
+
+def test_numbers_have_what_the_table_of_all_tasks_says(found):
+    overall = json.loads(json_text(numbers(found)))["overall"]
+    assert {optim: one["rank"] for optim, one in overall.items()} == {
+        "adamw": 1,
+        "new": 2,
+        "sgd": 3,
+    }
+    assert overall["sgd"]["mean_score"] == pytest.approx(0.4 / (0.6 + 0.05 / 3))
+    assert overall["sgd"]["iqm"]["center"] == pytest.approx(0.4 / (0.6 + 0.05 / 3))
+    assert (overall["sgd"]["iqm"]["n"], overall["sgd"]["iqm"]["low"]) == (9, None)
+    # Twice as slow on two tasks of three.
+    assert overall["adamw"]["step_score"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
+    assert {one["second_score"] for one in overall.values()} == {None}
+
+
+def test_numbers_have_the_seconds_of_those_on_the_same_machine():
+    task = compared("digits", machines=["a CPU"])
+    others = {"new": [task.ours], "adamw": [task.theirs], "sgd": [stood("sgd", "digits")]}
+    overall = numbers(verdict("new", "adamw", [task], others))["overall"]
+    assert [overall[optim]["second_score"] for optim in others] == [1, pytest.approx(2 / 3), None]
+
+
+def test_numbers_of_a_verdict_on_nothing():
+    nothing = verdict("new", "adamw", [TaskVerdict("digits", problem="not ended")], {})
+    assert (numbers(nothing)["overall"], numbers(nothing)["others"]) == ({}, {})
+
+
+def test_colours_are_those_of_roles():
+    ours, theirs = stood("new", "digits"), stood("adamw", "digits")
+    assert in_roles(TaskVerdict("digits", ours, theirs)) == [(0, ours), (1, theirs)]
+    # Alone, the reference keeps its own.
+    assert in_roles(TaskVerdict("digits", theirs=theirs)) == [(1, theirs)]
+    assert in_roles(TaskVerdict("digits", theirs, theirs)) == [(0, theirs)]
+    assert in_roles(TaskVerdict("digits")) == []
 
 
 def test_pictures_are_drawn_without_a_warning(found, make_study):

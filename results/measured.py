@@ -64,6 +64,10 @@ def measure(suite: Suite, profile: str, runs: Path) -> Measured:
     Raises:
         BadInput: the suite has no such profile, or a config is wrong.
     """
+    for study in suite.studies:
+        if profile not in study.profiles:
+            known = ", ".join(study.profiles)
+            raise BadInput(f"profile={profile}: study {study.name} has {known}")
     packed = packed_of(suite, profile)
     found = [rows_of(study, suite.data, profile, runs, packed) for study in suite.studies]
     labels = dict.fromkeys(label for rows in found for label in rows)

@@ -10,7 +10,7 @@ import yaml
 from engine.checks import BadInput
 from results import suite as suites
 from results.analysis import Point, Row
-from results.baselines import Baselines
+from results.baselines import HERE, Baselines, file_name, read_packed
 from results.plan import find, plan
 from results.search import Halving, Range, Search
 from results.standing import Outcome, Standing
@@ -398,3 +398,26 @@ def test_studies_of_the_suite_are_found_by_their_names():
     names = {study.name for study in find_suite("laptop").studies}
     assert names == {f"laptop/{path.stem}" for path in paths.glob("*.yaml")}
     assert all(find(name).name == name for name in names)
+
+
+# -- what is committed -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("*/*.jsonl.xz")), ids=lambda path: path.name)
+def test_committed_runs_are_those_that_the_suite_asks_for_today(path, tmp_path):
+    suite = find_suite(path.parent.name)
+    packed = read_packed(path)
+    profile, data = path.name.split(".")[1:3]
+    asked = set()
+    for study in suite.studies:
+        rows = {
+            label: row
+            for label, row in study.rows.items()
+            if file_name(label, profile, data) == path.name
+        }
+        alone = replace(study, rows=rows, reference=None)
+        found = plan(alone, profile, data, [f"paths.runs={tmp_path}"])
+        asked |= {
+            record.id for record in replace(found, baselines=Baselines(packed)).read().records
+        }
+    assert asked == packed.keys() != set()

@@ -37,10 +37,10 @@ def pack(records: Iterable[Record], packed: Texts) -> bytes:
 
     Args:
         records: of the runs.
-        packed: those that came from such a file and have no folder.
+        packed: those that came from such a file; of one that has a folder, too, that counts.
     """
     lines = [
-        json.dumps({"id": record.id, "files": packed.get(record.id) or texts_of(record)})
+        json.dumps({"id": record.id, "files": texts_of(record) or packed[record.id]})
         for record in sorted(records, key=lambda record: record.id)
     ]
     return lzma.compress("".join(f"{line}\n" for line in lines).encode(), preset=9)

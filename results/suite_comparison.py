@@ -147,14 +147,20 @@ class SuiteComparison:
         ours = {one.label for one in self.entrants}
         labels = dict.fromkeys(label for study in self.suite.studies for label in study.rows)
         results, shelf = [], {}
-        for label in labels.keys() - ours:
-            if not (packed := committed_runs(self.suite, label, self.profile)):
+        for label in labels:
+            packed = committed_runs(self.suite, label, self.profile)
+            if label in ours or not packed:
                 continue
-            rows_of = [replace(s, rows={label: s.rows[label]}, reference=None)
-                       for s in self.suite.studies if label in s.rows]  # fmt: skip
+            alone = [
+                replace(study, rows={label: study.rows[label]}, reference=None)
+                for study in self.suite.studies
+                if label in study.rows
+            ]
             try:
-                plans = [plan(s, self.profile, self.suite.data, self.shared, shelf=shelf)
-                         for s in rows_of]  # fmt: skip
+                plans = [
+                    plan(study, self.profile, self.suite.data, self.shared, shelf=shelf)
+                    for study in alone
+                ]
             except BadInput as error:
                 log.warning("%s is not ranked beside: %s", label, error)
                 continue
@@ -182,7 +188,7 @@ class SuiteComparison:
             problem = f"{self.optim.label} cannot train it: {self.refused[study.name]}"
             return TaskVerdict(task, problem=problem, worse=True)
         rows = {row.row: row for row in results[study.name].rows}
-        ours, theirs = (self.standing_of(one, rows, study) for one in (self.optim, self.against))
+        ours, theirs = (standing(rows[one.label], study) for one in (self.optim, self.against))
         if how := divergence(rows[self.against.label]):
             return TaskVerdict(task, ours, problem=f"{self.against.label} {how}")
         if how := divergence(rows[self.optim.label]):
@@ -194,9 +200,6 @@ class SuiteComparison:
             problem = f"{self.against.label} learns nothing there that others could be measured by"
             return TaskVerdict(task, ours, theirs, problem=problem)
         return task_verdict(task, ours, theirs)
-
-    def standing_of(self, one: Entrant, rows: Mapping[str, Row], study: Study) -> Standing | None:
-        return standing(rows[one.label], study) if one.label in rows else None
 
 
 def why_open(rows: Sequence[Row]) -> str:

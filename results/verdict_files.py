@@ -1,7 +1,6 @@
 """The files of a verdict, and its page beside all runs."""
 
 import dataclasses
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -162,7 +161,7 @@ def numbers(found: Verdict) -> dict[str, Any]:
         "overall": overall_numbers(found) if found.others else {},
         "sentences": sentences(found),
     }
-    return json.loads(json.dumps(plain(content)))
+    return plain(content)
 
 
 def task_numbers(task: TaskVerdict) -> dict[str, Any]:

@@ -27,7 +27,7 @@ better than another one that was tuned with as many runs.
                             [rerun=true] [optim.KEY=VALUE ...] [KEY=VALUE ...]
 
   optim     any of python -m scripts.list optims, your own by --config-dir, or a row of the suite
-  suite     laptop (default): eight small tasks, about half an hour on two cores
+  suite     laptop (default): eight small tasks
   against   the reference: a row of the suite, or another optimizer; the suite says which by itself
   profile   short (default): the suite as it is meant; smoke: minutes, to see whether all works
   rerun     true: train the reference here, too, and not use the runs of it that are committed;

@@ -16,7 +16,7 @@ from results.suite import find_suite
 from results.suite_comparison import SuiteComparison, make_comparison
 from results.verdict_files import said, verdict_tables, write_verdict
 from scripts.flags import check_own_keys, quote_paths, take_config_dirs
-from scripts.version import show_version
+from scripts.version import answered
 from tasks.sources import DataError
 
 HELP = """\
@@ -47,10 +47,7 @@ Examples:
 
 
 def main() -> None:
-    if show_version():
-        return
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(HELP)
+    if answered(HELP):
         return
     log_to_console()
     quote_paths()

@@ -15,7 +15,7 @@ from results.measured import measure
 from results.suite import find_suite
 from results.write import hash_of
 from scripts.flags import quote_paths, take_config_dirs
-from scripts.version import show_version
+from scripts.version import answered
 
 HELP = """\
 Write what has been measured of a suite's optimizers in the form that another tool reads.
@@ -40,10 +40,7 @@ Examples:
 
 
 def main() -> None:
-    if show_version():
-        return
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(HELP)
+    if answered(HELP):
         return
     log_to_console()
     quote_paths()

@@ -14,7 +14,7 @@ from engine.overrides import only_settings
 from engine.texts import PATH_SHOWN, shorten
 from results.write import write_all
 from scripts.flags import quote_paths, take_config_dirs
-from scripts.version import show_version
+from scripts.version import answered
 
 HELP = """\
 Write every study's table and figures and one page over all studies and runs, from the records.
@@ -31,10 +31,7 @@ Examples:
 
 
 def main() -> None:
-    if show_version():
-        return
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(HELP)
+    if answered(HELP):
         return
     log_to_console()
     quote_paths()

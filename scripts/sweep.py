@@ -18,7 +18,7 @@ from results.report import tables_of
 from results.study import PROFILES
 from results.sweep import Sweep, make_sweep
 from scripts.flags import check_own_keys, quote_paths, take_config_dirs
-from scripts.version import show_version
+from scripts.version import answered
 from tasks.sources import DataError
 
 HELP = """\
@@ -53,10 +53,7 @@ Examples:
 
 
 def main() -> None:
-    if show_version():
-        return
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(HELP)
+    if answered(HELP):
         return
     log_to_console()
     quote_paths()

@@ -1,6 +1,16 @@
-"""--version, which every command answers."""
+"""--version, which every command answers, and --help."""
 
 import sys
+
+
+def answered(help_text: str) -> bool:
+    """Print the version or the help, if --version, -h or --help was typed; whether one was."""
+    if show_version():
+        return True
+    if not {"-h", "--help"} & set(sys.argv[1:]):
+        return False
+    print(help_text)
+    return True
 
 
 def show_version() -> bool:

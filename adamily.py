@@ -143,6 +143,7 @@ def compare(
     overrides: Sequence[str] = (),
     config_dir: str | Path | Iterable[str | Path] = (),
     rerun: bool = False,
+    data: str | None = None,
 ) -> Verdict:
     """Whether an optimizer is better than a tuned one, as `python -m scripts.compare` asks it.
 
@@ -156,6 +157,7 @@ def compare(
             run, as on the command line.
         config_dir: folders of further YAML files, laid out as conf/.
         rerun: whether to train the reference here, too, where its runs are committed.
+        data: "full" or "sample"; None: what the suite says.
 
     Returns:
         The comparison on each task and over all; `results.verdict.sentences` says it in words.
@@ -176,7 +178,8 @@ def compare(
         parallel.check_one_run("adamily.compare")
         _check_overrides(overrides)
         typed = [quoted(override) for override in overrides]
-        comparison = make_comparison(find_suite(suite), profile, optim, against, typed, rerun)
+        found_suite = find_suite(suite, data)
+        comparison = make_comparison(found_suite, profile, optim, against, typed, rerun)
         comparison.prepare()
         comparison.run()
         if interrupt.received():

@@ -70,7 +70,7 @@ def check_some(measured: Measured) -> None:
 
 
 def left_out(measured: Measured) -> str:
-    """Which optimizers have not ended which tasks; those that lack the fewest come first."""
+    """Which optimizers have no standing on which tasks; those that lack the fewest come first."""
     closest = sorted(measured.missing.items(), key=lambda item: len(item[1]))
     texts = [f"{label} lacks {', '.join(tasks)}" for label, tasks in closest]
     return shorten("; ".join(texts), LONGEST)

@@ -10,7 +10,7 @@ from engine.texts import hydra_text
 from results.analysis import Row
 from results.baselines import Baselines, Texts, committed_runs
 from results.plan import plan
-from results.standing import Standing, standing
+from results.standing import Standing, divergence, standing
 from results.study import Study
 from results.suite import Suite, task_of
 
@@ -23,7 +23,7 @@ class Measured:
 
     Attributes:
         rows: label → row of each of the suite's studies, of those that have ended every task.
-        missing: label → tasks that they have not ended, of the others.
+        missing: label → tasks that they have not ended, with why, of the others.
     """
 
     suite: Suite
@@ -73,7 +73,7 @@ def measure(suite: Suite, profile: str, runs: Path) -> Measured:
     labels = dict.fromkeys(label for rows in found for label in rows)
     missing = {
         label: [
-            task_of(study)
+            gap(label, rows, study)
             for study, rows in zip(suite.studies, found, strict=True)
             if label not in rows or standing(rows[label], study) is None
         ]
@@ -85,6 +85,15 @@ def measure(suite: Suite, profile: str, runs: Path) -> Measured:
         {label: [rows[label] for rows in found] for label in labels if not missing[label]},
         {label: tasks for label, tasks in missing.items() if tasks},
     )
+
+
+def gap(label: str, rows: dict[str, Row], study: Study) -> str:
+    """A task that an optimizer has not ended, and why not where no run could end it."""
+    task = task_of(study)
+    if label not in study.rows:
+        return f"{task} (which it cannot train)"
+    how = divergence(rows[label]) if label in rows else None
+    return f"{task} ({how})" if how else task
 
 
 def packed_of(suite: Suite, profile: str) -> dict[str, Texts]:

@@ -12,7 +12,7 @@ weights (eval_first: true), chooses the learning rate alone, confirms its choice
 has a target. The metric by which it judges is the first that it reports.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine import search_path
@@ -40,20 +40,28 @@ class Suite:
     studies: list[Study]
 
 
-def find_suite(name: str) -> Suite:
+def find_suite(name: str, data: str | None = None) -> Suite:
     """The suite `conf/suite/<name>.yaml`.
 
+    Args:
+        name: its name.
+        data: "full" or "sample", whichever the suite has by itself; None: that.
+
     Raises:
-        BadInput: there is none, or its YAML or that of one of its studies is wrong.
+        BadInput: there is none, or its YAML or that of one of its studies is wrong, or there are no
+            such data.
     """
+    if data not in (None, *SOURCES):
+        raise BadInput(f"data={data}: must be {' or '.join(SOURCES)}")
     if name not in names("suite"):
         raise BadInput(unknown("suite", name, names("suite")))
     path = search_path.find(f"suite/{name}.yaml")
     assert path is not None
     try:
-        return make_suite(name, path)
+        found = make_suite(name, path)
     except (StudyError, YamlError) as error:
         raise BadInput(str(error)) from error
+    return replace(found, data=data or found.data)
 
 
 def make_suite(name: str, path: Path) -> Suite:

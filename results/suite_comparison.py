@@ -16,7 +16,7 @@ from engine.texts import hydra_text, shorten
 from results.analysis import Result, Row
 from results.baselines import Baselines, committed_runs
 from results.plan import Plan, plan
-from results.standing import Standing, divergence, learns, standing
+from results.standing import Standing, defeated, divergence, learns, standing
 from results.study import Settings, Study
 from results.suite import Suite, check_first_weights, task_of
 from results.sweep import check_search, train_due
@@ -81,6 +81,7 @@ class SuiteComparison:
     Attributes:
         plans: by the name of the study, of those tasks that the optimizer can train.
         refused: by the name of the study, why it cannot.
+        alone: the reference's plans of these, which are read and not trained.
         overrides: as typed, of every run.
         launcher_overrides: those of Hydra itself.
         baselines: the committed runs that count.
@@ -92,6 +93,7 @@ class SuiteComparison:
     against: Entrant
     plans: dict[str, Plan]
     refused: dict[str, str]
+    alone: dict[str, Plan]
     overrides: list[str]
     launcher_overrides: list[str]
     baselines: Baselines
@@ -137,7 +139,7 @@ class SuiteComparison:
 
     def results(self) -> dict[str, Result]:
         """What each study says of both now, by its name."""
-        return {name: study_plan.read() for name, study_plan in self.plans.items()}
+        return {name: one.read() for name, one in (self.plans | self.alone).items()}
 
     def committed(self) -> list[Result]:
         """What each study says of the suite's other rows, as far as their runs are committed.
@@ -175,18 +177,33 @@ class SuiteComparison:
             others: of the same studies, with rows that are ranked beside these two.
         """
         tasks = [self.on_task(study, results) for study in self.suite.studies]
+        references = {study.name: self.reference_on(study, results) for study in self.suite.studies}
         standings: dict[str, list[Standing]] = {}
         for result in [*results.values(), *others]:
+            theirs = references[result.study.name]
             for row in result.rows:
-                if found := standing(row, result.study):
+                if found := standing(row, result.study) or lost(row, theirs):
                     standings.setdefault(row.row, []).append(found)
+        ours = {one.label for one in self.entrants}
+        for study in self.suite.studies:
+            # A row that a study leaves out cannot train its task.
+            for label in standings.keys() - ours - study.rows.keys():
+                theirs = references[study.name]
+                standings[label] += [defeated(label, theirs)] if theirs else []
         return verdict(self.optim.label, self.against.label, tasks, standings)
+
+    def reference_on(self, study: Study, results: Mapping[str, Result]) -> Standing | None:
+        """The reference's standing on a task; None where it has none, or has learned nothing."""
+        rows = results[study.name].rows if study.name in results else []
+        found = [standing(row, study) for row in rows if row.row == self.against.label]
+        return found[0] if found and found[0] and learns(found[0]) else None
 
     def on_task(self, study: Study, results: Mapping[str, Result]) -> TaskVerdict:
         task = task_of(study)
         if study.name in self.refused:
             problem = f"{self.optim.label} cannot train it: {self.refused[study.name]}"
-            return TaskVerdict(task, problem=problem, worse=True)
+            theirs = self.reference_on(study, results)
+            return TaskVerdict(task, theirs=theirs, problem=problem, worse=True)
         rows = {row.row: row for row in results[study.name].rows}
         ours, theirs = (standing(rows[one.label], study) for one in (self.optim, self.against))
         if how := divergence(rows[self.against.label]):
@@ -200,6 +217,16 @@ class SuiteComparison:
             problem = f"{self.against.label} learns nothing there that others could be measured by"
             return TaskVerdict(task, ours, theirs, problem=problem)
         return task_verdict(task, ours, theirs)
+
+
+def lost(row: Row, theirs: Standing | None) -> Standing | None:
+    """What a row that diverges on a task is worth there; None where it does not, or has not ended.
+
+    Args:
+        row: of the task's study.
+        theirs: the reference's standing there.
+    """
+    return defeated(row.row, theirs) if theirs and divergence(row) else None
 
 
 def why_open(rows: Sequence[Row]) -> str:
@@ -246,7 +273,7 @@ def make_comparison(
     for one in (newcomer, reference):
         check_config(one, suite)
     packed = {} if rerun else committed_runs(suite, reference.label, profile)
-    plans, refused = {}, {}
+    plans, refused, unopposed = {}, {}, {}
     for study in suite.studies:
         rows = {one.label: one.settings(study, suite.against) for one in (newcomer, reference)}
         both = replace(study, rows=rows, reference=reference.label)
@@ -256,7 +283,9 @@ def make_comparison(
         except BadInput as error:
             # Raised where the fault is not the newcomer's.
             alone = replace(both, rows={reference.label: rows[reference.label]})
-            check_plan(plan(alone, profile, suite.data, shared), overrides)
+            found = plan(alone, profile, suite.data, shared)
+            check_plan(found, overrides)
+            unopposed[study.name] = replace(found, baselines=Baselines(packed))
             refused[study.name] = str(error).removeprefix(f"{study.name}.yaml: ")
         else:
             plans[study.name] = replace(found, baselines=Baselines(packed))
@@ -267,9 +296,17 @@ def make_comparison(
     launcher = [typed for typed in overrides if is_hydras(typed)]
     runs = sum(len(one.runs) for one in plans.values())
     launcher += launcher_settings(overrides, config, runs)
-    kept = Baselines(packed)
     found = SuiteComparison(
-        suite, profile, newcomer, reference, plans, refused, list(overrides), launcher, kept
+        suite,
+        profile,
+        newcomer,
+        reference,
+        plans,
+        refused,
+        unopposed,
+        list(overrides),
+        launcher,
+        Baselines(packed),
     )
     found.say_outdated()
     return found

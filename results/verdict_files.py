@@ -1,6 +1,7 @@
 """The files of a verdict, and its page beside all runs."""
 
 import dataclasses
+import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -71,7 +72,11 @@ def command(comparison: SuiteComparison) -> str:
 def name_of(comparison: SuiteComparison) -> str:
     """The path in the folder of reports that the files begin with."""
     suite = comparison.suite
-    name = slug(comparison.optim.label)
+    label = comparison.optim.label
+    name = slug(label)
+    if comparison.optim.changes:
+        # A file name keeps no sign and no dot: lr=1e-3 and lr=1e+3 are to be two names.
+        name += f"-{hashlib.sha256(label.encode()).hexdigest()[:6]}"
     if comparison.against.label != suite.against:
         name += f"-against-{slug(comparison.against.label)}"
     return f"{suite.name}/{name}.{comparison.profile}.{suite.data}"

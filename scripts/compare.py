@@ -24,12 +24,13 @@ Tune an optimizer on each task of a suite, run what it chose with fresh seeds, a
 better than another one that was tuned with as many runs.
 
   python -m scripts.compare optim=NAME [suite=laptop] [against=adamw] [profile=short|smoke]
-                            [rerun=true] [optim.KEY=VALUE ...] [KEY=VALUE ...]
+                            [data=full|sample] [rerun=true] [optim.KEY=VALUE ...] [KEY=VALUE ...]
 
   optim     any of python -m scripts.list optims, your own by --config-dir, or a row of the suite
-  suite     laptop (default): eight small tasks
+  suite     laptop (default): eight small tasks; gpu: eight of the papers' tasks, on one GPU
   against   the reference: a row of the suite, or another optimizer; the suite says which by itself
   profile   short (default): the suite as it is meant; smoke: minutes, to see whether all works
+  data      full: the papers' data; sample: small ones; the suite says which by itself
   rerun     true: train the reference here, too, and not use the runs of it that are committed;
             seconds can only be compared between runs of one machine
 
@@ -54,7 +55,7 @@ def main() -> None:
     try:
         parallel.check_one_run("scripts.compare")
         options, overrides = parse(take_config_dirs(sys.argv[1:]))
-        suite = find_suite(options["suite"])
+        suite = find_suite(options["suite"], options["data"] or None)
         arguments = (options["profile"], options["optim"], options["against"] or None)
         comparison = make_comparison(suite, *arguments, overrides, options["rerun"])
         comparison.prepare()
@@ -69,12 +70,13 @@ def parse(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     Raises:
         BadInput: an argument is no KEY=VALUE, or a value is not allowed.
     """
-    defaults = {"optim": "", "suite": "laptop", "against": "", "profile": "short", "rerun": False}
+    texts = {"optim": "", "suite": "laptop", "against": "", "profile": "short", "data": ""}
+    defaults = texts | {"rerun": False}
     options, others = settings(arguments, defaults, "python -m scripts.compare")
     if not is_flag(options["rerun"]):
         raise BadInput(f"rerun={spell(options['rerun'])}: must be true or false")
     check_own_keys(others, defaults, "python -m scripts.compare")
-    for key in ("optim", "suite", "against", "profile"):
+    for key in texts:
         options[key] = spell(options[key])
     if not options["optim"]:
         raise BadInput(

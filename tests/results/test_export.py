@@ -10,6 +10,7 @@ import json
 import math
 from dataclasses import replace
 from statistics import median
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from engine.checks import BadInput
 from engine.records import read
 from results.analysis import Point, Row
 from results.export import FORMS, check_some, notes, write_export
-from results.measured import Measured
+from results.measured import Measured, gap
 from results.standing import profile, profile_score
 from results.statistics import interquartile_mean
 from results.study import Select
@@ -454,6 +455,15 @@ def test_what_is_written_again_leaves_nothing_of_before(measured, for_algoperf):
 
 
 # -- what is missing -------------------------------------------------------------------------------
+
+
+def test_a_task_without_an_end_says_why_there_is_none(toys):
+    study = toys.studies[0]
+    points = [Point({"optim.lr": 0.1}, [SimpleNamespace(status="diverged")], 1)]
+    diverged = {"adamw": Row("adamw", "digits", points, None, None, {}, {})}
+    assert gap("adamw", diverged, study) == "digits (diverges at every learning rate)"
+    assert gap("adamw", {}, study) == "digits"
+    assert gap("muon", {}, study) == "digits (which it cannot train)"
 
 
 def test_what_is_left_out_is_named(measured):

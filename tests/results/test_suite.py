@@ -201,7 +201,7 @@ def test_a_study_that_is_not_there_is_named(made):
 def test_a_suite_that_is_not_there_or_is_wrong_is_refused(conf):
     with pytest.raises(BadInput) as raised:
         find_suite("desktop")
-    assert str(raised.value) == "suite=desktop: there is no such suite; choose one of laptop"
+    assert str(raised.value) == "suite=desktop: there is no such suite; choose one of gpu, laptop"
     path = conf / "suite" / "wrong.yaml"
     path.write_text("- a list")
     with pytest.raises(BadInput) as raised:
@@ -230,11 +230,30 @@ def test_the_laptop_suite_gives_every_optimizer_as_much():
         assert not study.select.worst
 
 
-def test_its_tasks_measure_what_the_suite_asks_for():
-    for study in find_suite("laptop").studies:
+def test_the_suite_for_a_gpu_asks_as_much_on_the_papers_data():
+    found = find_suite("gpu")
+    assert (found.data, found.against, len(found.studies)) == ("full", "adamw", 8)
+    laptop = find_suite("laptop").studies[0]
+    for study in found.studies:
+        assert (study.search, study.confirm) == (laptop.search, laptop.confirm)
+        assert laptop.rows.keys() - study.rows.keys() <= {"muon"}
+        assert all(laptop.rows[label] == row for label, row in study.rows.items())
+
+
+def test_a_suite_has_other_data_on_demand():
+    assert find_suite("gpu", "sample").data == "sample"
+    with pytest.raises(BadInput) as raised:
+        find_suite("gpu", "half")
+    assert str(raised.value) == "data=half: must be full or sample"
+
+
+@pytest.mark.parametrize("name", ["laptop", "gpu"])
+def test_its_tasks_measure_what_the_suite_asks_for(name):
+    found_suite = find_suite(name)
+    for study in found_suite.studies:
         for profile in study.profiles:
             alone = replace(study, rows={"adamw": study.rows["adamw"]})
-            found = plan(alone, profile, "sample")
+            found = plan(alone, profile, found_suite.data)
             check_search(found)
             check_first_weights(found)
             assert len(found.runs) == study.random_of(profile)
@@ -298,7 +317,7 @@ def test_what_is_no_change_of_the_optimizer_is_refused(suite, typed):
 def comparison(suite, refused=None):
     ours, theirs = Entrant("new", "new", "new"), Entrant("adamw", "adamw", "adamw")
     nothing = Baselines({})
-    return SuiteComparison(suite, "smoke", ours, theirs, {}, refused or {}, [], [], nothing)
+    return SuiteComparison(suite, "smoke", ours, theirs, {}, refused or {}, {}, [], [], nothing)
 
 
 def run_of(status):
@@ -383,6 +402,45 @@ def test_a_reference_that_learns_nothing_measures_nobody(suite, monkeypatch, val
     verdict = refused.verdict(results)
     assert [task.judgement for task in verdict.tasks] == ["incomplete", "worse"]
     assert (verdict.iqm, verdict.others) == (None, {})
+
+
+def test_rows_that_cannot_train_a_task_or_diverge_there_are_ranked_as_having_learned_nothing(
+    suite, monkeypatch
+):
+    """Both tasks know the reference and the newcomer; of the others, one is known on one task."""
+    digits, news = suite.studies
+    values = {"new": (0.9, 0.8), "adamw": (0.7, 0.65), "lp_adam (p = 3)": (0.6, 0.5)}
+
+    def standing_of(row, study):
+        return (
+            None if row.best is None else replace(stood(row.row, *values[row.row]), task=study.name)
+        )
+
+    monkeypatch.setattr("results.suite_comparison.standing", standing_of)
+    monkeypatch.setattr("results.suite_comparison.task_of", lambda study: study.name)
+    rows = [row_of("new", "finished"), row_of("adamw", "finished")]
+    results = {study.name: SimpleNamespace(rows=rows, study=study) for study in suite.studies}
+    label = "lp_adam (p = 3)"
+    known = SimpleNamespace(rows=[row_of(label, "finished")], study=digits)
+    diverged = SimpleNamespace(rows=[row_of(label, "diverged")], study=news)
+    unfinished = SimpleNamespace(rows=[row_of(label, "unfinished")], study=news)
+
+    ranked = comparison(suite).verdict(results, [known, diverged]).others
+    assert [one.value for one in ranked[label][1].outcomes] == [0.1, 0.1]
+    assert label not in comparison(suite).verdict(results, [known, unfinished]).others
+    without = {key: row for key, row in news.rows.items() if key != label}
+    refusing = replace(suite, studies=[digits, replace(news, rows=without)])
+    ranked = comparison(refusing).verdict(results, [known]).others
+    assert [one.value for one in ranked[label][1].outcomes] == [0.1, 0.1]
+
+
+def test_a_task_that_is_refused_counts_by_what_the_reference_has_there(suite, monkeypatch):
+    theirs = stood("adamw", 0.9, 0.8)
+    monkeypatch.setattr("results.suite_comparison.standing", lambda row, study: theirs)
+    alone = SimpleNamespace(rows=[row_of("adamw", "finished")], study=suite.studies[0])
+    refusing = comparison(suite, {"mini/digits": "it is too large"})
+    found = refusing.on_task(suite.studies[0], {"mini/digits": alone})
+    assert (found.judgement, found.theirs, found.lost) == ("worse", theirs, theirs)
 
 
 def test_both_are_compared(suite, monkeypatch):

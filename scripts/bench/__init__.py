@@ -1,4 +1,4 @@
-"""Measure: `python -m scripts.bench loop`, `step`, `train`, `atari`, `gpu` or `conformance`."""
+"""Measure: `python -m scripts.bench loop`, `step` and others, which HELP lists."""
 
 import sys
 from importlib.util import find_spec
@@ -17,6 +17,7 @@ Measure how fast this machine trains.
   python -m scripts.bench train [device=auto|cpu|cuda|cuda:N] [rounds=10] [out=FOLDER]
   python -m scripts.bench atari [device=auto|cpu|cuda|cuda:N] [rounds=10] [out=FOLDER]
   python -m scripts.bench gpu [device=auto|cpu|cuda|cuda:N] [out=FOLDER]
+  python -m scripts.bench sweep [device=cpu|auto|cuda|cuda:N] [out=FOLDER]
   python -m scripts.bench conformance [out=FOLDER]
 
 All print their tables; with out=FOLDER, all but loop also write them there, as <what>.<device>.md,
@@ -38,6 +39,8 @@ atari optimizer steps and environment steps a second of atari_dqn, with one game
 gpu   what a new machine should show, in minutes: steps of every optimizer and the memory that they
       need, training of three networks beside bare loops, runs of a sweep per minute, and a summary;
       a part that cannot be measured says why, and the others go on
+sweep the quickstart's sweep beside bare loops over the same cells, alone and beside one and two
+      processes that keep a core busy each; takes about ten minutes
 conformance how far the optimizers of one name are from each other in torch, here, and in other
       packages (pip install 'adamily[bench]'), and why; takes seconds
 
@@ -55,6 +58,7 @@ DEFAULTS = {
     "train": {"device": "auto", "rounds": 10, "out": None},
     "atari": {"device": "auto", "rounds": 10, "out": None},
     "gpu": {"device": "auto", "out": None},
+    "sweep": {"device": "cpu", "out": None},
     "conformance": {"out": None},
 }
 
@@ -105,6 +109,10 @@ def measure(arguments: list[str]) -> None:
         report(device, rounds, out)
     elif benchmark == "gpu":
         from scripts.bench.gpu import report
+
+        report(device, out)
+    elif benchmark == "sweep":
+        from scripts.bench.quickstart import report
 
         report(device, out)
     else:

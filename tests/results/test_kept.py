@@ -11,7 +11,7 @@ from results.plan import find, plan
 KEPT = Path(__file__).parents[2] / "results" / "reproduced"
 
 # From before their studies changed; results/reproduced/README.md says so of each.
-OLDER = {"lp_adam/fig5.short.sample", "madam/table3.short.sample"}
+OLDER = {"madam/table3.short.sample"}
 
 NAMES = sorted(str(path.relative_to(KEPT))[: -len(".jsonl")] for path in KEPT.glob("*/*.jsonl"))
 

@@ -24,6 +24,7 @@ from scripts.bench import (
     loop,
     memory,
     page,
+    quickstart,
     race,
     sets,
     step,
@@ -456,3 +457,29 @@ def test_the_bytes_of_nested_tensors():
     bytes_, floats = torch.zeros(3, 2, dtype=torch.uint8), torch.zeros(5)
     found = train.tensors({"a": (bytes_, [floats]), "b": 3, "model": torch.nn.Linear(2, 2)})
     assert [tensor.nbytes for tensor in found] == [6, 20]
+
+
+# -- a sweep ---------------------------------------------------------------------------------------
+
+INERTIA = ["study=lp_adam/inertia", "profile=smoke", "data=full", "train.device=cpu"]
+
+
+def test_bare_processes_train_and_evaluate_the_cells_of_a_sweep(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    typed = ["task=gradients", "task.zeros_after=5", "task.steps=10", "task.eval_every=5"]
+    config = compose([*typed, "optim=lp_adam", "optim.p=1"])
+    session = Session(config, CPU)
+    quickstart.bare_run(session)
+    assert session.optimizer.state[session.parameters[0]]["step"] == 10
+    assert 0 < quickstart.bare_seconds([config, config, config], 2) < 600
+
+
+@pytest.mark.slow
+def test_a_sweep_is_timed_beside_bare_processes(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    said = quickstart.table(INERTIA, busy_counts=(0, 1))
+    assert f"6 runs of `{' '.join(INERTIA)}`" in said
+    idle, busy = (line.split("|")[1:-1] for line in said.splitlines()[-2:])
+    assert [idle[0].strip(), busy[0].strip()] == ["0", "1"]
+    whole, bare_time, ratio = (float(idle[place].strip(" s")) for place in (1, 3, 4))
+    assert ratio == pytest.approx(bare_time / whole, abs=0.06)

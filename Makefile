@@ -19,7 +19,7 @@ BENCH := $(RUN),bench
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-no-avx slow gpu fairseq test-fairseq lint flow bench lock clean
+.PHONY: help install quickstart reproduced test test-no-avx slow gpu fairseq test-fairseq lint flow bench lock clean
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -28,6 +28,9 @@ install: $(VENV)/.stamp-$(EXTRAS) ## install into .venv: EXTRAS=vision,track,tex
 
 quickstart: $(VENV)/.stamp-$(RUN) ## a small sweep on two CPU cores, ending in its table and page
 	$(VENV)/bin/python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample search=extend $(ARGS)
+
+reproduced: $(VENV)/.stamp-$(RUN) ## a page of what came out of the papers' studies, from their kept records
+	$(VENV)/bin/python -m scripts.report paths.runs=results/reproduced paths.reports=reports/reproduced $(ARGS)
 
 test: $(VENV)/.stamp-$(TEST) ## every test that is not slow and needs no GPU
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) -m "not slow and not gpu" $(ARGS)

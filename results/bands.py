@@ -1,7 +1,8 @@
 """Lines with what lies around them, over seeds and over columns."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -17,6 +18,7 @@ class Band:
 
     Attributes:
         missed: those x at which not all values were reached within the budget, and have no mean.
+        diverged: those x at which all seeds diverged, and there is no mean, either.
         values: at each x, those that are known, which the mean is of.
     """
 
@@ -26,6 +28,7 @@ class Band:
     high: list[float | None]
     seeds: int
     missed: tuple[Any, ...] = ()
+    diverged: tuple[Any, ...] = ()
     values: list[list[float]] = field(default_factory=list)
 
 
@@ -47,6 +50,33 @@ def band(
     low, high = listed(mean - deviation), listed(mean + deviation)
     each = [place[is_known].tolist() for place, is_known in zip(values.T, known.T, strict=True)]
     return Band(list(x), listed(mean), low, high, len(values), values=each)
+
+
+def on_log_axis(line: Band, statistic: Statistic = "mean") -> Band:
+    """The same with the mean times and over the geometric deviation, or error, of the values.
+
+    On a logarithmic axis it lies evenly around the mean, and never reaches 0, as mean ± spread does
+    where that is the larger. There is none where a value is 0 or less.
+    """
+    if not line.values or line.low == line.mean == line.high:
+        return line
+    low, high = [], []
+    for mean, values in zip(line.mean, line.values, strict=True):
+        factor = geometric_spread(values, statistic)
+        ends = (None, None) if mean is None or factor is None else (mean / factor, mean * factor)
+        low.append(ends[0])
+        high.append(ends[1])
+    return replace(line, low=low, high=high)
+
+
+def geometric_spread(values: Sequence[float], statistic: Statistic) -> float | None:
+    """The factor e^d, where d is the deviation of the logarithms, or the error of their mean."""
+    if not values or min(values) <= 0:
+        return None
+    if len(values) == 1:
+        return 1.0
+    deviation = float(np.log(values).std(ddof=1))
+    return math.exp(deviation if statistic == "mean" else deviation / math.sqrt(len(values)))
 
 
 # -- averages over columns -------------------------------------------------------------------------

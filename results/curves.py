@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import compress
 from statistics import fmean
 from typing import Any
 
 from engine.metrics import reached_of
 from engine.record_files import ENDED
-from engine.records import Record
+from engine.records import Curve, Record
 from engine.texts import hydra_text
 from results.analysis import Point, Result, Row, choose
 from results.bands import Band, average, band
 from results.smoothing import smoothed
 from results.study import Figure, Statistic, Study, is_number
+from results.symbols import setting
 
 
 def curve(
@@ -41,7 +43,7 @@ def curve(
     return band(all_steps, [[seed.get(step) for step in all_steps] for seed in seeds], statistic)
 
 
-def reached_curve(record: Record, metric: str) -> tuple[list[int], list[float | None]]:
+def reached_curve(record: Record, metric: str) -> Curve:
     """A run's curve, without a value until it is reached in all trials."""
     steps, values = record.curves[metric]
     shares = record.curves.get(reached_of(metric) or "")
@@ -115,7 +117,7 @@ def lines_of_grid(result: Result, figure: Figure) -> dict[str, dict[str, Band]]:
         for row in rows:
             name = [row.row, row.column] if len(columns) > 1 else [row.row]
             if figure.panels:
-                name.append(setting(figure.panels, value))
+                name.append(setting(figure.panels, value, study.paper))
             points = [p for p in row.points if not figure.panels or is_at(p, figure.panels, value)]
             panels[", ".join(name)] = lines_over(points, figure, study)
     return panels
@@ -128,16 +130,12 @@ def lines_over(points: list[Point], figure: Figure, study: Study) -> dict[str, B
         group = [point for point in points if is_at(point, figure.lines, value)]
         shown = choose(study, group) or next(iter(group), None)
         if shown and (line := drawn_curve(shown, figure, study.statistic)):
-            lines[setting(figure.lines, value)] = line
+            lines[setting(figure.lines, value, study.paper)] = line
     return lines
 
 
 def is_at(point: Point, key: str, value: Any) -> bool:
     return key in point.values and point.values[key] == value
-
-
-def setting(key: str, value: Any) -> str:
-    return f"{key} = {hydra_text(value)}"
 
 
 def sensitivity(row: Row, key: str, metric: str, study: Study) -> Band | None:
@@ -158,13 +156,18 @@ def sensitivity(row: Row, key: str, metric: str, study: Study) -> Band | None:
     if not any(found):
         return None
     missed = [best is not None and best.missed(metric, study) > 0 for best in bests]
+    lost = [best is None and diverged_at(by_value[x]) for x, best in zip(xs, bests, strict=True)]
     seeds = max(map(len, found))
     padded = [
         [None] * seeds if miss else values + [None] * (seeds - len(values))
         for values, miss in zip(found, missed, strict=True)
     ]
     line = band(xs, list(zip(*padded, strict=True)), study.statistic)
-    return replace(line, missed=tuple(x for x, miss in zip(xs, missed, strict=True) if miss))
+    return replace(line, missed=tuple(compress(xs, missed)), diverged=tuple(compress(xs, lost)))
+
+
+def diverged_at(points: list[Point]) -> bool:
+    return any(point.count("diverged") for point in points)
 
 
 @dataclass(frozen=True)
@@ -232,10 +235,9 @@ def best_mean(points: list[Point], metric: str, study: Study) -> float | None:
 
 
 def square_text(points: list[Point], mean: float | None) -> str:
-    diverged = any(point.count("diverged") for point in points)
     if mean is None:
-        return "nan" if diverged else ""
-    return f"{mean:.3g}{'*' if diverged else ''}"
+        return "nan" if diverged_at(points) else ""
+    return f"{mean:.3g}{'*' if diverged_at(points) else ''}"
 
 
 def over_trials(row: Row, figure: Figure) -> HeatMap | None:
@@ -244,7 +246,7 @@ def over_trials(row: Row, figure: Figure) -> HeatMap | None:
     if row.best is None or row.shown is None:
         return None
     finished = [record for record in row.shown.records if record.status == "finished"]
-    trials = finished[0].summary["trials"] if finished else {}
+    trials = finished[0].summary.get("trials", {}) if finished else {}
     if figure.metric not in trials:
         return None
     numbers, shades = trials[figure.metric], trials[figure.shade]

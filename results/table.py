@@ -11,6 +11,7 @@ from results.published import Printed, published
 from results.search import Search
 from results.statistics import Estimate, selection_bias
 from results.study import STATISTICS, Select, Statistic, Study
+from results.symbols import short
 
 
 @dataclass(frozen=True)
@@ -220,12 +221,6 @@ def commits_of(result: Result) -> list[str]:
 
 
 # -- values as text --------------------------------------------------------------------------------
-
-
-def short(key: str) -> str:
-    """The last part of a key: "lr" for "optim.lr", "betas.1" for "optim.betas.1"."""
-    whole, _, last = key.rpartition(".")
-    return f"{short(whole)}.{last}" if last.isdigit() else last
 
 
 def number(value: float | None) -> str:

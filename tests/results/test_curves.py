@@ -126,7 +126,7 @@ def test_a_curve_begins_where_all_trials_have_succeeded(make_study, make_result)
     study = make_study(seeds=1)
     row = make_result(study, steps_taken).rows[0]
     # The fixture's runs have 4, 0.5 and 1 times the last values.
-    assert row.points[0].records[0].curves[SHARE][1] == [4, 0.5, 1]
+    assert list(row.points[0].records[0].curves[SHARE][1]) == [4, 0.5, 1]
     assert curve(row.points[0], STEPS).mean == [None, None, 15]
     assert curve(row.points[2], STEPS).mean == [None, None, None]
 
@@ -234,16 +234,18 @@ def as_summed(cell):
 def test_a_grid_of_curves_has_a_panel_for_a_key_and_lines_for_another(make_study, make_result):
     panels = lines_of(make_result(make_study(grid=RATES_AND_EPS, seeds=1), as_summed), ALL_CURVES)
     assert list(panels) == [
-        "AMSGrad, optim.eps = 1e-08",
-        "AdaMax, optim.eps = 1e-08",
-        "AMSGrad, optim.eps = 0.0001",
-        "AdaMax, optim.eps = 0.0001",
+        "AMSGrad, ε = 1e-8",
+        "AdaMax, ε = 1e-8",
+        "AMSGrad, ε = 1e-4",
+        "AdaMax, ε = 1e-4",
     ]
-    assert all(list(panel) == ["optim.lr = 0.001", "optim.lr = 0.01"] for panel in panels.values())
-    whole = panels["AdaMax, optim.eps = 0.0001"]["optim.lr = 0.01"]
+    assert all(
+        list(panel) == ["learning rate = 1e-3", "learning rate = 0.01"] for panel in panels.values()
+    )
+    whole = panels["AdaMax, ε = 1e-4"]["learning rate = 0.01"]
     assert (whole.x, whole.mean) == ([10, 20, 30], pytest.approx([4 * 0.0101, 0.0101 / 2, 0.0101]))
     # A run that diverged is there as far as it came.
-    cut = panels["AMSGrad, optim.eps = 1e-08"]["optim.lr = 0.01"]
+    cut = panels["AMSGrad, ε = 1e-8"]["learning rate = 0.01"]
     assert (cut.x, cut.mean) == ([10], [1e-6])
 
 
@@ -272,8 +274,8 @@ def test_a_row_without_the_key_has_no_lines(make_study, make_result):
     rows = {"AMSGrad": {"optim": "amsgrad", "optim.lr": 1.0}, "AdaMax": {"optim": "adamax"}}
     study = make_study(grid=RATES_AND_EPS, seeds=1, rows=rows)
     panels = lines_of(make_result(study, lambda cell: {"train/loss": 0.5}), ALL_CURVES)
-    assert panels["AMSGrad, optim.eps = 1e-08"] == {}
-    assert len(panels["AdaMax, optim.eps = 1e-08"]) == 2
+    assert panels["AMSGrad, ε = 1e-8"] == {}
+    assert len(panels["AdaMax, ε = 1e-8"]) == 2
 
 
 # -- averages over columns -------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 from engine.records import read
 from results.curves import curve, drawn_curve, lines_of
 from results.figures import draw, plot
-from results.report import figure_payloads
+from results.payload import figure_payloads
 from results.smoothing import gaussian, remark
 from results.study import Figure
 
@@ -111,8 +111,8 @@ def test_means_between_evaluations_stand_in_for_losses_that_were_not_kept(make_s
     assert found.mean == pytest.approx(by_hand(found.x, [0.8, 0.1, 0.2], 4.0), abs=0.05)
     said = "losses of single steps were not kept in all runs: means between evaluations are shown"
     assert remark(SMOOTH, result.records) == said
-    drawing = plot(lines_of(result, SMOOTH), SMOOTH, result, log_x=False)
-    assert said in drawing.get_suptitle()
+    drawing = plot(lines_of(result, SMOOTH), SMOOTH, result)
+    assert said in drawing.get_suptitle().replace("\n", " ")
     assert remark(ACCURACY, result.records) == remark(replace(SMOOTH, smooth=None), []) == ""
 
 

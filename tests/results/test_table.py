@@ -210,7 +210,7 @@ def test_profile_and_data_stand_in_the_title_and_in_every_file_name(
     assert table.title(result).endswith(f"Made with profile {profile}, {data} data.")
     files = render_study(result)
     kinds = {name.rpartition(".")[2] for name in files}
-    assert kinds == {"md", "tex", "csv", "jsonl", "png", "pdf"}
+    assert kinds == {"md", "tex", "csv", "xz", "png", "pdf"}
     assert name_of(result) == f"lp_adam/toy.{profile}.{data}"
     assert all(name.startswith(f"{name_of(result)}.") and files[name] for name in files)
 

@@ -11,18 +11,18 @@ from engine import devices, interrupt, parallel
 from engine.checkpoint import CURRENT as CHECKPOINT
 from engine.checkpoint import OtherFormat
 from engine.console import say
-from engine.loggers import Loggers, RunInfo
+from engine.loggers import Loggers, describe_run, ending
 from engine.loop import Outcome, train
 from engine.make import make_loggers
 from engine.metrics import headline_of
 from engine.parallel import RunOfHigherRank, call_on_rank_zero
 from engine.progress import progress
-from engine.record_files import ENDED, Damaged
+from engine.record_files import ENDED, Damaged, read_environment
 from engine.resume import resume
 from engine.run import Busy, Run
 from engine.session import Session
 from engine.shared import make_folder
-from engine.titles import optimizer_title, run_title
+from engine.titles import run_title
 
 log = logging.getLogger("adamily")
 
@@ -108,7 +108,8 @@ def attempt(run: Run, share_devices: bool) -> str:
 def train_on(device: torch.device, run: Run) -> str:
     session = resume(run, device)
     trackers = make_loggers(run.config) if parallel.rank() == 0 else []
-    loggers = Loggers(trackers, run_info(run, session.step))
+    info = describe_run(run.folder, run.config, read_environment(run.folder, {}), session.step)
+    loggers = Loggers(trackers, info)
     bar = progress(f"{run_title(run.config)} [{run.id}]", session.step, session.task.steps)
     status = "failed"
     try:
@@ -117,50 +118,24 @@ def train_on(device: torch.device, run: Run) -> str:
         call_on_rank_zero(lambda: close(run, session, outcome))
     finally:
         bar.close()
-        loggers.finish(
-            {
-                "status": status,
-                "final": session.evaluations.final,
-                "best": session.evaluations.best,
-                "wall_seconds": session.clock.elapsed(),
-                **headline(session),
-            }
-        )
+        loggers.finish(ending(run.config, summary_of(run, session, status)))
     return status
 
 
-def headline(session: Session) -> dict[str, Any]:
-    """What dashboards show of a run's end in columns that all tasks share."""
-    name = session.task.headline
-    return {"headline": session.evaluations.final.get(name), "headline_metric": name}
+def summary_of(run: Run, session: Session, status: str) -> dict[str, Any]:
+    """The run's summary.json, or what is known of a run that has not ended."""
+    known = {
+        "status": status,
+        "final": session.evaluations.final,
+        "best": session.evaluations.best,
+        "wall_seconds": session.clock.elapsed(),
+    }
+    return (run.summary if status in ENDED else None) or known
 
 
 def close(run: Run, session: Session, outcome: Outcome) -> None:
     if outcome in ENDED:
         run.end(outcome, session.summary(outcome))
-
-
-def run_info(run: Run, step: int) -> RunInfo:
-    """The description of the run for loggers."""
-    config = run.config
-    names, group = config["names"], config["group"]
-    tags = [
-        names["task"],
-        names["optim"],
-        f"data:{config['data']}",
-        f"profile:{config['profile']}",
-    ]
-    if group:
-        tags.insert(0, group.partition("/")[0])
-    return RunInfo(
-        id=run.id,
-        name=f"{optimizer_title(config)} seed={config['seed']}",
-        group=group or names["task"],
-        tags=tags,
-        config=config,
-        folder=run.folder,
-        step=step,
-    )
 
 
 def result_text(run: Run) -> str:

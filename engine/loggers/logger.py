@@ -4,35 +4,13 @@ import importlib
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from engine.loggers.info import RunInfo
+
 _log = logging.getLogger("adamily")
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """What every logger is told about a run.
-
-    Attributes:
-        id: 12 hexadecimal digits, the run's identity; it stays the same when the run is resumed.
-        name: what a dashboard calls it, e.g. "adam lr=0.001 seed=0".
-        group: the study's name, e.g. "lp_adam/fc2"; the task's for a run outside a study.
-        tags: paper, task, optimizer, "data:sample", "profile:smoke".
-        config: the resolved config, nested, in plain containers.
-        folder: the run's folder.
-        step: the step that it starts (0) or resumes from.
-    """
-
-    id: str
-    name: str
-    group: str
-    tags: list[str]
-    config: dict[str, Any]
-    folder: Path
-    step: int
 
 
 Metrics = Mapping[str, float | None]
@@ -40,7 +18,10 @@ Metrics = Mapping[str, float | None]
 
 @runtime_checkable
 class Logger(Protocol):
-    """One tracker. Any of the calls may raise; `Loggers` then drops it."""
+    """One tracker. Any of the calls may raise; `Loggers` then drops it.
+
+    A run that starts at step 0 replaces what the tracker has of the same id.
+    """
 
     def start(self, info: RunInfo) -> None: ...
 
@@ -49,6 +30,19 @@ class Logger(Protocol):
     def show(self, artifact: Path, step: int) -> None: ...
 
     def finish(self, summary: Mapping[str, Any]) -> None: ...
+
+
+@runtime_checkable
+class Dashboard(Logger, Protocol):
+    """A tracker to which runs that ended before can be sent."""
+
+    def logged(self, folders: Iterable[Path]) -> set[str]:
+        """The ids of those runs, by their folders, that it has to their end."""
+        ...
+
+    def opened(self, runs: Path) -> str:
+        """A sentence on how to look at the runs of a folder of runs."""
+        ...
 
 
 class Loggers:
@@ -76,14 +70,15 @@ class Loggers:
 
         Artifacts of other types are in the run's folder only.
         """
-        if artifact.suffix in (".png", ".gif"):
+        if is_shown(artifact):
             self._call("show", artifact, step)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Send how the run ended, and close; calls after this one do nothing.
 
         Args:
-            summary: {"status": "finished" | "diverged" | "failed", "final": {metric: value},
+            summary: as `engine.loggers.info.ending` returns it, {"status": "finished" |
+                "diverged" | "failed" | "paused" | "interrupted", "final": {metric: value},
                 "best": {metric: {"value": value, "step": step}}, "wall_seconds": seconds, …}.
         """
         self._call("finish", summary)
@@ -120,14 +115,19 @@ def flatten(summary: Mapping[str, Any]) -> dict[str, float | str]:
     return {name: value for name, value in flat.items() if value is not None}
 
 
+def is_shown(artifact: Path) -> bool:
+    """Whether trackers are sent it: a picture or a video."""
+    return artifact.suffix in (".png", ".gif")
+
+
 def title_of(artifact: Path) -> str:
     """An artifact's name in dashboards: "artifacts/game" for 000000500.game.gif at any step."""
     return f"artifacts/{artifact.stem.partition('.')[2]}"
 
 
 def describe(error: Exception) -> str:
-    """An error's type and message, without the credentials that a message may quote."""
-    text = f"{type(error).__name__}: {error}"
+    """An error's type and its message's first line, without credentials that it may quote."""
+    text = f"{type(error).__name__}: {error}".partition("\n")[0]
     for name, value in os.environ.items():
         if re.search("KEY|TOKEN|SECRET|PASSWORD", name) and len(value) >= 8:
             text = text.replace(value, "***")

@@ -2,14 +2,16 @@
 
 import logging
 import os
+import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from engine.files import write_text
+from engine.loggers.info import RunInfo
 from engine.loggers.logger import (
     Metrics,
-    RunInfo,
     describe,
     flatten,
     import_tracker,
@@ -17,8 +19,13 @@ from engine.loggers.logger import (
     numbers,
     title_of,
 )
+from engine.loggers.replay import send_recorded
+from engine.record_files import ENDED
 from engine.records import Record
-from engine.run import artifacts_of
+
+EPOCH = "epoch"
+# In a run's folder: the status with which W&B was sent it to its end.
+END = "wandb/ended.txt"
 
 _log = logging.getLogger("adamily")
 
@@ -33,6 +40,9 @@ class WandbLogger:
     several sessions would have to be uploaded in the order of their dates. So the folder of the
     last session is complete and replaces the earlier ones. W&B is imported, and its service
     started, with the first run of a process.
+
+    A run's config there is what runs are grouped by, `optim`, `lr`, `row`, `commit`, with _ for
+    dots (`betas_1`). Curves are drawn over epochs where a task has any. A diverged run has a tag.
 
     Args:
         project: W&B project.
@@ -66,6 +76,9 @@ class WandbLogger:
     def start(self, info: RunInfo) -> None:
         # W&B would write to /tmp without a warning.
         make_writable(info.folder)
+        self._end = info.folder / END
+        self._end.unlink(missing_ok=True)
+        self._by_epochs = False
         wandb = import_tracker("wandb")
         mode = self._choose_mode(wandb)
         try:
@@ -80,7 +93,8 @@ class WandbLogger:
             self._run = self._init(wandb, info, "offline")
         # W&B refuses steps below the one it expects next, with a warning for each.
         self._step = self._run.step if info.step else 0
-        self._send_recorded(info)
+        if info.step:  # what W&B does not have of the steps before
+            send_recorded(Record(info.folder, info.config), self, info.step)
         if self._run.offline:
             self._remove_earlier_offline_runs(info)
         if mode == "online" and not self._run.offline:
@@ -90,6 +104,9 @@ class WandbLogger:
         if step < self._step:
             return
         self._step = step
+        if not self._by_epochs and EPOCH in metrics:
+            self._run.define_metric("*", step_metric=EPOCH)
+            self._by_epochs = True
         self._run.log(numbers(metrics), step=step)
 
     def show(self, artifact: Path, step: int) -> None:
@@ -100,17 +117,40 @@ class WandbLogger:
             self._run.log({title_of(artifact): shown}, step=step)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
+        status = summary["status"]
         self._run.summary.update(flatten(summary))
-        self._run.finish(exit_code=1 if summary.get("status") == "failed" else 0)
+        if status == "diverged":
+            self._run.tags = (*self._run.tags, status)
+        self._run.finish(exit_code=1 if status == "failed" else 0)
+        if status in ENDED and self._end.parent.exists():
+            write_text(self._end, f"{status}\n")
 
-    def _send_recorded(self, info: RunInfo) -> None:
-        """Send the metrics and artifacts up to the resumed step that W&B does not have."""
-        for line in Record(info.folder, info.config).lines if info.step else []:
-            step = line["step"]
-            if step <= info.step:
-                self.log({name: value for name, value in line.items() if name != "step"}, step)
-                for artifact in artifacts_of(info.folder, step):
-                    self.show(artifact, step)
+    def logged(self, folders: Iterable[Path]) -> set[str]:
+        """The ids of those runs, by their folders, that W&B was sent to their end, or has kept.
+
+        Where it is disabled, all: it wants none.
+        """
+        if self._is_disabled:
+            return {folder.name for folder in folders}
+        return {folder.name for folder in folders if (folder / END).exists()}
+
+    def opened(self, runs: Path) -> str:
+        """Where they are, or the command that uploads them."""
+        if self._is_disabled:
+            return "W&B is disabled, by logger.wandb.mode or WANDB_MODE: it keeps nothing"
+        if self.is_online:
+            return f"To look at them: project {self.project} of your account at W&B"
+        folders = f"{shlex.quote(str(runs))}/*/*/*/wandb/offline-run-*"
+        return f"W&B is offline; to upload them: wandb sync {folders}"
+
+    @property
+    def _is_disabled(self) -> bool:
+        return (self.mode or os.environ.get("WANDB_MODE")) == "disabled"
+
+    @property
+    def is_online(self) -> bool:
+        """Whether runs are uploaded when they are logged."""
+        return self._choose_mode(import_tracker("wandb")) == "online"
 
     def _remove_earlier_offline_runs(self, info: RunInfo) -> None:
         for folder in info.folder.glob(f"wandb/offline-run-*-{info.id}"):
@@ -135,20 +175,21 @@ class WandbLogger:
             group=info.group[:128],
             # W&B refuses a run with an empty tag or one above 64 characters.
             tags=[tag[:64] for tag in info.tags if tag],
-            config=info.config,
+            config={column_name(key): value for key, value in info.columns.items()},
             dir=str(info.folder),
             mode=mode,
             # "allow" at step 0 would keep an older run's curve under a new run's summary.
             resume="allow" if info.step and mode == "online" else None,
             # The default hands back the run of a training loop that was cut short.
             reinit="finish_previous",
-            settings=self._settings(wandb),
+            settings=self._settings(wandb, silent=mode != "online"),
         )
 
-    def _settings(self, wandb: Any) -> Any:
+    def _settings(self, wandb: Any, silent: bool) -> Any:
         """Settings without code, git, console and machine data, which the run's record has."""
         settings = {
             "console": "off",
+            "silent": silent,
             "disable_code": True,
             "disable_git": True,
             "disable_job_creation": True,
@@ -164,6 +205,11 @@ class WandbLogger:
         # Each release refuses settings that it does not know.
         known = wandb.Settings.model_fields
         return wandb.Settings(**{name: value for name, value in settings.items() if name in known})
+
+
+def column_name(key: str) -> str:
+    """What W&B has a setting as; it reads a dot in a name as a level."""
+    return key.replace(".", "_")
 
 
 def _setup_wandb(wandb: Any) -> Any:

@@ -24,6 +24,8 @@ from engine.loggers import (
     describe,
     flatten,
 )
+from engine.loggers.replay import send_recorded
+from engine.records import Record
 
 ROOT = Path(__file__).parents[2]
 FAKE_KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -41,6 +43,8 @@ def info(folder, step=0, **changes):
         "name": "adam lr=0.001 seed=0",
         "group": "lp_adam/fc2",
         "tags": ["lp_adam", "mnist_fc2", "adam", "data:sample", "profile:smoke"],
+        "settings": {"task": "mnist_fc2", "optim": "adam", "lr": 0.001, "betas.1": 0.9, "seed": 0},
+        "made": {"id": "0123456789ab", "study": "lp_adam/fc2", "commit": "abc", "hardware": "A1"},
         "config": {"task": {"name": "mnist_fc2"}, "optim": {"lr": 0.001}},
         "folder": folder,
         "step": step,
@@ -81,6 +85,7 @@ from engine.loggers import *
 logging.basicConfig(level=logging.WARNING, format="LOGGED %(message)s")
 def info(step=0):
     return RunInfo(id="0123456789ab", name="adam", group="g", tags=["t"],
+                   settings={{"optim": "adam", "lr": 0.1}}, made={{"id": "0123456789ab"}},
                    config={{"optim": {{"lr": 0.1}}}}, folder=pathlib.Path("run"), step=step)
 def train(*loggers, start=0, stop=5, finish=True):
     run = Loggers(loggers, info(start))
@@ -184,7 +189,7 @@ def test_a_missing_package_is_one_warning_that_says_what_to_install(
 
 def test_an_unwritable_folder_is_one_warning_for_each_logger(tmp_path):
     (tmp_path / "run").write_text("a file where the folder should be")
-    script = RUN + 'train(WandbLogger(), TrackioLogger(dir="run/db"), TensorBoardLogger())'
+    script = RUN + 'train(WandbLogger(), TrackioLogger(dir="run/db"), TensorBoardLogger("run/tb"))'
     done = python(script, tmp_path)
     assert done.returncode == 0, done.stderr
     logged = [line for line in done.stderr.splitlines() if line.startswith("LOGGED")]
@@ -201,7 +206,7 @@ def test_nothing_is_imported_before_it_is_used(tmp_path):
     import sys
     import engine.loggers
     engine.loggers.WandbLogger(), engine.loggers.TrackioLogger()
-    for name in ("wandb", "trackio", "tensorboard", "torch"):
+    for name in ("wandb", "trackio", "tensorboard", "torch", "hydra"):
         assert name not in sys.modules, name
     """
     done = python(code, tmp_path)
@@ -220,7 +225,7 @@ def test_a_key_reaches_no_file_and_no_output(tmp_path):
         def start(self, info):
             import os
             raise ValueError("refused: " + os.environ["WANDB_API_KEY"])
-    train(WandbLogger(), TrackioLogger(dir="db"), TensorBoardLogger(), Telltale())
+    train(WandbLogger(), TrackioLogger(dir="db"), TensorBoardLogger(dir="tb"), Telltale())
     """
     done = python(
         RUN + textwrap.dedent(code),
@@ -312,7 +317,7 @@ def test_artifacts_reach_all_trackers_byte_for_byte(tmp_path):
     still = path.with_name("000000004.image.png")
     pictures[0].save(still)
     code = """
-    trackers = [WandbLogger(), TrackioLogger(dir="db"), TensorBoardLogger()]
+    trackers = [WandbLogger(), TrackioLogger(dir="db"), TensorBoardLogger(dir="tb")]
     run = Loggers(trackers, info())
     run.log({"train/loss": 1.0}, 4)
     for name in ("game.gif", "image.png", "of_no_picture.txt"):
@@ -330,7 +335,7 @@ def test_artifacts_reach_all_trackers_byte_for_byte(tmp_path):
     for name in ("artifacts/game", "artifacts/image"):
         (row,) = [row for row in rows if name in row[2]]
         assert row[1] == 4
-    events = EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()
+    events = EventAccumulator(str(tmp_path / "tb/g/adam")).Reload()
     for name, shown in (("artifacts/game", path), ("artifacts/image", still)):
         (image,) = events.Images(name)
         assert (image.step, image.encoded_image_string) == (4, shown.read_bytes())
@@ -384,13 +389,14 @@ def test_wandb_is_sent_what_it_missed(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(text)
     logger = WandbLogger()
     logger._run, logger._step = WandbRun(), 4
-    logger._send_recorded(info(tmp_path, step=8))
+    logger._by_epochs = False
+    send_recorded(Record(tmp_path, {}), logger, 8)
     assert logger._run.steps == [4, 6, 8]
 
 
 def test_wandb_steps_that_are_there_already_are_left_out():
     logger = WandbLogger()
-    logger._run, logger._step = WandbRun(), 6
+    logger._run, logger._step, logger._by_epochs = WandbRun(), 6, False
     for step in (4, 5, 6, 6, 7, 3, 8):
         logger.log({"a": 1.0}, step)
     assert logger._run.steps == [6, 6, 7, 8]
@@ -403,6 +409,12 @@ def test_wandb_disabled(tmp_path, caplog):
     loggers.finish(SUMMARY)
     assert warnings_of(caplog) == []
     assert not (tmp_path / "wandb").exists()
+
+
+def trackio_configs(database):
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute("SELECT run_name, config FROM configs ORDER BY id")
+        return [(name, json.loads(config)) for name, config in rows]
 
 
 def trackio_rows(database):
@@ -428,8 +440,9 @@ def test_trackio(tmp_path):
     assert len({run for run, _, _ in rows}) == 1
     assert [step for _, step, _ in rows] == [1, 2, 3, 4, 5, 6, 7, 7]
     assert rows[3][2] == {"train/loss": 0.25, "nan": "NaN"}
-    assert rows[-1][2]["best/test/loss"] == 0.25
-    assert rows[-1][2]["status"] == "finished"
+    assert rows[-1][2] == {"best/test/loss": 0.25}
+    ((name, config),) = trackio_configs(tmp_path / "db/adamily.db")
+    assert (name, config["status"], config["lr"]) == ("adam", "finished", 0.1)
 
 
 def test_trackio_folder_from_the_environment_and_a_run_afresh(tmp_path):
@@ -444,26 +457,28 @@ def test_trackio_folder_from_the_environment_and_a_run_afresh(tmp_path):
     """
     done = python(RUN + textwrap.dedent(code), tmp_path, TRACKIO_DIR="chosen")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "2 adam (0123456789ab) {'lr': 0.1} ['t']\n"
-    assert len(trackio_rows(tmp_path / "chosen/adamily.db")) == 6
+    assert done.stdout == "1 adam adam ['t']\n"
+    assert len(trackio_rows(tmp_path / "chosen/adamily.db")) == 3
     assert not (tmp_path / "db").exists()
 
 
 def test_tensorboard(tmp_path, caplog):
     pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    first = Loggers([TensorBoardLogger()], info(tmp_path))
+    logger = TensorBoardLogger(tmp_path / "tb")
+    first = Loggers([logger], info(tmp_path))
     for step in range(6):
         first.log({"train/loss": 1.0, "none": None}, step)
-    first._loggers[0]._writer.close()  # interrupted; the file is what was flushed
-    second = Loggers([TensorBoardLogger()], info(tmp_path, step=3))
+    logger._writer.close()  # interrupted; the file is what was flushed
+    assert logger.logged([tmp_path.with_name("0123456789ab")]) == set()
+    # It is called otherwise in another sweep, and goes on where it is.
+    second = Loggers([TensorBoardLogger(tmp_path / "tb")], info(tmp_path, step=3, name="new"))
     for step in (4, 5, 6):
         second.log({"train/loss": 2.0, "inf": float("inf")}, step)
     second.finish(SUMMARY)
 
     assert warnings_of(caplog) == []
-    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert logger.logged([tmp_path.with_name("0123456789ab")]) == {"0123456789ab"}
+    events = events_of(tmp_path / "tb/lp_adam/fc2/adam lr=0.001 seed=0")
     points = [(point.step, point.value) for point in events.Scalars("train/loss")]
     assert points == [(0, 1.0), (1, 1.0), (2, 1.0), (3, 1.0), (4, 2.0), (5, 2.0), (6, 2.0)]
     assert "none" not in events.Tags()["scalars"]
@@ -471,8 +486,43 @@ def test_tensorboard(tmp_path, caplog):
         events.Tensors(f"{tag}/text_summary")[-1].tensor_proto.string_val[0].decode()
         for tag in ("config", "summary")
     )
-    assert "lr: 0.001" in config
+    assert "commit: abc" in config
     assert "best/test/loss: 0.25" in summary
+    found = hparams_of(events)
+    assert found == {"task": "mnist_fc2", "optim": "adam", "lr": 0.001, "betas.1": 0.9, "seed": 0.0}
+
+
+def events_of(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    return EventAccumulator(str(folder)).Reload()
+
+
+def hparams_of(events):
+    """What the plugin for hyperparameters reads."""
+    from tensorboard.plugins.hparams import metadata
+
+    content = events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
+    values = metadata.parse_session_start_info_plugin_data(content).hparams
+    return {key: getattr(value, value.WhichOneof("kind")) for key, value in values.items()}
+
+
+def test_tensorboard_a_run_afresh_and_another_of_the_same_name(tmp_path):
+    pytest.importorskip("tensorboard")
+    for step in (1, 2):
+        again = Loggers(
+            [TensorBoardLogger(tmp_path)], info(tmp_path, started="2026-01-01T00:00+00:00")
+        )
+        again.log({"train/loss": 0.5, "time/train_seconds": 7.0}, step)
+        again.finish(SUMMARY | {"status": "diverged", "diverged_at": 9})
+    Loggers([TensorBoardLogger(tmp_path)], info(tmp_path, id="ba9876543210")).finish(SUMMARY)
+    folders = sorted(path.name for path in (tmp_path / "lp_adam/fc2").iterdir())
+    assert folders == ["adam lr=0.001 seed=0", "adam lr=0.001 seed=0 ba9876543210"]
+    events = events_of(tmp_path / "lp_adam/fc2" / folders[0])
+    (point,) = events.Scalars("train/loss")
+    assert (point.step, point.wall_time) == (2, 1767225607.0)
+    (diverged,) = events.Scalars("diverged")
+    assert (diverged.step, diverged.value) == (9, 1.0)
 
 
 # -- conf/logger -----------------------------------------------------------------------------------
@@ -521,6 +571,6 @@ def test_a_yaml_file_states_the_defaults_of_its_class(compose, name):
     node = compose(f"logger={name}").logger[name]
     stated = vars(instantiate(node))
     default = vars(instantiate({"_target_": node["_target_"]}))
-    if name == "trackio":
+    if name != "wandb":
         del stated["dir"], default["dir"]
     assert stated == default

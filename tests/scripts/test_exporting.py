@@ -116,7 +116,7 @@ def test_rows_that_have_ended_all_tasks(export, tmp_path):
     path = tmp_path / "out" / "toys" / "rliable.short.sample.json"
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
-        "Left out: yogi lacks narrow.",
+        "Left out: yogi lacks narrow (which it cannot train).",
         f"adamw, sgd on 2 tasks: {path}",
     ]
     content = json.loads(path.read_text())

@@ -101,7 +101,9 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "clip_norm": or_null(*POSITIVE),
     "accumulate": COUNT,
     "eval_first": FLAG,
-    "group": or_null(is_name, "a name, in quotes where it is a number"),
+    **dict.fromkeys(
+        ("group", "row", "label"), or_null(is_name, "a name, in quotes where it is a number")
+    ),
     "optim.lr": POSITIVE,
     "optim.betas": (are_betas, "a list of two or more numbers in [0, 1)"),
     "optim.eps": (are_not_negative, "a number, 0 or above"),
@@ -115,6 +117,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "train.pause_at": or_null(is_part, "a number between 0 and 1"),
     "sweep.jobs_per_device": or_auto(*COUNT),
     "sweep.devices_per_run": COUNT,
+    "sweep.runs_per_job": or_auto(*COUNT),
     "paths.runs": PATH,
     "paths.data": PATH,
     "paths.reports": PATH,

@@ -45,6 +45,10 @@ class Interrupted(Exception):
     """Told to stop."""
 
 
+class Lost(Exception):
+    """A cluster has stopped a sweep's runs: it is gone, or somebody cancelled them there."""
+
+
 def received() -> int | None:
     """The number of the signal that asked this process to stop, or None. Asked at every step."""
     return _received

@@ -3,28 +3,25 @@
 import inspect
 import os
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
-from joblib import Parallel, effective_n_jobs
-from joblib.externals.loky import get_reusable_executor
 
 from engine import packages
 from engine.checks import BadInput
 from engine.composing import Loader
 from engine.config import check_overrides, default_choice, explain, hydra_of
 from engine.console import say
-from engine.devices import slots, slots_per_device, threads
 from engine.hydra_internals import Callbacks
 from engine.overrides import given, is_hydras, read_override
-from engine.texts import PATH_SHOWN, shorten
+from engine.texts import PATH_SHOWN, hydra_text, shorten
 
 # Launchers that do not come with the project, and the extras that install them.
 EXTRAS = {"ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
@@ -34,7 +31,10 @@ LOCAL_LAUNCHERS = ("basic", "joblib")
 
 
 def launch(
-    task_function: Callable[..., Any], shared: list[str], jobs: Sequence[list[str]]
+    task_function: Callable[..., Any],
+    shared: list[str],
+    jobs: Sequence[list[str]],
+    configs: Sequence[dict[str, Any]],
 ) -> list[Any]:
     """Call `task_function` with the config of each job, wait for all, and return their values.
 
@@ -42,12 +42,15 @@ def launch(
         task_function: one that a worker can import by its module and name.
         shared: overrides of Hydra itself (hydra/launcher=…, hydra.launcher.…).
         jobs: the overrides of each job.
+        configs: what they make.
 
     Returns:
         For each job its value, or the exception that it raised.
 
     Raises:
-        Exception: whatever the launcher raises when a worker process dies.
+        BadInput: a cluster cannot be reached, or cannot carry out runs.
+        interrupt.Lost: it is gone, or somebody cancelled the runs there.
+        Exception: whatever another launcher raises when a worker process dies.
     """
     with hydra_of() as hydra:
         # As `-m` does: by this a worker knows that it shares this machine's devices with others.
@@ -59,13 +62,28 @@ def launch(
             hydra_context=context, task_function=task_function, config=config
         )
         with packages.project_found_by_children():
+            if launcher_name(shared) == "ray":
+                from engine import ray_cluster  # imports torch
+
+                return ray_cluster.launch(launcher, jobs)
+            if launcher_name(shared) == "submitit_slurm":
+                from engine import slurm
+
+                return slurm.launch(launcher, jobs, configs)
             returns = launcher.launch(jobs, initial_job_idx=0)
     return [return_value_of(job_return) for job_return in returns]
+
+
+def draws_in_place(overrides: Sequence[str]) -> bool:
+    """Whether the sweep's process may draw on its terminal, where no run draws a bar of its own."""
+    return sys.stdout.isatty() and launcher_name(overrides) != "basic"
 
 
 def release_workers(overrides: Sequence[str]) -> None:
     """Let joblib's workers end, which takes a second, while the command goes on."""
     if launcher_name(overrides) == "joblib":
+        from joblib.externals.loky import get_reusable_executor
+
         get_reusable_executor().shutdown(wait=False)
 
 
@@ -92,6 +110,8 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any], runs: in
     Raises:
         BadInput: the launcher is not installed or cannot be set so, or a device is not there.
     """
+    from engine.devices import slots
+
     name = launcher_name(overrides)
     device, sweep = config["train"]["device"], config["sweep"]
     jobs_per_device, devices_per_run = sweep["jobs_per_device"], sweep["devices_per_run"]
@@ -100,10 +120,9 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any], runs: in
         slot_count = slots(device, jobs_per_device, devices_per_run)
     if name == "joblib":
         settings.append(f"hydra.launcher.n_jobs={min(slot_count, runs)}")
-    if name == "ray" and on_gpu(device) and not given(overrides, "hydra.launcher.ray.remote"):
-        per_gpu = slots_per_device(torch.device("cuda"), jobs_per_device)
-        gpus = 1 / per_gpu if devices_per_run == 1 else devices_per_run
-        settings.append(f"+hydra.launcher.ray.remote.num_gpus={gpus}")
+    if name in ("submitit_slurm", "submitit_local"):
+        called = config["group"] or config["names"]["task"]
+        settings.append(f"hydra.launcher.name={hydra_text(called)}")
     if name in EXTRAS and not installed(name):
         raise BadInput(
             f"hydra/launcher={name}: not installed; pip install 'adamily[{EXTRAS[name]}]'"
@@ -116,6 +135,8 @@ def launcher_settings(overrides: Sequence[str], config: dict[str, Any], runs: in
 
 def say_how(overrides: Sequence[str], config: dict[str, Any], runs: int) -> None:
     """Print a line on how runs share this machine's CPU, if they do."""
+    from engine.devices import slots, threads
+
     device, sweep = config["train"]["device"], config["sweep"]
     if launcher_name(overrides) != "joblib" or on_gpu(device):
         return
@@ -143,6 +164,8 @@ def check_settings(overrides: list[str]) -> None:
 
 def check_joblib(launcher: Mapping[str, Any]) -> None:
     """Raise BadInput for settings that joblib would only refuse when the first run starts."""
+    from joblib import Parallel, effective_n_jobs
+
     settings = {str(key): value for key, value in launcher.items() if key != "_target_"}
     known = inspect.signature(Parallel).parameters
     if unknown := sorted(settings.keys() - known.keys()):
@@ -156,6 +179,8 @@ def check_joblib(launcher: Mapping[str, Any]) -> None:
 
 def on_gpu(device: str) -> bool:
     """Whether runs train on GPUs: for "auto", whether this machine has any."""
+    import torch
+
     return device.startswith("cuda") or (device == "auto" and torch.cuda.device_count() > 0)
 
 

@@ -21,7 +21,7 @@ from engine.checks import BadInput
 from engine.console import log
 from engine.devices import available
 from engine.run import LossBlock, Run
-from engine.world import check, local_rank, local_world_size, rank, world_size
+from engine.world import local_rank, local_world_size, rank, world_size
 from tasks.task import Task
 
 Value = TypeVar("Value")
@@ -53,16 +53,6 @@ def local_device(requested: str) -> torch.device:
     device = devices[local_rank()]
     torch.cuda.set_device(device)
     return device
-
-
-def check_one_run(command: str) -> None:
-    """Raise BadInput where several processes are to carry out a command for many runs."""
-    check()
-    if world_size() > 1:
-        raise BadInput(
-            f"{command}: torchrun trains one run by several processes; for many runs leave "
-            f"torchrun out and set sweep.devices_per_run={world_size()}"
-        )
 
 
 def check_batch(task: Task, config: dict[str, Any]) -> None:

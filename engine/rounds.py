@@ -1,16 +1,17 @@
 """Many runs, launched in rounds until all have ended or paused, even if workers die."""
 
 import logging
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from engine import checkpoint, interrupt
+from engine.checks import BadInput
 from engine.console import say
 from engine.launch import launch
-from engine.run import Run
+from engine.run import Run, modified_at
 from engine.texts import hydra_text
 
 log = logging.getLogger("adamily")
@@ -35,6 +36,9 @@ def run_all(task_function: Callable[..., Any], settings: list[str], jobs: Sequen
         task_function: the function that Hydra calls for one run.
         settings: overrides of Hydra itself.
         jobs: the runs, each with its overrides.
+
+    Raises:
+        BadInput: there is no such cluster, or its nodes cannot carry out runs.
     """
     failed: set[str] = set()
     deaths: Counter[str] = Counter()
@@ -54,7 +58,15 @@ def run_all(task_function: Callable[..., Any], settings: list[str], jobs: Sequen
         batch = next_batch(free_jobs, deaths, launches_in_vain)
         before = {run.id: timestamps(run) for run, _ in batch}
         try:
-            statuses = launch(task_function, settings, [overrides for _, overrides in batch])
+            configs = [run.config for run, _ in batch]
+            overrides = [overrides for _, overrides in batch]
+            statuses = launch(task_function, settings, overrides, configs)
+        except BadInput:
+            raise
+        except interrupt.Lost as error:
+            log.error("%s", error)
+            interrupt.stop(signal.SIGTERM)
+            return
         except Exception as error:
             if interrupt.received():  # Ctrl-C reaches workers that are not listening yet
                 return
@@ -115,11 +127,3 @@ def timestamps(run: Run) -> tuple[int, int, int]:
     files = ("environment.json", checkpoint.CURRENT, "summary.json")
     began, saved, ended = (modified_at(run.folder / name) for name in files)
     return began, saved, ended
-
-
-def modified_at(path: Path) -> int:
-    """When a file was last changed, in nanoseconds; 0 if there is none."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 # fairseq lives in an environment of its own: `make test-fairseq`.
 collect_ignore = ["fairseq_plugin"]
 
-pytest_plugins = ["command_fixtures"]
+pytest_plugins = ["command_fixtures", "browsing"]
 
 
 def pytest_collection_finish() -> None:
@@ -62,7 +62,7 @@ CONFIG: dict[str, Any] = {
     "accumulate": 1,
     "group": None,
     "train": {"device": "cpu", "compile": False, "checkpoint_seconds": 60.0},
-    "sweep": {"jobs_per_device": 1, "devices_per_run": 1},
+    "sweep": {"jobs_per_device": 1, "devices_per_run": 1, "runs_per_job": 1},
     "paths": {"runs": "runs", "data": "data", "reports": "reports"},
     "names": {"task": "toy", "optim": "adam", "schedule": "constant"},
 }

@@ -1,15 +1,22 @@
 """Launchers beyond this machine: SLURM's job script, and Ray with pretend GPUs."""
 
+import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 from odd import diary, most_at_once
+from omegaconf import OmegaConf
 from running import ROOT, child_environment, folder, folders, summary, typed
 
 from engine import interrupt
+from engine.checks import BadInput
 from engine.launch import launcher_name, launcher_settings, say_how
+from engine.ray_cluster import resources
+from engine.slurm import runs_per_job
 
 SLURM = [
     "hydra/launcher=submitit_slurm",
@@ -18,6 +25,7 @@ SLURM = [
     "hydra.launcher.cpus_per_task=8",
     "hydra.launcher.timeout_min=90",
     "hydra.launcher.array_parallelism=4",
+    "sweep.runs_per_job=1",
 ]
 
 
@@ -27,24 +35,22 @@ def cluster(tmp_path, monkeypatch):
 
     Whoever submits is stopped once its jobs are queued.
     """
-    submitit = pytest.importorskip("submitit")
-    from hydra.core.utils import JobReturn, JobStatus
-
+    pytest.importorskip("submitit")
     commands = tmp_path / "bin"
     commands.mkdir()
     kept = tmp_path / "job.sh"
     for name, text in {
         "sbatch": f'cp "$1" {kept}; echo Submitted batch job 4711',
         "srun": "exit 1",
-        "sacct": "exit 1",
+        "squeue": "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1",
+        "scancel": "exit 0",
     }.items():
         (commands / name).write_text(f"#!/bin/sh\n{text}\n")
         (commands / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{commands}:/usr/bin:/bin")
-    done = JobReturn(_return_value="interrupted", status=JobStatus.COMPLETED)
-    queued = []
-    monkeypatch.setattr(submitit.SlurmJob, "results", lambda job: queued.append(job) or [done])
-    monkeypatch.setattr(interrupt, "received", lambda: 15 if queued else None)
+    monkeypatch.setattr(interrupt, "received", lambda: 15 if kept.exists() else None)
+    for seconds in ("POLL_SECONDS", "FILE_SECONDS"):
+        monkeypatch.setattr(f"engine.slurm.{seconds}", 0.01)
     # A job puts Hydra's state back in its own process. In the one that has it already that would
     # import Hydra's plugins anew, under the names of those that other tests still use.
     monkeypatch.setattr(Singleton, "set_state", lambda state: None)
@@ -98,37 +104,102 @@ def test_a_slurm_job_can_be_stopped_and_submitted_again(train, runs, monkeypatch
     again = submission.function.checkpoint(*submission.args, **submission.kwargs)
     for call in (submission, again):
         returned = call.function(*call.args, **call.kwargs)
-        assert returned.return_value == "finished"
+        assert returned == ["finished"]
     assert summary(folder(runs))["status"] == "finished"
 
 
 def test_a_sweep_of_a_study_by_slurm(cluster, sweep, study):
     done = sweep(*study(), *SLURM)
     assert done.code == 143
-    assert options(cluster.read_text())["array"] == "0-3%4"
+    asked = options(cluster.read_text())
+    assert asked["array"] == "0-3%4"
+    assert asked["job-name"] == "lp_adam/tiny"
+
+
+def test_how_many_runs_share_a_slurm_job(monkeypatch):
+    """As many as take about a minute, by the task whose runs take longest; or as one says."""
+
+    def size(count, *times, asked="auto"):
+        monkeypatch.setattr("engine.timing.timed_steps", lambda configs: list(times))
+        monkeypatch.setattr("engine.slurm.meta_task", lambda config: SimpleNamespace(steps=100))
+        names = [f"task{number}" for number, _ in enumerate(times)]
+        configs = [
+            {"names": {"task": names[i % len(names)]}, "sweep": {"runs_per_job": asked}}
+            for i in range(count)
+        ]
+        return runs_per_job(configs)
+
+    assert size(100, 0.01) == 60
+    assert size(100, 0.01, 0.1) == 6
+    assert size(20, 0.01) == 20
+    assert size(100, 2.0) == 1
+    # Where a task cannot be timed, each has its own; an array has no room for more than 1000.
+    assert size(100, 0.01, None) == 1
+    assert size(2500, 2.0) == size(2500, None) == 3
+    assert size(100, 0.01, asked=7) == 7
 
 
 AUTO = {"jobs_per_device": "auto", "devices_per_run": 1}
 CONFIG = {"train": {"device": "cpu"}, "sweep": {"jobs_per_device": 4, "devices_per_run": 1}}
 
 
-def test_what_ray_is_told(monkeypatch):
-    # A share of a GPU for each run, unless the command line says how much.
+def test_what_ray_is_asked_for():
+    # GPUs where the cluster has any, whatever this machine has; typed settings come first.
+    def asked(gpus, typed=None, device="auto", **sweep):
+        config = {"train": {"device": device}, "sweep": AUTO | sweep}
+        return resources(OmegaConf.create(config), OmegaConf.create(typed or {}), gpus)
+
+    assert asked(2) == {"num_gpus": 1.0}
+    assert asked(2, jobs_per_device=4) == {"num_gpus": 0.25}
+    assert asked(8, devices_per_run=4) == {"num_gpus": 4}
+    assert asked(2, {"num_gpus": 0.5, "num_cpus": 2}) == {"num_gpus": 0.5, "num_cpus": 2}
+    assert asked(2, {"num_cpus": 2}) == {"num_gpus": 1.0, "num_cpus": 2}
+    assert asked(2, device="cpu") == {}
+    # Without a GPU a run that waits for one would wait for ever, which is for who asks for one.
+    assert asked(0) == {}
+    assert asked(0, device="cuda") == {"num_gpus": 1.0}
+
+
+@pytest.fixture
+def cluster_dies(monkeypatch):
+    """Ray ends the process that drives it, once the cluster's head is gone."""
+    from engine import ray_cluster
+
+    launcher = SimpleNamespace(ray_cfg=OmegaConf.create({"init": {"address": "head:6379"}}))
+    monkeypatch.setattr(Plugins, "instantiate_launcher", lambda plugins, **others: launcher)
     monkeypatch.setattr("engine.launch.installed", lambda name: True)
-    monkeypatch.setattr("engine.launch.check_settings", lambda shared: None)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    on_gpu = CONFIG | {"train": {"device": "auto"}}
-    chosen = ["hydra/launcher=ray"]
-    told = launcher_settings(chosen, on_gpu, 9)
-    assert told == ["+hydra.launcher.ray.remote.num_gpus=0.25"]
-    auto = on_gpu | {"sweep": AUTO}
-    assert launcher_settings(chosen, auto, 9) == ["+hydra.launcher.ray.remote.num_gpus=1.0"]
-    own = [*chosen, "+hydra.launcher.ray.remote.num_gpus=1"]
-    assert launcher_settings(own, on_gpu, 9) == []
-    assert launcher_settings(chosen, CONFIG, 9) == []
-    # Without a GPU a run that waits for one would wait for ever.
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert launcher_settings(chosen, on_gpu, 9) == []
+    monkeypatch.setattr("engine.launch.check_settings", lambda overrides: None)
+    monkeypatch.setattr("engine.launch.launcher_name", lambda overrides: "ray")
+    monkeypatch.setattr(ray_cluster, "connect", lambda settings: None)
+    monkeypatch.setattr(ray_cluster, "values_of", lambda launcher, jobs: os._exit(1))
+
+
+@pytest.mark.usefixtures("cluster_dies")
+def test_a_cluster_that_is_lost_ends_the_sweep_with_a_sentence(train, tiny):
+    done = train("-m", *tiny(), "seed=0,1")
+    assert done.code == 143
+    lost, stopped = done.err.splitlines()
+    assert lost.startswith("ERROR: the Ray cluster head:6379 is gone")
+    assert stopped == "stopped; give the same command again to go on"
+
+
+@pytest.mark.usefixtures("cluster_dies")
+def test_a_cluster_that_is_not_there(train, tiny, monkeypatch):
+    monkeypatch.setattr("engine.ray_cluster.connect", lambda settings: os._exit(1))
+    done = train("-m", *tiny(), "seed=0,1")
+    assert done.code == 2
+    assert "init.address=head:6379: no Ray cluster answers there: start one by" in done.err
+
+
+@pytest.mark.usefixtures("cluster_dies")
+def test_a_cluster_that_cannot_be_used_is_refused(train, sweep, study, tiny, monkeypatch):
+    def refuse(launcher, jobs):
+        raise BadInput("hydra/launcher=ray: node n does not see /runs")
+
+    monkeypatch.setattr("engine.ray_cluster.values_of", refuse)
+    for done in (train("-m", *tiny(), "seed=0,1"), sweep(*study())):
+        assert done.code == 2
+        assert done.err == "error: hydra/launcher=ray: node n does not see /runs\n"
 
 
 def test_which_launcher_it_is(conf):

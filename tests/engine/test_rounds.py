@@ -49,7 +49,7 @@ def launched(monkeypatch, wanted):
         batches = []
         rest = iter(plans)
 
-        def launch(task_function, settings, jobs):
+        def launch(task_function, settings, jobs, configs):
             batches.append([index[id(job)] for job in jobs])
             next(rest, all_end)(*[runs[i] for i in batches[-1]])
             return ["finished"] * len(jobs)
@@ -138,7 +138,7 @@ def test_a_run_whose_torchrun_ended_is_tried_again(wanted, monkeypatch):
     statuses = iter([["died", *["finished"] * 3], ["finished"]])
     batches = []
 
-    def launch(task_function, settings, jobs):
+    def launch(task_function, settings, jobs, configs):
         batches.append(len(jobs))
         if len(jobs) == 4:
             touch(run, "environment.json")
@@ -155,7 +155,7 @@ def test_a_run_whose_torchrun_ended_is_tried_again(wanted, monkeypatch):
 def test_a_job_that_raises_has_failed(wanted, monkeypatch, caplog):
     monkeypatch.setattr(logging.getLogger("adamily"), "propagate", True)
 
-    def launch(task_function, settings, jobs):
+    def launch(task_function, settings, jobs, configs):
         end(wanted[0][0])
         return ["finished", *[OSError("no such place")] * 3]
 

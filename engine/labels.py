@@ -14,6 +14,8 @@ SORT = ("task", "optim", "profile", "data")
 # A reader asks for the learning rate even where the optimizer's name says it.
 RATE = "lr"
 MISSING = object()
+# What the name of a task, an optimizer or a schedule says already.
+OF_NAMES = ("_target_", "_partial_")
 
 
 def labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -25,7 +27,7 @@ def labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     Returns:
         In the same order: the optimizer, before it the task if there are several, and what varies
         among the runs, in the order in which configs have it, and the seed last. No two runs with
-        different identities have the same label.
+        different identities have the same label, unless one name stands for two classes.
     """
     runs = [settings(config) for config in configs]
     varying = varying_keys(runs)
@@ -49,6 +51,8 @@ def settings(config: Mapping[str, Any]) -> Settings:
     seed = parts.pop("seed")
     for part in ("optim", "schedule", "task"):
         for key, value in leaves(parts.pop(part, None) or {}):
+            if key in OF_NAMES:
+                continue
             found[f"{part}.{key}" if key in found else key] = value
     for name in names.keys() - {"task", "optim"}:
         found[name] = names[name]
@@ -80,7 +84,8 @@ def sort_of(run: Settings) -> tuple[Any, ...]:
 def label(run: Settings, varying: Sequence[str], within: Sequence[str]) -> str:
     """A run's label, given what varies among all, and among those of its sort."""
     names = [run["task"]] if "task" in varying else []
-    source = ", ".join(str(run[key]) for key in ("profile", "data") if key in varying)
+    sources = [run[key] for key in ("profile", "data") if key in varying]
+    source = ", ".join(name for name in sources if name is not None)
     rate = [RATE] if RATE in varying and RATE not in within else []
     told = [f"{key}={hydra_text(run[key])}" for key in [*rate, *within] if key in run]
     return " ".join([*names, run["optim"], *([f"({source})"] if source else []), *told])

@@ -1,7 +1,9 @@
 """The records of runs on disk, read only."""
 
 import logging
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +11,10 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 
-from engine.identity import run_path
+from engine.identity import run_id, run_path
 from engine.record_files import (
     Damaged,
+    has_hash,
     read_config,
     read_environment,
     read_lines,
@@ -22,7 +25,8 @@ from engine.record_files import (
 
 log = logging.getLogger("adamily")
 
-Curve = tuple[list[int], list[float | None]]
+# Steps and values.
+Curve = tuple[Sequence[int], Sequence[float | None]]
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,13 @@ class Record:
 
     folder: Path
     config: dict[str, Any]
+
+    @classmethod
+    def of_ended(cls, folder: Path, config: dict[str, Any], summary: dict[str, Any]) -> "Record":
+        """That of a run whose files were found whole, and whose summary was read then."""
+        record = cls(folder, config)
+        vars(record).update(summary=summary)
+        return record
 
     @property
     def id(self) -> str:
@@ -57,19 +68,16 @@ class Record:
 
     @cached_property
     def lines(self) -> list[dict[str, Any]]:
-        """metrics.jsonl; of a run that has not ended, without a last line that is incomplete."""
-        return read_lines(self.folder, self.summary)
+        """metrics.jsonl; of a run that has not ended, without a last line that is incomplete.
+
+        Of runs by the thousand, curves take a tenth of the memory.
+        """
+        return lines_of(self.curves)
 
     @cached_property
     def curves(self) -> dict[str, Curve]:
         """Steps and values of each metric."""
-        curves: dict[str, Curve] = {}
-        for line in self.lines:
-            for name in line.keys() - {"step"}:
-                steps, values = curves.setdefault(name, ([], []))
-                steps.append(line["step"])
-                values.append(line[name])
-        return curves
+        return curves_of(read_lines(self.folder, self.summary))
 
     @cached_property
     def losses(self) -> Curve:
@@ -121,15 +129,27 @@ def load(folder: Path, config: dict[str, Any] | None = None) -> Record | None:
     Raises:
         Damaged: one of its files is not what a run has written, or does not fit the others.
     """
-    read_or_known = read_config(folder)
+    read_or_known = config if is_as_written(folder, config) else read_config(folder)
     if read_or_known is None and (folder / "summary.json").exists():
         read_or_known = config
     if read_or_known is None:
         return None
     record = Record(folder, read_or_known)
     # Read all files now, so that damage is noticed here and not later.
-    _ = record.summary, record.environment, record.lines, record.losses, record.pauses
+    _ = record.summary, record.environment, record.curves, record.losses, record.pauses
     return record
+
+
+def is_as_written(folder: Path, config: dict[str, Any] | None) -> bool:
+    """Whether a run's config is known, and its file is the one with which the run has ended.
+
+    Parsing and checking the file takes longer than all the rest of a record.
+    """
+    if config is None or run_id(config) != folder.name:
+        return False
+    with suppress(Damaged):  # which is said of the summary in its turn
+        return has_hash(folder / "config.yaml", read_summary(folder) or {})
+    return False
 
 
 def recalled(
@@ -143,9 +163,38 @@ def recalled(
 ) -> Record:
     """A record that is kept elsewhere: the folder, where its run would be, need not be there."""
     record = Record(folder, config)
-    known = {"summary": summary, "environment": environment, "lines": lines, "pauses": pauses}
-    vars(record).update(known, losses=([], []))
+    known = {"summary": summary, "environment": environment, "pauses": pauses}
+    vars(record).update(known, curves=curves_of(lines), losses=([], []))
     return record
+
+
+def curves_of(lines: Sequence[dict[str, Any]]) -> dict[str, Curve]:
+    """The lines of metrics.jsonl by metric, in arrays where all values are fractions."""
+    if lines and all(list(line) == list(lines[0]) for line in lines):
+        columns = zip(*(line.values() for line in lines), strict=True)
+        found = {name: list(column) for name, column in zip(lines[0], columns, strict=True)}
+        steps = array("q", found.pop("step"))
+        return {name: (steps, packed(values)) for name, values in found.items()}
+    names = dict.fromkeys(name for line in lines for name in line if name != "step")
+    curves = {}
+    for name in names:
+        has_it = [line for line in lines if name in line]
+        steps = array("q", [line["step"] for line in has_it])
+        curves[name] = (steps, packed([line[name] for line in has_it]))
+    return curves
+
+
+def packed(values: list[Any]) -> Sequence[Any]:
+    return array("d", values) if set(map(type, values)) == {float} else values
+
+
+def lines_of(curves: Mapping[str, Curve]) -> list[dict[str, Any]]:
+    """The lines that have these curves."""
+    lines: dict[int, dict[str, Any]] = {}
+    for name, (steps, values) in curves.items():
+        for step, value in zip(steps, values, strict=True):
+            lines.setdefault(step, {"step": step})[name] = value
+    return [lines[step] for step in sorted(lines)]
 
 
 # -- the folder of runs ----------------------------------------------------------------------------
@@ -163,8 +212,9 @@ def read_all(
     files = ("config.yaml", "summary.json")
     folders = sorted({path.parent for name in files for path in root.glob(f"*/*/*/{name}")})
     lost = {path for path in folders if not (path / "config.yaml").exists()} - known.keys()
-    maybe = [read(folder, known.get(folder)) for folder in folders if folder not in lost]
-    readable = [record for record in maybe if record]
+    maybe = (read(folder, known.get(folder)) for folder in folders if folder not in lost)
+    parts: dict[str, Any] = {}
+    readable = [sharing(record, parts) for record in maybe if record]
     records = {record.id: record for record in readable if belongs(record, root)}
     warn_left_out(
         {record.folder for record in readable} - {record.folder for record in records.values()},
@@ -175,6 +225,18 @@ def read_all(
         "config.yaml is gone; the sweep or the scripts.train that made the run writes it anew",
     )
     return records
+
+
+def sharing(record: Record, parts: dict[str, Any]) -> Record:
+    """The record, with those parts of its config that runs before it had, too, of which most are.
+
+    Args:
+        record: just read, whose config nobody else holds.
+        parts: of configs so far, by their text.
+    """
+    for key, part in record.config.items():
+        record.config[key] = parts.setdefault(repr(part), part)
+    return record
 
 
 def belongs(record: Record, root: Path) -> bool:

@@ -16,16 +16,18 @@ from results import baselines
 from results.analysis import Result, relative_path
 from results.markup import latex, markdown
 from results.rendered import write
-from results.report import PAGE, render_page
-from results.standing import Standing, rate_width
+from results.report import PAGE
+from results.standing import Standing, profile, rate_width
 from results.study import slug
 from results.suite import task_of
 from results.suite_comparison import SuiteComparison
 from results.table import Table, commits_of, hardware_of
-from results.verdict import TaskVerdict, Verdict, sentences
+from results.verdict import TaskVerdict, Verdict, sentences, times
 from results.verdict_figures import draw
 from results.verdict_tables import tables_of
-from results.write import collect, hash_of
+from results.write import collect, hash_of, page_of
+
+FACTORS = 60  # of the quickest optimizer's time, from 1 to 10, at which a profile is drawn
 
 
 def made_with(comparison: SuiteComparison) -> str:
@@ -110,7 +112,7 @@ def write_verdict(
     files = {
         f"{name}.md": (words + "\n".join(map(markdown, tables))).encode(),
         f"{name}.tex": "\n".join(map(latex, tables)).encode(),
-        f"{name}.json": json_text(numbers(found)).encode(),
+        f"{name}.json": json_text(numbers(found) | about(comparison)).encode(),
         f"{name}.jsonl.xz": baselines.pack(
             (
                 record
@@ -143,7 +145,7 @@ def write_page(comparison: SuiteComparison, results: Sequence[Result], source: s
     by_name = {one.study.name: one.study for one in joined}
     records |= {record.id: record for one in joined for record in one.records}
     studies = [by_name.get(study.name, study) for study in studies]
-    content = render_page(studies, [*found, *joined], records.values())
+    content = page_of(studies, [*found, *joined], records, reports)
     [page] = write(reports, PAGE, source, content)
     return page
 
@@ -158,12 +160,28 @@ def joint(results: Sequence[Result]) -> Result:
     return replace(first, study=study, rows=rows)
 
 
+def about(comparison: SuiteComparison) -> dict[str, Any]:
+    """What a reader of the numbers must know of where they come from."""
+    suite = comparison.suite
+    return {
+        "suite": suite.name,
+        "title": suite.title,
+        "profile": comparison.profile,
+        "data": suite.data,
+        "made_with": made_with(comparison),
+        "rows": {row: settings for study in suite.studies for row, settings in study.rows.items()},
+        "command": command(comparison),
+        "chosen_by": {task_of(study): study.select.metric for study in suite.studies},
+    }
+
+
 def numbers(found: Verdict) -> dict[str, Any]:
     """The verdict as JSON has it: infinities, of targets that are never reached, as null."""
     content = dataclasses.asdict(found) | {
         "tasks": [task_numbers(task) for task in found.tasks],
         "others": {optim: [*map(standing_numbers, of)] for optim, of in found.others.items()},
         "overall": overall_numbers(found) if found.others else {},
+        "profiles": profile_numbers(found),
         "sentences": sentences(found),
     }
     return plain(content)
@@ -195,6 +213,21 @@ def overall_numbers(found: Verdict) -> dict[str, Any]:
         }
         for optim in found.others
     }
+
+
+def profile_numbers(found: Verdict) -> dict[str, Any]:
+    """Unit → optimizer → the share of tasks that it solves within each of `factors`."""
+    taken = {"steps": found.others, "seconds": found.timed}
+    factors = [10 ** (place / (FACTORS - 1)) for place in range(FACTORS)]
+    shares = {
+        unit: [profile(times(others, unit), factor) for factor in factors]
+        for unit, others in taken.items()
+        if others
+    }
+    return {
+        unit: {optim: [share[optim] for share in of] for optim in of[0]}
+        for unit, of in shares.items()
+    } | {"factors": factors}
 
 
 def plain(value: Any) -> Any:

@@ -2,12 +2,38 @@
 // and attribute values: nothing here, or in the other files, parses data as HTML.
 "use strict";
 
-const DATA = JSON.parse(document.getElementById("payload").textContent);
-const STUDIES = DATA.studies ?? [];
-const RUNS = DATA.runs ?? [];
-const RUN_BY_ID = new Map(RUNS.map((run) => [run.id, run]));
+let DATA = null; // all but the runs' curves; page.js reads it before it draws anything
+let STUDIES = [];
 const BLANK = "–";
 const FIRST_COMMAND = "python -m scripts.sweep study=lp_adam/fc2 profile=smoke data=sample";
+
+// What a script element of this page holds, deflated and in base64.
+async function inflated(id) {
+  const node = document.getElementById(id);
+  const bytes = fromBase64(node.textContent);
+  node.textContent = ""; // it is not needed twice, and is megabytes
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+function fromBase64(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const letters = atob(text);
+  const bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
+  return bytes;
+}
+
+// plotly.js is most of what a browser has to compile, so a page without plots does not wait for it.
+let plotlyReady = null;
+function loadPlotly() {
+  plotlyReady ??= inflated("plotly").then((bytes) => {
+    const script = document.createElement("script");
+    script.textContent = new TextDecoder().decode(bytes);
+    document.head.append(script);
+  });
+  return plotlyReady;
+}
 
 // h("a", { href: "#/" , onclick: f }, "text", node, [more]) makes an element.
 function h(tag, attributes = {}, ...children) {
@@ -46,9 +72,11 @@ function duration(seconds) {
 const metricLabel = (name) => DATA.metrics?.[name]?.label ?? name;
 
 function axisLabel(name) {
-  const better = { min: ", lower is better", max: ", higher is better" }[DATA.metrics?.[name]?.better];
-  return metricLabel(name) + (better ?? "");
+  const direction = { min: ", lower is better", max: ", higher is better" }[better(name)];
+  return metricLabel(name) + (direction ?? "");
 }
+
+const better = (name) => DATA.metrics?.[name]?.better ?? null;
 
 // Metrics in the order the report lists them, then any it does not list.
 function metricOrder(names) {
@@ -82,6 +110,38 @@ function fillSelect(select, options, value) {
 
 function labelled(text, control) {
   return h("label", { class: "field" }, h("span", {}, text), control);
+}
+
+// What may be wider than the screen scrolls in its own box, and says so where it does.
+function scrollBox(name, table) {
+  const cue = h("p", { class: "cue", hidden: true }, "scrolls sideways →");
+  const box = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name }, table);
+  const look = () => { cue.hidden = box.scrollWidth <= box.clientWidth + 1; };
+  const watch = new ResizeObserver(look);
+  watch.observe(box);
+  watch.observe(table);
+  return h("div", {}, cue, box);
+}
+
+// A header that sorts by its column: first the way in which one reads on, then the other.
+function sortHead(text, state, name, onclick, attributes = {}) {
+  const order = state.sort !== name ? "none" : state.down ? "descending" : "ascending";
+  return h("th", { scope: "col", "aria-sort": order, ...attributes },
+    h("button", { type: "button", "data-sort": name, onclick }, text));
+}
+
+const missing = (value) => value === null || value === undefined;
+const COLLATOR = new Intl.Collator("en", { numeric: true });
+
+// Sorted by a value of each, those without one last in either direction.
+function sorted(list, valueOf, down) {
+  const keyed = list.map((item) => [valueOf(item), item]);
+  keyed.sort(([x], [y]) => {
+    if (missing(x) || missing(y)) return missing(x) - missing(y);
+    const order = isNumber(x) && isNumber(y) ? x - y : COLLATOR.compare(String(x), String(y));
+    return down ? -order : order;
+  });
+  return keyed.map(([, item]) => item);
 }
 
 // The part of the address after "?": what is chosen on a page, so that a link or a reload keeps it.

@@ -4,10 +4,10 @@
 // Cividis, as in the pictures, from the least value to the greatest.
 const SHADES = ["#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838"];
 
-function figureView(figure, caption, rows) {
+function figureView(figure, caption, lookOf) {
   return h("figure", { "data-figure": figure.name },
     h("figcaption", {}, figure.title),
-    figure.panels ? heatMaps(figure, caption) : paths(figure, caption, rows));
+    figure.panels ? heatMaps(figure, caption) : paths(figure, caption, lookOf));
 }
 
 // One scale of colours for all panels of a figure, so that they can be compared.
@@ -29,7 +29,7 @@ function heatMaps(figure, caption) {
 function heatMap(panel, { x, y, range }, log) {
   const corner = [y && `${y} ↓`, `${x} →`].filter(Boolean).join(" ");
   const line = (texts, i) => h("tr", {}, h("th", { scope: "row" }, panel.y[i] ?? ""),
-    texts.map((text, j) => cell(text, place(panel.colours[i][j], range, log))));
+    texts.map((text, j) => square(text, place(panel.colours[i][j], range, log))));
   return h("div", { class: "scroll map", tabindex: "0", role: "region", "aria-label": panel.name },
     h("table", { "data-panel": panel.name }, h("caption", {}, panel.name),
       h("thead", {}, h("tr", {}, h("td", { class: "quiet" }, corner),
@@ -37,7 +37,7 @@ function heatMap(panel, { x, y, range }, log) {
       h("tbody", {}, panel.texts.map(line))));
 }
 
-function cell(text, where) {
+function square(text, where) {
   if (where === null) return h("td", { class: text && "diverged" }, text);
   const at = where * (SHADES.length - 1);
   const below = Math.min(Math.floor(at), SHADES.length - 2);
@@ -53,9 +53,8 @@ function place(value, range, log) {
 }
 
 // A plot for each column; a row has the colour that it has in the curves, and a value of the grid its own.
-function paths(figure, caption, rows) {
-  const drawn = unique(figure.lines.map((line) => line.row));
-  const names = drawn.every((name) => rows.includes(name)) ? rows : drawn;
+function paths(figure, caption, rowLook) {
+  const lookOf = (row) => figure.looks?.[row] ?? rowLook(row);
   const log = (name) => DATA.metrics?.[name]?.log;
   const columns = unique(figure.lines.map((line) => line.column));
   return columns.map((column) => {
@@ -66,11 +65,11 @@ function paths(figure, caption, rows) {
     });
     const titled = columns.length > 1 || figure.normalised ? [`${caption[0]} · ${column}`, caption[1]] : caption;
     redraws.push(() => draw(plot, lines.flatMap(({ row, x, mean }) =>
-      traces({ name: row, index: names.indexOf(row), x, mean }, figure.log)), {
+      traces({ name: row, look: lookOf(row), x, mean }, figure.log)), {
       caption: titled, xTitle: metricLabel(figure.x), yTitle: figure.label,
       log: figure.log, x: log(figure.x) ? { type: "log" } : {}, hovermode: "closest",
     }));
     return [plot, h("p", { class: "row quiet" }, lines.map(({ row }) =>
-      h("span", { class: "key" }, swatch(names.indexOf(row)), row)))];
+      h("span", { class: "key" }, swatch(lookOf(row)), row)))];
   });
 }

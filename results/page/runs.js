@@ -1,162 +1,155 @@
-// The table of runs: one filter over all columns, sortable headers, and a choice of runs to compare.
+// All runs of the page, by columns: what a run has of a key stands there once for all that have it alike.
 
-// Rows put in the document at first, and how many times as many at each asking for more: drawing rows is
-// what takes time, so few keep typing quick with thousands of runs.
-const FIRST_ROWS = 150;
-const MORE_ROWS = 4;
-const COLLATOR = new Intl.Collator("en", { numeric: true });
-const chosen = new Set(); // ids ticked for comparison; kept while one moves between pages
-
-// As many digits in every row, so that the eye can run down the column.
-const even = (value) =>
-  isNumber(value) && Math.abs(value) >= 1e-3 && Math.abs(value) < 1e4 ? value.toPrecision(4) : number(value);
-
+// What else a run has depends on these: only among runs that share them does a setting tell apart.
+const SORT = ["task", "optim", "profile", "data"];
+const RATE = "lr"; // a reader asks for it even where the optimizer's name says it
 // Offered beside the metrics: of each run the one that says best how a run of its task went.
 const HEADLINE = "headline";
-const named = (metric, run) => (metric === HEADLINE ? run.headline : metric);
 
-// `value` is what sorting and `name:value` terms look at, `text` what is shown where it differs.
-const RUN_COLUMNS = [
-  { name: "id", value: (run) => run.id, link: true },
-  { name: "task", value: (run) => run.task },
-  { name: "optim", value: (run) => run.optim },
-  { name: "lr", right: true, value: (run) => run.lr },
-  { name: "seed", right: true, value: (run) => run.seed },
-  { name: "profile", value: (run) => run.profile },
-  { name: "data", value: (run) => run.data },
-  { name: "status", value: (run) => run.status },
-  {
-    name: "step", right: true, value: (run) => run.step,
-    text: (step, run) => `${number(step)}/${number(run.steps)}`,
-  },
-  { name: "final", right: true, value: (run, metric) => run.final?.[named(metric, run)], text: even },
-  { name: "best", right: true, value: (run, metric) => run.best?.[named(metric, run)]?.value, text: even },
-  { name: "wall", right: true, value: (run) => run.wall_seconds, text: duration },
-];
+// A column whose values are few: `at` has the place of each run's value, or -1; without it, all have the first.
+class CodedColumn {
+  constructor(name, kind, { values, texts, at }) {
+    Object.assign(this, { name, kind, values, texts, at });
+    this.right = values.some(isNumber);
+  }
+  place(i) { return this.at ? this.at[i] : 0; }
+  value(i) { return this.values[this.place(i)]; }
+  text(i) { return this.texts[this.place(i)] ?? BLANK; }
+}
 
-const cellText = (column, run, metric) => (column.text ?? number)(column.value(run, metric), run);
+// A column of numbers, nearly all different.
+class NumberColumn {
+  constructor(name, kind, numbers, show = number) {
+    Object.assign(this, { name, kind, numbers, show, right: true });
+  }
+  value(i) { return this.numbers[i]; }
+  text(i) { return this.show(this.numbers[i]); }
+}
 
-// One test for each space-separated term; a run must pass them all.
-function filterTests(query, metric) {
-  return query.toLowerCase().split(/\s+/).filter(Boolean).map((term) => {
-    const [, name, sign, wanted] = term.match(/^(\w+):([<>]?)(.*)$/) ?? [];
-    const column = RUN_COLUMNS.find((item) => item.name === name);
-    // A colon after anything but a column's name is ordinary text.
-    if (!column) return (run, text) => text.includes(term);
-    const target = wanted === "" ? NaN : Number(wanted);
-    return (run) => {
-      const value = column.value(run, metric);
-      if (sign) return isNumber(value) && (sign === "<" ? value < target : value > target);
-      if (isNumber(value) && !Number.isNaN(target)) return value === target;
-      return cellText(column, run, metric).toLowerCase().includes(wanted);
+class Runs {
+  constructor(index) {
+    this.index = index;
+    this.count = index.count;
+    this.all = Array.from({ length: this.count }, (_, i) => i);
+    this.byId = new Map(index.id.map((id, i) => [id, i]));
+    this.settings = Object.entries(index.settings).map(([name, of]) => new CodedColumn(name, "setting", of));
+    const columns = [
+      ...Object.entries(index.of_run).map(([name, of]) => new CodedColumn(name, "run", of)),
+      new NumberColumn("id", "run", index.id, String),
+      new NumberColumn("step", "run", index.step),
+      new NumberColumn("wall", "run", index.wall_seconds, duration),
+      ...this.settings,
+      ...Object.entries(index.final).map(([name, of]) => new NumberColumn(name, "final metric", of, even)),
+      ...Object.entries(index.best).map(([name, of]) => new NumberColumn(`best ${name}`, "best metric", of, even)),
+      ...Object.entries(index.environment).map(([name, of]) => new CodedColumn(`env.${name}`, "environment", of)),
+    ];
+    this.columns = new Map();
+    for (const column of columns) if (!this.columns.has(column.name)) this.columns.set(column.name, column);
+    this.starts = new Array(this.count);
+    index.blocks.reduce((start, length, i) => { this.starts[i] = start; return start + length; }, 0);
+    this.drawn = new Map();
+  }
+
+  id(i) { return this.index.id[i]; }
+  value(name, i) { return this.columns.get(name)?.value(i); }
+  status(i) { return this.value("status", i); }
+  scope(i) { return { profile: this.value("profile", i), data: this.value("data", i) }; }
+  folder(i) { return `${this.value("folder", i)}/${this.id(i)}`; }
+
+  // A metric of a run: at the end, or the best that it had.
+  metric(name, at, i) {
+    const metric = name === HEADLINE ? this.value("headline", i) : name;
+    return this.index[at === "best" ? "best" : "final"][metric]?.[i] ?? null;
+  }
+
+  // The settings that not all of these runs have with the same value, the seed last.
+  varying(list) {
+    const found = this.settings.filter((column) => column.at && list.some((i) => column.at[i] !== column.at[list[0]]));
+    return found.map((column) => column.name).sort((a, b) => (a === "seed") - (b === "seed"));
+  }
+
+  // Of the settings that vary those that tell most: what runs are of, then what was tried in each optimizer.
+  telling(list, varying) {
+    const alike = [...Map.groupBy(list, (i) => SORT.map((name) => this.columns.get(name).place(i)).join()).values()];
+    const tried = new Set(alike.flatMap((members) => this.varying(members)));
+    const rank = (name) => (SORT.includes(name) ? 0 : tried.has(name) ? 1 : 2);
+    return varying.filter((name) => rank(name) < 2).sort((a, b) => rank(a) - rank(b));
+  }
+
+  // Of each of these runs what tells it from the others; as engine/labels.py says it.
+  labels(list) {
+    const varying = new Set(this.varying(list));
+    const columns = SORT.map((name) => this.columns.get(name));
+    const sortOf = (i) => columns.map((column) => column.place(i)).join();
+    const sorts = Map.groupBy(list, sortOf);
+    const within = new Map();
+    const text = (name, i) => this.columns.get(name).text(i);
+    return (i) => {
+      const sort = sortOf(i);
+      if (!within.has(sort)) within.set(sort, this.varying(sorts.get(sort)));
+      const own = within.get(sort);
+      const source = ["profile", "data"].filter((name) => varying.has(name)).map((name) => this.value(name, i)).filter(Boolean);
+      const told = [...(varying.has(RATE) && !own.includes(RATE) ? [RATE] : []), ...own]
+        .filter((name) => this.columns.get(name).place(i) >= 0);
+      return [varying.has("task") && text("task", i), text("optim", i), source.length && `(${source.join(", ")})`,
+        ...told.map((name) => `${name}=${text(name, i)}`)].filter(Boolean).join(" ");
     };
-  });
+  }
+
+  // The thinned curves of a run, by metric; as results/payload_runs.py has packed them.
+  curves(i) {
+    if (!this.drawn.has(i)) this.drawn.set(i, unpacked(CURVES, this.starts[i], this.index.blocks[i], this.index.metrics));
+    return this.drawn.get(i);
+  }
 }
 
-function sortRuns(runs, column, metric, down) {
-  const missing = (value) => value === null || value === undefined;
-  return [...runs].sort((a, b) => {
-    const [x, y] = [column.value(a, metric), column.value(b, metric)];
-    if (missing(x) || missing(y)) return missing(x) - missing(y); // last in either direction
-    const order = isNumber(x) && isNumber(y) ? x - y : COLLATOR.compare(String(x), String(y));
-    return down ? -order : order;
-  });
+let RUNS = null;
+let CURVES = null; // a DataView over the packed curves of all runs
+
+const LEVELS = 65534;
+const HEAD_BYTES = 22;
+
+function unpacked(view, start, length, metrics) {
+  const found = {};
+  let step = [];
+  for (let at = start; at < start + length;) {
+    const [name, count] = [metrics[view.getUint16(at, true)], view.getUint16(at + 2, true)];
+    const [same, log] = [view.getUint8(at + 4), view.getUint8(at + 5)];
+    const [least, most] = [view.getFloat64(at + 6, true), view.getFloat64(at + 14, true)];
+    at += HEAD_BYTES;
+    if (!same) {
+      step = [];
+      for (let i = 0; i < count; i++, at += 4) step.push((step.at(-1) ?? 0) + view.getUint32(at, true));
+    }
+    const mean = [];
+    for (let i = 0; i < count; i++) {
+      const level = 256 * view.getUint8(at + i) + view.getUint8(at + count + i);
+      const part = level / LEVELS;
+      mean.push(level > LEVELS ? null : log ? least * (most / least) ** part : least + part * (most - least));
+    }
+    at += 2 * count;
+    found[name] = { step, mean };
+  }
+  return found;
 }
 
-function runsTable(runs, choices) {
-  const metrics = metricOrder(runs.flatMap((run) => Object.keys({ ...run.final, ...run.best })));
-  const metric = h("select", { id: "runs-metric", onchange: () => set("values", metric.value) });
-  const filter = h("input", {
-    id: "runs-filter", type: "search", value: choices.get("q") ?? "", autocomplete: "off", spellcheck: "false",
-    placeholder: "adam status:diverged lr:>0.001", "aria-describedby": "runs-help",
-    oninput: () => set("q", filter.value),
-  });
-  const count = h("output", { id: "runs-count", "aria-live": "polite" });
-  const compare = h("a", { id: "compare-link", class: "button" });
-  const empty = () => { chosen.clear(); render(); };
-  const clear = h("button", { id: "compare-clear", type: "button", onclick: empty }, "Clear");
-  const body = h("tbody", { id: "runs-body" });
-  const extend = () => { limit *= MORE_ROWS; render(); };
-  const more = h("button", { id: "runs-more", type: "button", onclick: extend });
-  const heads = RUN_COLUMNS.map((column) =>
-    h("th", { scope: "col", "data-column": column.name, class: column.right && "number" },
-      h("button", { type: "button", "data-sort": column.name, onclick: () => sortBy(column.name) }, column.name)));
-  let limit = FIRST_ROWS;
-  let texts = null; // the text of each run that plain terms look at; depends on the metric shown
-  let waiting = 0;
+// As many digits in every row, so that the eye can run down the column.
+function even(value) {
+  return isNumber(value) && Math.abs(value) >= 1e-3 && Math.abs(value) < 1e4 ? value.toPrecision(4) : number(value);
+}
 
-  function set(name, value) {
-    choices.set(name, value);
-    limit = FIRST_ROWS;
-    if (name === "values") texts = null;
-    // Several key strokes within one frame are one drawing.
-    cancelAnimationFrame(waiting);
-    waiting = requestAnimationFrame(render);
+// The studies that have a run, as "lp_adam/fc2".
+let studiesOf = null;
+function studiesByRun() {
+  if (studiesOf) return studiesOf;
+  studiesOf = new Map();
+  for (const study of STUDIES) {
+    for (const variant of study.variants) {
+      for (const i of variant.runs) {
+        if (!studiesOf.has(i)) studiesOf.set(i, []);
+        studiesOf.get(i).push({ study, variant });
+      }
+    }
   }
-
-  function sortBy(name) {
-    choices.set("down", choices.get("sort") === name && !choices.get("down") ? "1" : null);
-    choices.set("sort", name);
-    render();
-  }
-
-  function tick(run) {
-    const box = h("input", {
-      type: "checkbox", checked: chosen.has(run.id), "data-compare": run.id,
-      "aria-label": `compare run ${run.id}`,
-      onchange: () => {
-        if (box.checked) chosen.add(run.id);
-        else chosen.delete(run.id);
-        showChosen();
-      },
-    });
-    return h("td", {}, box);
-  }
-
-  function showChosen() {
-    compare.hidden = clear.hidden = chosen.size === 0;
-    compare.textContent = `Compare ${plural(chosen.size, "run")}`;
-    compare.href = `#/compare/${[...chosen].map(encodeURIComponent).join(",")}`;
-  }
-
-  function render() {
-    const name = choices.among("values", [HEADLINE, ...metrics]);
-    const sorted = RUN_COLUMNS.find((column) => column.name === choices.get("sort"));
-    const down = Boolean(choices.get("down"));
-    texts ??= new Map(runs.map((run) => [run,
-      [...RUN_COLUMNS.map((column) => cellText(column, run, name)), run.error ?? ""].join(" ").toLowerCase()]));
-    const tests = filterTests(filter.value, name);
-    let found = runs.filter((run) => tests.every((test) => test(run, texts.get(run))));
-    if (sorted) found = sortRuns(found, sorted, name, down);
-    const options = metrics.map((item) => [item, metricLabel(item)]);
-    fillSelect(metric, [[HEADLINE, "headline of each task"], ...options], name);
-    heads.forEach((head, i) => {
-      const on = RUN_COLUMNS[i] === sorted;
-      head.setAttribute("aria-sort", on ? (down ? "descending" : "ascending") : "none");
-    });
-    count.textContent = `${found.length.toLocaleString("en")} of ${plural(runs.length, "run")}`;
-    body.replaceChildren(...found.slice(0, limit).map((run) =>
-      h("tr", { "data-run": run.id }, tick(run), RUN_COLUMNS.map((column) => {
-        const text = cellText(column, run, name);
-        const content = column.link ? h("a", { href: runLink(run.id) }, text)
-          : column.name === "status" ? statusText(run.status) : text;
-        return h("td", { "data-column": column.name, class: column.right && "number" }, content);
-      }))));
-    more.hidden = found.length <= limit;
-    more.textContent = `The first ${limit} are shown. Show ${Math.min((MORE_ROWS - 1) * limit, found.length - limit)} more`;
-    showChosen();
-  }
-
-  render();
-  return h("div", {},
-    h("div", { class: "controls" }, labelled("Filter", filter),
-      metrics.length > 0 && labelled("Final and best", metric), count, compare, clear),
-    h("p", { id: "runs-help", class: "quiet" },
-      "All terms must match. A term is text, column:text, or column:>number."),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Runs" },
-      h("table", { id: "runs-table" },
-        h("thead", {}, h("tr", {},
-          h("th", { scope: "col" }, h("span", { class: "hidden" }, "compare")), heads)),
-        body)),
-    more);
+  return studiesOf;
 }

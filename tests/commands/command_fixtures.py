@@ -48,6 +48,8 @@ def of_its_own(monkeypatch, tmp_path, tmp_path_factory):
     signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setattr(interrupt, "_received", None)
     monkeypatch.setattr(search_path, "_named", ())
+    kept = tmp_path_factory.mktemp("kept")
+    monkeypatch.setattr("engine.cache.folder", lambda: kept)
     # It keeps the first folder that it was given, and names sockets there, of 107 letters at most.
     multiprocessing.util.get_temp_dir()
     # The locks of devices lie in the folder for temporary files: neither tests nor the processes

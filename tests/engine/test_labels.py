@@ -51,7 +51,14 @@ def test_labels(typed, expected):
 
 
 def test_a_key_of_two_parts_keeps_the_name_of_its_part():
-    found = settings(compose(["task=mnist_fc2", "optim=adam", "schedule=cosine"]))
-    assert found["lr"] == 0.001
-    assert "_target_" in found
-    assert found["task._target_"] == "tasks.Mnist"
+    found = settings(compose(["task=convex_example", "optim=adam", "schedule=cosine"]))
+    assert (found["lr"], found["task.lr"]) == (0.001, 0.001)
+    assert found["schedule"] == "cosine" and "_target_" not in found
+
+
+def test_a_task_without_data_has_no_source():
+    configs = [compose([f"task={task}", "optim=adam"]) for task in ("rosenbrock", "mnist_fc2")]
+    assert [label.split(" lr")[0] for label in labels(configs)] == [
+        "rosenbrock adam",
+        "mnist_fc2 adam (full)",
+    ]

@@ -29,7 +29,9 @@ def test_a_record_is_what_was_written(folder, make_config):
     record = read(folder)
     assert record is not None
     assert (record.id, record.status, record.config) == (folder.name, "finished", make_config())
-    assert record.curves == {
+    curves = {name: tuple(map(list, curve)) for name, curve in record.curves.items()}
+    assert record.lines == LINES
+    assert curves == {
         "train/loss": ([1, 2], [0.25, None]),
         "test/loss": ([2], [3.0]),
     }

@@ -2,234 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
-from collections.abc import Iterator
 from html.parser import HTMLParser
-from pathlib import Path
-from typing import Any
 
 import pytest
+from browsing import Browser, embedded, payload_of
+from page_payloads import HOSTILE, METHODS, RUNS, make_payload, study_curves
 
 from results.page import page
-
-HOSTILE = "</script><img src=x onerror=\"document.title='owned'\"> & <!-- \u2028 é 漢 {{payload}}"
-METHODS = ["AMSGrad", "LP-Adam", "Adam"]
-OPTIMS = ["amsgrad", "lp_adam", "adam"]
-RATES = [1e-4, 1e-3, 1e-2, 1e-1]
-
-
-def write_page(payload: dict[str, Any], path: Path) -> None:
-    path.write_text(page(payload), encoding="utf-8")
-
-
-def curve(start: float, speed: float, points: int = 20) -> dict[str, list[Any]]:
-    steps = [10 * (i + 1) for i in range(points)]
-    mean = [start * math.exp(-speed * i / points) for i in range(points)]
-    return {
-        "step": steps,
-        "mean": mean,
-        "low": [0.9 * value for value in mean],
-        "high": [1.15 * value for value in mean],
-    }
-
-
-def study_curves() -> list[dict[str, Any]]:
-    found = []
-    for i, row in enumerate(METHODS):
-        loss = curve(2.3, 2.0 + i)
-        rising = curve(1.0, 2.0 + i)
-        # Smaller error is higher accuracy, so the edges of the band change places.
-        accuracy = {
-            "step": rising["step"],
-            "mean": [1 - 0.9 * value for value in rising["mean"]],
-            "low": [1 - 0.9 * value for value in rising["high"]],
-            "high": [1 - 0.9 * value for value in rising["low"]],
-        }
-        metrics = {"test/accuracy": accuracy | {"seeds": 2}, "train/loss": loss | {"seeds": 2}}
-        found.append({"row": row, "column": "FC-2", "point": "lr=0.001", "metrics": metrics})
-    found[0]["metrics"]["train/loss"]["mean"][5] = None
-    found[0]["metrics"]["train/loss"]["low"][5] = None
-    return found
-
-
-def study_sensitivity() -> list[dict[str, Any]]:
-    found = []
-    for i, row in enumerate(METHODS):
-        mean: list[float | None] = [0.8 + 0.02 * i, 0.93, 0.9 - 0.05 * i, None if i else 0.4]
-        values = {
-            "x": RATES,
-            "mean": mean,
-            "low": [None if value is None else value - 0.02 for value in mean],
-            "high": [None if value is None else value + 0.02 for value in mean],
-            "diverged": [0, 0, 0, 2 if i else 1],
-        }
-        loss = values | {"mean": [1.1, 0.3, 0.5, None], "low": [1.0, 0.2, 0.4, None]}
-        loss["high"] = [1.3, 0.35, 0.7, None]
-        found.append(
-            {
-                "row": row,
-                "column": "FC-2",
-                "key": "optim.lr",
-                "metrics": {"test/accuracy": values, "train/loss": loss},
-            }
-        )
-    return found
-
-
-def study_figures() -> list[dict[str, Any]]:
-    """Losses over two settings in a logarithmic scale, counts of entries, and paths."""
-    over_grid = {
-        "name": "fig12",
-        "title": HOSTILE,
-        "metric": "train/loss",
-        "shade": "train/loss",
-        "x": "optim.betas.1",
-        "y": "optim.betas.0",
-        "range": [0.01, 1.0],
-        "panels": [
-            {
-                "name": "Adam",
-                "x": ["0.1", "0.999"],
-                "y": ["0.5", "0.9"],
-                "texts": [["0.01", "0.1*"], ["nan", ""]],
-                "colours": [[0.01, 0.1], [None, None]],
-            },
-            {
-                "name": "LaProp",
-                "x": ["0.1", "0.999"],
-                "y": ["0.5", "0.9"],
-                "texts": [["1", "0.1"], ["0", "0.01"]],
-                "colours": [[1.0, 0.1], [0.0, 0.01]],
-            },
-        ],
-    }
-    trials = {"x": ["1", "2"], "y": [], "texts": [["3", "7"]], "colours": [[0.4, 0.9]]}
-    counted = over_grid | {
-        "name": "swaps",
-        "shade": "test/accuracy",
-        "x": "trial",
-        "y": None,
-        "range": [0.4, 0.9],
-        "panels": [{"name": "AMSGrad", **trials}],
-    }
-    lines = [
-        {"row": row, "column": column, "x": [0.0, 1.0, 0.5], "mean": [0.1 + i, 0.2, 0.3]}
-        for column in ("one", "two")
-        for i, row in enumerate(METHODS[1:])
-    ]
-    path = {"x": "test/accuracy", "metric": "train/loss", "lines": lines}
-    path |= {"label": "training loss", "log": True, "normalised": False}
-    return [over_grid, counted, {"name": "path", "title": "Figure 1"} | path]
-
-
-def run_record(i: int) -> dict[str, Any]:
-    optim, rate, seed = OPTIMS[i % 3], RATES[(i // 3) % 4], i // 12
-    status = "diverged" if rate == 1e-1 and optim == "adam" else "failed" if i == 4 else "finished"
-    good = status == "finished"
-    accuracy = 0.9 + 0.003 * ((7 * i) % 30) if good else None
-    values = curve(2.3, 1 + 0.1 * i)
-    return {
-        "id": f"{0x3F2A91C0D000 + 7919 * i:012x}",
-        "task": "mnist_fc2",
-        "optim": optim,
-        "lr": rate,
-        "seed": seed,
-        "profile": "smoke",
-        "data": "sample",
-        "status": status,
-        "step": 200 if good else 40,
-        "steps": 200,
-        "headline": "test/accuracy",
-        "final": {"test/accuracy": accuracy, "train/loss": 0.05 + 0.01 * i},
-        "best": {"test/accuracy": {"value": accuracy, "step": 190}} if good else {},
-        "wall_seconds": 4.1 + i,
-        "step_seconds": 0.02,
-        "folder": f"runs/mnist_fc2/{optim}/{i}",
-        "error": HOSTILE if status == "failed" else None,
-        "config": f"task:\n  name: mnist_fc2\noptim:\n  lr: {rate}\nseed: {seed}\n",
-        "environment": {
-            "torch": "2.13.0",
-            "device": "cpu",
-            "cpu": "two cores",
-            "git_commit": "abc1234",
-            "git_dirty": False,
-            "gpu": None,
-        },
-        "curves": {"train/loss": {"step": values["step"], "value": values["mean"]}},
-    }
-
-
-def study(name: str, **more: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "title": f"Study {name}",
-        "paper": name.split("/")[0],
-        "citation": "Daley and Amato, Investigating Alternatives to the Root Mean Square",
-        "reproduces": ["table 2 (FC-2)", "figure 2a"],
-        "notes": ["The sample source is 5,000 MNIST images."],
-        "profiles": {"paper": 300, "short": 90, "smoke": 30},
-        "variants": [],
-    } | more
-
-
-def make_payload() -> dict[str, Any]:
-    runs = [run_record(i) for i in range(30)]
-    table = {
-        "headers": ["method", "lr", "accuracy", "95% interval", "printed"],
-        "rows": [[row, "1e-3", f"0.93{i}", "0.91 – 0.95", "98.2"] for i, row in enumerate(METHODS)],
-    }
-    smoke = {
-        "profile": "smoke",
-        "data": "sample",
-        "status": {"cells": 30, "finished": 26, "diverged": 2, "failed": 1, "missing": 1},
-        "table": table,
-        "warnings": ["1 of 30 cells has no record.", HOSTILE],
-        "hardware": ["two cores"],
-        "commits": ["abc1234 (dirty)"],
-        "curves": study_curves(),
-        "sensitivity": study_sensitivity(),
-        "figures": study_figures(),
-        "runs": [run["id"] for run in runs],
-    }
-    paper = smoke | {
-        "profile": "paper",
-        "data": "full",
-        "status": {"cells": 300, "finished": 12, "diverged": 0, "failed": 0, "missing": 288},
-        "warnings": [],
-        "curves": study_curves()[:1],
-        "sensitivity": [],
-        "figures": [],
-        "runs": ["000000000000"],
-    }
-    # Two columns of which the second has another metric, and a setting whose values include zero.
-    perplexity = {"test/perplexity": curve(200.0, 1.0)}
-    decay = study_sensitivity()[0] | {"key": "optim.weight_decay"}
-    decay["metrics"]["test/accuracy"]["x"] = [0, 1e-4, 1e-3, 1e-2]
-    short = smoke | {
-        "profile": "short",
-        "curves": [
-            *study_curves(),
-            {"row": HOSTILE, "column": "LSTM", "point": None, "metrics": perplexity},
-        ],
-        "sensitivity": [*study_sensitivity(), decay],
-    }
-    return {
-        "title": "adamily",
-        "generated": "2026-11-21T23:50:00Z",
-        "version": "0.1.0",
-        "metrics": {
-            "test/accuracy": {"label": "test accuracy", "better": "max", "log": False},
-            "train/loss": {"label": "training loss", "better": "min", "log": True},
-        },
-        "studies": [
-            study("lp_adam/fc2", title="MNIST, two dense layers", variants=[smoke, paper]),
-            study("lp_adam/vgg", title=HOSTILE),
-            study("padam/cifar10", citation="Chen et al., Closing the Gap", variants=[short]),
-        ],
-        "runs": runs,
-    }
 
 
 class Tags(HTMLParser):
@@ -257,25 +37,24 @@ class Tags(HTMLParser):
             self.scripts[-1] += data
 
 
-def test_payload_is_embedded_safely_and_whole(tmp_path: Path) -> None:
-    payload = make_payload()
-    write_page(payload, tmp_path / "report.html")
-    read = Tags((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert [tag for tag, _ in read.tags].count("script") == 3
+def test_payload_is_embedded_safely_and_whole() -> None:
+    payload, curves = make_payload()
+    text = page(payload, curves)
+    read = Tags(text)
+    assert [tag for tag, _ in read.tags].count("script") == 4
     assert not [tag for tag, _ in read.tags if tag == "img"]
-    assert json.loads(read.scripts[0]) == payload
-    assert not set("<>&") & set(read.scripts[0])
+    assert payload_of(text) == payload and embedded(text, "curves") == curves
+    assert not set("<>&") & set("".join(read.scripts[:3]))
 
 
-def test_title_is_escaped(tmp_path: Path) -> None:
-    write_page({"title": HOSTILE, "studies": [], "runs": []}, tmp_path / "report.html")
-    read = Tags((tmp_path / "report.html").read_text(encoding="utf-8"))
+def test_title_is_escaped() -> None:
+    payload, _ = make_payload()
+    read = Tags(page(payload | {"title": HOSTILE}))
     assert not [tag for tag, _ in read.tags if tag == "img"]
 
 
-def test_page_refers_to_nothing_outside_itself(tmp_path: Path) -> None:
-    write_page(make_payload(), tmp_path / "report.html")
-    read = Tags((tmp_path / "report.html").read_text(encoding="utf-8"))
+def test_page_refers_to_nothing_outside_itself() -> None:
+    read = Tags(page(*make_payload()))
     addresses = [
         value
         for _, attributes in read.tags
@@ -289,127 +68,13 @@ def test_page_refers_to_nothing_outside_itself(tmp_path: Path) -> None:
     assert "http" not in policy
 
 
-def test_numbers_that_are_not_finite_become_null(tmp_path: Path) -> None:
-    payload = {"title": "t", "studies": [], "runs": [], "x": [math.nan, math.inf, (-math.inf, 1.5)]}
-    write_page(payload, tmp_path / "report.html")
-    read = Tags((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert json.loads(read.scripts[0])["x"] == [None, None, [None, 1.5]]
+def test_numbers_that_are_not_finite_become_null() -> None:
+    payload, _ = make_payload()
+    text = page(payload | {"x": [math.nan, math.inf, (-math.inf, 1.5)]})
+    assert payload_of(text)["x"] == [None, None, [None, 1.5]]
 
 
 # From here on in a browser.
-
-
-class Browser:
-    """The page in headless Chromium, asked through ids and data attributes."""
-
-    def __init__(self, driver: Any, pages: Path) -> None:
-        self.driver = driver
-        self.pages = pages
-
-    def open(self, address: str = "", page: str = "report") -> None:
-        # On the page that is open already this only changes the hash, which is quick.
-        address = address or "#/"
-        self.driver.get((self.pages / f"{page}.html").as_uri() + address)
-        self.until(
-            "return document.getElementById('main').dataset.address === arguments[0]", address
-        )
-
-    def js(self, code: str, *arguments: Any) -> Any:
-        return self.driver.execute_script(code, *arguments)
-
-    def until(self, code: str, *arguments: Any) -> Any:
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        wait = WebDriverWait(self.driver, 200, 0.05)
-        return wait.until(lambda _: self.js(code, *arguments), code)
-
-    def find(self, selector: str) -> Any:
-        return self.driver.find_element("css selector", selector)
-
-    def text(self, selector: str) -> str:
-        return self.find(selector).text
-
-    def view(self, name: str) -> None:
-        self.until("return document.getElementById('main').dataset.view === arguments[0]", name)
-
-    def choose(self, select: str, value: str) -> None:
-        from selenium.webdriver.support.ui import Select
-
-        Select(self.find(select)).select_by_value(value)
-
-    def type(self, selector: str, text: str) -> None:
-        field = self.find(selector)
-        field.clear()
-        field.send_keys(text)
-
-    def lines(self, plot: str = "curves-plot") -> list[str]:
-        """Names of the lines drawn, without their bands."""
-        code = """const plot = document.getElementById(arguments[0]);
-            return plot.data.filter((trace) => trace.meta === "mean").map((trace) => trace.name)"""
-        return self.js(code, plot)
-
-    def axis(self, plot: str = "curves-plot") -> list[str]:
-        code = """const axis = document.getElementById(arguments[0]).layout.yaxis;
-            return [axis.title.text.split(",")[0], axis.type]"""
-        return self.js(code, plot)
-
-    def column(self, name: str) -> list[str]:
-        code = """const cells = document.querySelectorAll(arguments[0]);
-            return [...cells].map((cell) => cell.textContent)"""
-        return self.js(code, f'#runs-body td[data-column="{name}"]')
-
-    def errors(self) -> list[str]:
-        return [entry["message"] for entry in self.driver.get_log("browser")]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    binary = next((found for found in map(shutil.which, names) if found), None)
-    chromedriver = shutil.which("chromedriver")
-    if not binary or not chromedriver:
-        pytest.skip("needs Chromium and chromedriver on PATH")
-    from selenium import webdriver
-
-    folder = tmp_path_factory.mktemp("page")
-    write_page(make_payload(), folder / "report.html")
-    empty = {"title": "adamily", "studies": [study("lp_adam/fc2")], "runs": []}
-    write_page(empty, folder / "empty.html")
-    many = [run_record(i) | {"id": f"{i:012x}"} for i in range(5000)]
-    for run in many:
-        run["curves"] = {}
-    write_page({"title": "adamily", "studies": [], "runs": many}, folder / "many.html")
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--window-size=1200,900",
-        f"--user-data-dir={folder / 'profile'}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(executable_path=chromedriver)
-    driver = webdriver.Chrome(options=options, service=service)
-    try:
-        yield Browser(driver, folder)
-    finally:
-        driver.quit()
-
-
-@pytest.fixture(autouse=True)
-def no_console_errors(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every browser test also checks that the console stayed silent."""
-    yield
-    if "browser" in request.fixturenames:
-        assert request.getfixturevalue("browser").errors() == []
 
 
 def test_index_lists_studies_by_paper(browser: Browser) -> None:
@@ -419,10 +84,10 @@ def test_index_lists_studies_by_paper(browser: Browser) -> None:
     assert [paper.get_attribute("data-paper") for paper in papers] == ["lp_adam", "padam"]
     card = browser.text('[data-study="lp_adam/fc2"]')
     assert "table 2 (FC-2), figure 2a" in card
-    assert "28 of 30 done, 2 diverged, 1 failed" in card
+    assert "28 of 30 runs done, 2 diverged, 1 failed, 1 of 4 rows not begun" in card
     assert "smoke · sample data — not comparable with print" in card
     assert "paper · full data\n" in card
-    assert "short (90 cells)" in card
+    assert "No records: short 90 runs" in card
 
 
 def test_hostile_text_is_shown_as_text(browser: Browser) -> None:
@@ -440,7 +105,7 @@ def test_study_opens_from_the_index(browser: Browser) -> None:
     assert browser.js("return location.hash") == "#/study/lp_adam/fc2"
     assert "not comparable with print" in browser.text("#variant")
     assert browser.js("return document.querySelectorAll('#result-table tbody tr').length") == 3
-    assert "1 of 30 cells has no record." in browser.text("#warnings")
+    assert "1 of 30 runs has no record." in browser.text("#warnings")
     assert browser.js("return document.activeElement.tagName") == "H1"
 
 
@@ -449,6 +114,7 @@ def test_variants_of_a_study_are_kept_apart(browser: Browser) -> None:
     browser.find('#variants [data-variant="paper.full"]').click()
     browser.until("return document.querySelector('#variant').dataset.variant === 'paper.full'")
     assert "not comparable" not in browser.text("#variant")
+    browser.view("study")
     assert browser.lines() == ["AMSGrad (lr=0.001)"]
     assert not browser.driver.find_elements("id", "warnings")
 
@@ -563,71 +229,8 @@ def test_columns_and_settings_of_a_study_can_be_chosen(browser: Browser) -> None
     assert browser.text("#rows").count("<img src=x") == 1
 
 
-def test_filter_narrows_the_runs(browser: Browser) -> None:
-    browser.open("#/runs")
-    assert browser.text("#runs-count") == "30 of 30 runs"
-    for query, optims, statuses, count in [
-        ("status:diverged", {"adam"}, {"✓ finished", "↗ diverged"}, 2),
-        ("optim:amsgrad lr:0.001", {"amsgrad"}, {"✓ finished"}, 3),
-        ("lr:>0.001 lr:<0.1 lp_adam", {"lp_adam"}, {"✓ finished"}, 2),
-        ("failed owned", {"lp_adam"}, {"✕ failed"}, 1),
-        ("no such run", set(), set(), 0),
-    ]:
-        browser.type("#runs-filter", query)
-        wanted = f"{count} of 30 runs"
-        browser.until("return document.getElementById('runs-count').value === arguments[0]", wanted)
-        assert set(browser.column("optim")) == optims
-        assert set(browser.column("status")) <= statuses
-        assert len(browser.column("id")) == count
-
-
-def test_headers_sort_numbers_as_numbers_with_blanks_last(browser: Browser) -> None:
-    browser.open("#/runs")
-    browser.find('[data-sort="lr"]').click()
-    assert browser.find('th[data-column="lr"]').get_attribute("aria-sort") == "ascending"
-    rates = [float(text) for text in browser.column("lr")]
-    assert rates == sorted(rates) and rates[0] < rates[-1]
-    for _ in range(2):
-        browser.find('[data-sort="final"]').click()
-        shown = browser.column("final")
-        assert shown[-3:] == ["–"] * 3 and "–" not in shown[:-3]
-    values = [float(text) for text in shown[:-3]]
-    assert values == sorted(values, reverse=True)
-
-
-def test_run_shows_its_config_and_curves(browser: Browser) -> None:
-    run = make_payload()["runs"][0]
-    browser.open("#/runs")
-    browser.find(f'#runs-body [data-run="{run["id"]}"] a').click()
-    browser.view("run")
-    assert browser.js("return document.getElementById('run-config').textContent") == run["config"]
-    assert browser.lines() == [run["id"]]
-    assert browser.text("#run-folder") == run["folder"]
-    assert "not comparable with print" in browser.text(".badge")
-    assert "abc1234" in browser.text("#run-environment")
-    assert "0.9" in browser.text('#metric-table [data-metric="test/accuracy"]')
-
-
-def test_failed_run_shows_its_error(browser: Browser) -> None:
-    browser.open(f"#/run/{make_payload()['runs'][4]['id']}")
-    assert browser.text("#run-error").startswith("</script><img src=x")
-
-
-def test_chosen_runs_are_drawn_together(browser: Browser) -> None:
-    ids = [run["id"] for run in make_payload()["runs"][:2]]
-    browser.open("#/runs")
-    assert not browser.find("#compare-link").is_displayed()
-    for name in ids:
-        browser.find(f'[data-compare="{name}"]').click()
-    browser.find("#compare-link").click()
-    browser.view("compare")
-    assert [line.split(" · ")[1] for line in browser.lines()] == ids
-    browser.find("#compare-clear").click()
-    assert not browser.find("#compare-link").is_displayed()
-
-
 def test_a_saved_plot_names_its_profile_and_data(browser: Browser) -> None:
-    for address in ("#/study/lp_adam/fc2", f"#/run/{make_payload()['runs'][0]['id']}"):
+    for address in ("#/study/lp_adam/fc2", f"#/run/{RUNS[0].id}"):
         browser.open(address)
         title = browser.js("return document.getElementById('curves-plot').layout.title.text")
         assert "smoke · sample data — not comparable with print" in title
@@ -646,17 +249,6 @@ def test_plot_is_saved_as_a_picture(browser: Browser) -> None:
     assert pictures[0].read_bytes().startswith(b"\x89PNG")
 
 
-def test_going_back_leads_to_the_same_place(browser: Browser) -> None:
-    browser.open("#/runs")
-    browser.js("document.querySelector('#runs-body tr:last-child a').scrollIntoView()")
-    place = browser.until("return history.state?.y > 0 && history.state.y === scrollY && scrollY")
-    browser.find("#runs-body tr:last-child a").click()
-    browser.view("run")
-    browser.driver.back()
-    browser.view("runs")
-    browser.until("return Math.abs(scrollY - arguments[0]) < 2", place)
-
-
 def test_unknown_addresses_lead_to_the_index(browser: Browser) -> None:
     for address in ("#/nothing", "#/study/lp_adam/none", "#/run/none", "#/__proto__", "#/run/%"):
         browser.open(address)
@@ -670,16 +262,6 @@ def test_empty_report_says_what_to_run(browser: Browser) -> None:
         assert command in browser.text("#empty")
 
 
-def test_thousands_of_runs_are_drawn_in_part(browser: Browser) -> None:
-    browser.open("#/runs", "many")
-    assert browser.text("#runs-count") == "5,000 of 5,000 runs"
-    assert len(browser.column("id")) == 150
-    browser.find("#runs-more").click()
-    assert len(browser.column("id")) == 600
-    browser.type("#runs-filter", "seed:416")
-    browser.until("return document.getElementById('runs-count').value === '8 of 5,000 runs'")
-
-
 def test_plots_follow_the_dark_scheme(browser: Browser) -> None:
     browser.open("#/study/lp_adam/fc2")
     ink = "return document.getElementById('curves-plot').layout.font.color"
@@ -690,5 +272,150 @@ def test_plots_follow_the_dark_scheme(browser: Browser) -> None:
             browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
             wanted = "===" if scheme == "light" else "!=="
             browser.until(f"{ink} {wanted} arguments[0]", light)
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def marks(browser: Browser, column: str) -> list[str | None]:
+    cells = browser.all(f'#result-table td[data-column="{column}"]')
+    return [cell.get_attribute("data-mark") for cell in cells]
+
+
+def test_a_study_of_many_columns_has_them_side_by_side_as_in_print(browser: Browser) -> None:
+    browser.open("#/study/padam/cifar10")
+    heads = (
+        "return [...document.querySelectorAll('#result-table th button')].map((b) => b.textContent)"
+    )
+    assert browser.js(heads) == ["method", "CNN", "LSTM"]
+    names = (
+        "return [...document.querySelectorAll('#result-table tbody th')].map((h) => h.textContent)"
+    )
+    assert browser.js(names) == METHODS
+    assert marks(browser, "CNN") == ["best", "tied", None]
+    bold = browser.js("return [...document.querySelectorAll('#result-table strong')].length")
+    assert bold == 4
+    cell = browser.find(f'#result-table [data-row="{METHODS[0]}"] [data-column="CNN"]')
+    assert cell.text.split("\n") == ["0.900", "print 98.2"]
+    # What a method has nothing of is blank, and last however one sorts.
+    for wanted in ([*METHODS], [METHODS[1], METHODS[0], METHODS[2]]):
+        browser.find('[data-sort="LSTM"]').click()
+        assert browser.js(names) == wanted
+    browser.choose("#quantity", "optim.lr")
+    assert cell_text(browser, "CNN").split("\n") == ["0.001", "print 0.003 (× 0.333)"]
+
+
+def cell_text(browser: Browser, column: str) -> str:
+    return browser.text(f'#result-table [data-row="{METHODS[0]}"] [data-column="{column}"]')
+
+
+def test_a_study_of_one_column_has_all_that_is_known_of_a_method(browser: Browser) -> None:
+    browser.open("#/study/lp_adam/fc2")
+    assert cell_text(browser, "runs") == "10/12"
+    assert cell_text(browser, "optim.lr").startswith("0.001")
+    links = [link.get_attribute("href") for link in browser.all("#files a")]
+    assert [link.rpartition("/")[2] for link in links] == [
+        f"fc2.smoke.sample.{end}" for end in ("md", "csv", "tex", "fig2.png")
+    ]
+    assert all(link.startswith((browser.pages / "lp_adam").as_uri()) for link in links)
+    assert browser.text("#files").split()[-1] == "fig2.png"
+
+
+def test_runs_below_a_study_show_its_own_metric(browser: Browser) -> None:
+    browser.open("#/study/lp_adam/fc2")
+    assert browser.js("return document.getElementById('runs-metric').value") == "test/accuracy"
+
+
+def test_studies_without_records_are_a_line_each(browser: Browser) -> None:
+    browser.open()
+    assert [card.get_attribute("data-study") for card in browser.all(".card")] == [
+        "lp_adam/fc2",
+        "padam/cifar10",
+    ]
+    line = browser.find('.lines [data-study="lp_adam/vgg"]')
+    assert not line.is_displayed()
+    browser.find('[data-paper="lp_adam"] summary').click()
+    assert line.is_displayed() and "paper 300 runs, short 90 runs" in line.text
+
+
+def test_nothing_is_cut_off_without_a_cue(browser: Browser) -> None:
+    over = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    cues = "return [...document.querySelectorAll('.cue')].some((cue) => !cue.hidden)"
+    try:
+        for width, cued in ((1440, False), (400, True)):
+            size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+            browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            for address in ("#/", "#/study/padam/cifar10", "#/suite/laptop/lion.short.sample"):
+                browser.open(address)
+                assert browser.js(over) == 0, (width, address)
+            browser.open("#/runs")
+            browser.until(f"{cues} === arguments[0]", cued)
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_suites_verdicts_are_listed_and_shown(browser: Browser) -> None:
+    browser.open("#/suites")
+    row = [cell.text for cell in browser.all("[data-verdict] td")]
+    assert row == ["1", "1", "0", "1", "0", "–", "1 of 2"]
+    browser.find("[data-verdict] a").click()
+    browser.view("suite")
+    assert browser.text("#verdict") == "Lion is better than AdamW on digits of 3 tasks."
+    lines = browser.text("#task-table tbody").split("\n")
+    assert lines[0] == "digits better +0.200 [0.100, 0.300] < 0.001 5 1e-4 1e-4"
+    assert lines[2].startswith("reviews worse: Lion diverges at every learning rate")
+    assert browser.lines("scores-plot") == ["better", "not told apart"]
+    assert "Lion 1 1.100 1.050 [0.900, 1.200] 0.700 –" in browser.text("#rank-table")
+    drawn = "return document.querySelector(arguments[0]).data.map((trace) => trace.name)"
+    assert browser.js(drawn, '[data-profile="steps"]') == ["Lion", "AdamW"]
+    assert not browser.all('[data-profile="seconds"]')
+    assert browser.js(drawn, '[data-rates="digits"]') == ["Lion", "AdamW"]
+    tried = "return document.querySelector(arguments[0]).data[0]"
+    trace = browser.js(tried, '[data-rates="digits"]')
+    assert trace["x"] == [1e-4, 1e-3, 1e-2, 1e-1] and trace["y"][-1] is None
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours, as WCAG has it."""
+
+    def light(colour: str) -> float:
+        parts = [float(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+        red, green, blue = (
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    bright, dim = sorted((light(one), light(other)), reverse=True)
+    return (bright + 0.05) / (dim + 0.05)
+
+
+def test_text_has_contrast_and_controls_have_names(browser: Browser) -> None:
+    colours = """const found = new Set();
+        const ground = (node) => {
+          for (let at = node; at; at = at.parentElement) {
+            const { backgroundColor } = getComputedStyle(at);
+            if (backgroundColor !== 'rgba(0, 0, 0, 0)') return backgroundColor;
+          }
+        };
+        for (const node of document.querySelectorAll('body *:not(script):not(option)')) {
+          const own = [...node.childNodes].some((child) =>
+            child.nodeType === 3 && child.data.trim());
+          if (!own || !node.checkVisibility() || node.closest('svg, .map')) continue;
+          found.add(getComputedStyle(node).color + ' on ' + ground(node));
+        }
+        return [...found]"""
+    nameless = """return [...document.querySelectorAll('input, select, button, a')].filter((node) =>
+        !node.closest('.js-plotly-plot') && !node.textContent.trim() && !node.ariaLabel &&
+        !node.labels?.length).map((node) => node.outerHTML)"""
+    try:
+        for scheme in ("dark", "light"):
+            features = [{"name": "prefers-color-scheme", "value": scheme}]
+            browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+            for address in ("#/", "#/study/lp_adam/fc2", "#/runs"):
+                browser.open(address)
+                pairs = [pair.split(" on ") for pair in browser.js(colours)]
+                assert len(pairs) > 3
+                low = [pair for pair in pairs if contrast(*pair) < 4.5]
+                assert not low, (scheme, address)
+                assert browser.js(nameless) == []
     finally:
         browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

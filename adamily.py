@@ -62,7 +62,7 @@ def run(
         KeyboardInterrupt: stopped by Ctrl-C.
     """
     with _called(config_dir):
-        from engine import interrupt, parallel
+        from engine import interrupt, world
         from engine.config import compose
         from engine.execute import execute
         from engine.overrides import quoted
@@ -70,7 +70,7 @@ def run(
         from engine.records import load
         from engine.run import Run
 
-        parallel.check_one_run("adamily.run")
+        world.check_one_run("adamily.run")
         _check_overrides(overrides)
         config = compose([quoted(override) for override in overrides])
         run = Run(config["paths"]["runs"], config)
@@ -117,12 +117,12 @@ def sweep(
         KeyboardInterrupt: stopped by Ctrl-C.
     """
     with _called(config_dir):
-        from engine import interrupt, parallel
+        from engine import interrupt, world
         from engine.overrides import quoted
         from results.plan import find
         from results.sweep import make_sweep
 
-        parallel.check_one_run("adamily.sweep")
+        world.check_one_run("adamily.sweep")
         _check_overrides(overrides)
         typed = [quoted(override) for override in overrides]
         study_sweep = make_sweep(find(study), profile, data, typed, search)
@@ -169,13 +169,13 @@ def compare(
         KeyboardInterrupt: stopped by Ctrl-C.
     """
     with _called(config_dir):
-        from engine import interrupt, parallel
+        from engine import interrupt, world
         from engine.overrides import quoted
         from results.suite import find_suite
         from results.suite_comparison import make_comparison
         from results.verdict_files import write_verdict
 
-        parallel.check_one_run("adamily.compare")
+        world.check_one_run("adamily.compare")
         _check_overrides(overrides)
         typed = [quoted(override) for override in overrides]
         found_suite = find_suite(suite, data)

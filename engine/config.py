@@ -121,20 +121,32 @@ def resolve_and_check(
     composed: Composed, values: Mapping[str, Any], overrides: Sequence[str]
 ) -> dict[str, Any]:
     """Set some dotted keys in a copy of what was composed, resolve it and check its values."""
+    config = resolve(composed, values, overrides)
+    check_resolved(config)
+    check_signatures(config)
+    return config
+
+
+def resolve(
+    composed: Composed, values: Mapping[str, Any], overrides: Sequence[str]
+) -> dict[str, Any]:
+    """Set some dotted keys in a copy of what was composed, and resolve it."""
     try:
         cfg = pickle.loads(composed.pickled)
         for key, value in values.items():
             OmegaConf.update(cfg, key, value)
-        config = resolved(cfg, composed.choices)
+        return resolved(cfg, composed.choices)
     except (OmegaConfBaseException, ValueError) as error:
         raise BadInput(explain(error, overrides)) from error
+
+
+def check_resolved(config: dict[str, Any]) -> None:
+    """Check a config's values, but for what classes take, which must be imported to be asked."""
     for group, name in config["names"].items():
         if name is None:
             raise BadInput(f"{group} is missing: {choices_hint(group, '', names(group))}")
     check_values(config)
     check_groups(config["optim"])
-    check_signatures(config)
-    return config
 
 
 def check_closed(run: DictConfig) -> None:

@@ -40,7 +40,9 @@ def log_to_console() -> None:
 def say(message: object, error: bool = False) -> None:
     """Print a line, in the first of the processes that train one run."""
     if is_rank_zero():
-        print(message, file=sys.stderr if error else sys.stdout, flush=True)
+        stream = sys.stderr if error else sys.stdout
+        # On a terminal the line may take the place of a longer one, a sweep's overview.
+        print(message, end="\x1b[K\n" if stream.isatty() else "\n", file=stream, flush=True)
 
 
 def refuse(message: object) -> NoReturn:

@@ -7,15 +7,18 @@ import platform
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("adamily", "torch", "numpy", "hydra-core", "omegaconf", "sacrebleu")
 
 
-def environment(device: torch.device) -> dict[str, Any]:
+def environment(device: "torch.device") -> dict[str, Any]:
     """Versions, device, threads and git commit of this process, as plain values."""
+    import torch  # the rest of this module is for commands that need not wait for it
+
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": str(device),

@@ -40,14 +40,24 @@ def find_project_packages() -> None:
             sys.path.append(folder)
 
 
+def for_children() -> dict[str, str]:
+    """The variables by which a Python process that is started finds this project's packages."""
+    variables = {"PYTHONSAFEPATH": "1"}
+    path = os.environ.get("PYTHONPATH", "")
+    if ROOT not in (
+        sysconfig.get_path("purelib"),
+        sysconfig.get_path("platlib"),
+        *path.split(os.pathsep),
+    ):
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, path]))
+    return variables
+
+
 @contextmanager
 def project_found_by_children() -> Iterator[None]:
     """Let Python processes that are started in the block find this project's packages first."""
-    variables = {"PYTHONSAFEPATH": "1"}
     previous = {name: os.environ.get(name) for name in ("PYTHONSAFEPATH", "PYTHONPATH")}
-    if ROOT not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
-        variables["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, previous["PYTHONPATH"]]))
-    os.environ |= variables
+    os.environ |= for_children()
     try:
         yield
     finally:

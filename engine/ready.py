@@ -8,15 +8,12 @@ from engine.checks import BadInput
 from engine.console import say
 from engine.launch import check_writable
 from engine.make import clear_meta_tasks, meta_task
-from engine.memory import check_memory
-from engine.parallel import check_batch, local_device
 from engine.record_files import Damaged
 from engine.run import Run
-from tasks.task import Context
 
 
 def check_ready(runs: Sequence[Run], here: bool = True) -> None:
-    """Check folders and devices, and that the runs that have not ended can be trained.
+    """Check folders and devices, and that those runs can be trained that have not ended.
 
     Args:
         runs: all of them.
@@ -27,12 +24,18 @@ def check_ready(runs: Sequence[Run], here: bool = True) -> None:
             run asks for.
         tasks.sources.DataError: there is not enough memory for a run.
     """
-    for folder in {run.config["paths"]["runs"] for run in unfinished(runs)}:
+    open_runs = unfinished(runs)
+    if not open_runs:
+        return
+    from engine.memory import check_memory  # where nothing is to train, PyTorch is not needed
+    from engine.parallel import check_batch, local_device
+
+    for folder in {run.config["paths"]["runs"] for run in open_runs}:
         check_writable(folder, "paths.runs")
-    for device in {run.config["train"]["device"] for run in runs if here}:
+    for device in {run.config["train"]["device"] for run in open_runs if here}:
         local_device(device)
     parts = ("task", "optim", "accumulate", "train", "sweep")
-    for run in distinct(unfinished(runs), parts):
+    for run in distinct(open_runs, parts):
         task = meta_task(run.config)
         check_batch(task, run.config)
         if here:
@@ -48,6 +51,8 @@ def prepare(runs: Sequence[Run]) -> None:
     for run in runs:
         run.restore_config()
     for run in distinct(unfinished(runs), ("task",)):
+        from tasks.task import Context  # imports torch
+
         task = meta_task(run.config)
         task.bind(Context(run.files(0)))
         task.prepare()

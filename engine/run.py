@@ -45,7 +45,7 @@ from engine.record_files import (
     read_summary,
     summary_hash,
 )
-from engine.records import load
+from engine.records import Record, load, read
 from engine.run_log import logged_to
 from engine.shared import locked, make_folder
 from engine.yaml_files import dump_yaml
@@ -92,6 +92,7 @@ class Run:
         self._stamps: list[Any] = []
         self._summary: dict[str, Any] | None = None
         self._damage: Damaged | None = None
+        self._config_sha256 = ""
         self._environment_sha256 = ""
 
     # -- its state ---------------------------------------------------------------------------------
@@ -139,6 +140,15 @@ class Run:
         except Damaged:  # which training it will name, or mend
             return False
         return record is not None and pause_name(pause_at) in record.pauses
+
+    def recorded(self) -> Record | None:
+        """Its record; None, with a warning, where there is none or it is damaged.
+
+        Of a run that has ended, curves are read when they are asked for.
+        """
+        if self.ended:
+            return Record.of_ended(self.folder, self.config, self._summary or {})
+        return read(self.folder, self.config)
 
     @property
     def begun(self) -> bool:
@@ -230,7 +240,11 @@ class Run:
         sweep_up(self.folder)
         if state is None and checkpoint.exists(self.folder):
             log.warning("Run %s begins afresh: none of its checkpoints can be used.", self.id)
-        write_text(self.folder / "config.yaml", dump_yaml(self.config))
+        # What tells it from others is of the sweep that it is a part of now.
+        config = {key: None if key == "label" else value for key, value in self.config.items()}
+        text = dump_yaml(config)
+        write_text(self.folder / "config.yaml", text)
+        self._config_sha256 = hashlib.sha256(text.encode()).hexdigest()
         (self.folder / "summary.json").unlink(missing_ok=True)
         self._metrics.cut(state["metrics_bytes"] if state else 0)
         if state and state.get("losses_bytes"):
@@ -325,6 +339,7 @@ class Run:
         if status in ENDED:
             files = {"metrics.jsonl": self._metrics.sha256}
             files |= {"environment.json": self._environment_sha256}
+            files |= {"config.yaml": self._config_sha256}
             if self._losses.byte_count:
                 files |= {"losses.jsonl": self._losses.sha256}
             summary["sha256"] = files | {"summary.json": summary_hash(summary)}
@@ -375,3 +390,11 @@ def file_stamp(path: Path) -> tuple[int, ...] | None:
 def artifacts_of(folder: Path, step: int) -> list[Path]:
     """The artifacts of the evaluation after `step`."""
     return sorted((folder / ARTIFACTS).glob(f"{step:09}.*"))
+
+
+def modified_at(path: Path) -> int:
+    """When a file was last changed, in nanoseconds; 0 if there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, Unpack, get_args, get_origin
 
 from hydra.errors import HydraException
-from torch import Tensor
 
 from engine.checks import BadInput, is_number
 from engine.groups import optimizer_parts
@@ -176,6 +175,8 @@ def bounds_of(hint: Any) -> list[Bound]:
 
 
 def is_list(kind: Any) -> bool:
+    from torch import Tensor  # what only reads runs need not wait for it
+
     if not isinstance(kind, type) or issubclass(kind, Mapping | Tensor | str):
         return False
     return issubclass(kind, Iterable)
@@ -188,6 +189,8 @@ def description_of(hint: Any) -> str:
         texts = [bound.text for bound in bounds_of(hint)]
         return ", and ".join(texts) or description_of(arguments[0])
     if origin in (Union, types.UnionType):
+        from torch import Tensor
+
         return ", or ".join(
             dict.fromkeys(description_of(inner) for inner in arguments if inner is not Tensor)
         )

@@ -44,6 +44,8 @@ def is_default(value: Any, default: Any) -> bool:
 
 
 def run_title(config: dict[str, Any]) -> str:
-    """For example "mnist_fc2 (sample, smoke) adam lr=0.001 seed=0"."""
+    """For example "mnist_fc2 (sample, smoke) adam lr=0.001 seed=0"; in a sweep, its label."""
+    if config.get("label"):
+        return config["label"]
     source = f"({config['data']}, {config['profile']})"
     return f"{config['names']['task']} {source} {optimizer_title(config)} seed={config['seed']}"

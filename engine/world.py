@@ -55,5 +55,15 @@ def check() -> None:
             raise BadInput(f"{rank_name}={rank_text} with {count_name}={count}: {remedy()}")
 
 
+def check_one_run(command: str) -> None:
+    """Raise BadInput where several processes are to carry out a command for many runs."""
+    check()
+    if world_size() > 1:
+        raise BadInput(
+            f"{command}: torchrun trains one run by several processes; for many runs leave "
+            f"torchrun out and set sweep.devices_per_run={world_size()}"
+        )
+
+
 def remedy() -> str:
     return "start several processes by torchrun, or unset WORLD_SIZE to train by one"

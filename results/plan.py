@@ -1,27 +1,24 @@
 """Studies and the runs that they stand for."""
 
-import itertools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from engine import search_path
 from engine.checks import SOURCES, BadInput
-from engine.config import Composed, compose_unresolved, names, resolve_and_check, unknown
-from engine.hydra_internals import Override
+from engine.config import names, unknown
 from engine.identity import DECIDES_OUTCOME
-from engine.make import check_classes
 from engine.overrides import is_change, name_of, parts_of, read_override
 from engine.record_files import ENDED
-from engine.records import Record, read
-from engine.run import Run
+from engine.records import Record
 from engine.texts import did_you_mean, shorten, spell
 from results.analysis import Result, analyse
 from results.baselines import Baselines
+from results.planner import Planned, Planner, Shelf
 from results.search import parse
-from results.searching import Look, SearchState, key_of, search_state
+from results.searching import Look, SearchState, search_state
 from results.study import Cell, Study, StudyError
 from results.study_checks import check_grid, check_search
 from results.study_file import load
@@ -29,9 +26,6 @@ from results.study_file import load
 log = logging.getLogger("adamily")
 
 NO_BASELINES = Baselines({})
-
-# What was composed, by the overrides that it was composed from.
-Shelf = dict[tuple[str, ...], Composed]
 
 
 def find(name: str) -> Study:
@@ -65,27 +59,6 @@ def all_studies() -> list[Study]:
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A cell of a study, and the overrides and the config of its run."""
-
-    cell: Cell
-    overrides: list[str]
-    config: dict[str, Any]
-
-    @cached_property
-    def run(self) -> Run:
-        return Run(self.config["paths"]["runs"], self.config)
-
-    def until(self, part: float | None) -> "Planned":
-        """The same run, which is to pause after that part of its steps."""
-        if part is None:
-            return self
-        train = self.config["train"] | {"pause_at": part}
-        overrides = [*self.overrides, f"train.pause_at={part!r}"]
-        return Planned(self.cell, overrides, self.config | {"train": train})
-
-
-@dataclass(frozen=True)
 class Plan:
     """The runs that a study's search begins with, and those to which it comes.
 
@@ -110,6 +83,11 @@ class Plan:
         """Whether these are the runs that the study itself asks for."""
         asked = (self.study.name, self.profile, self.data)
         return asked == (study.name, profile, data) and not self.changes and not self.search
+
+    @property
+    def blank(self) -> Result:
+        """The result that has no rows yet: what it is called, and of what it is."""
+        return Result(self.study, self.profile, self.data, [], self.changes, self.search)
 
     def result(self, records: Mapping[str, Record]) -> Result:
         """What the study's table says, given the records of its runs, by id."""
@@ -143,7 +121,7 @@ class Plan:
         def look(cell: Cell) -> Record | None:
             planned = self.planner.planned(cell)
             if planned.run.id not in records:
-                found = read(planned.run.folder, planned.config)
+                found = planned.run.recorded()
                 kept = self.baselines.record(planned.run.folder, planned.config)
                 records[planned.run.id] = kept if found is None else found
             return records[planned.run.id]
@@ -158,6 +136,7 @@ def plan(
     shared: Sequence[str] = (),
     search: Any = None,
     shelf: Shelf | None = None,
+    trains: bool = True,
 ) -> Plan:
     """The runs of a study.
 
@@ -169,6 +148,7 @@ def plan(
             key stand in the place of its grid, in every row.
         search: how to search, instead of as the study says.
         shelf: shared by plans between which no YAML is edited; none by default.
+        trains: as for `Planner`.
 
     Raises:
         BadInput: the study has no such profile, `shared` contradicts it, or a config is wrong.
@@ -188,7 +168,7 @@ def plan(
     changes = tuple(
         typed for typed in shared if parts_of(read_override(typed)) & {*DECIDES_OUTCOME}
     )
-    planner = Planner(study, "custom" if changes or grids else profile, shared, shelf)
+    planner = Planner(study, "custom" if changes or grids else profile, shared, shelf, trains)
     plan_cell = planner.planned if grids else partial(planned_of, planner)
     runs = once(map(plan_cell, cells))
     typed_search = "" if search is None else spell(search)
@@ -301,7 +281,7 @@ def result_of(
     Raises:
         BadInput: a config is wrong.
     """
-    planner = Planner(study, profile, shared, shelf)
+    planner = Planner(study, profile, shared, shelf, trains=False)
     chosen_names = [record.config["names"] for record in records.values()]
     task_optim_pairs = {(names["task"], names["optim"]) for names in chosen_names}
 
@@ -316,63 +296,3 @@ def result_of(
 
     found = search_state(study, profile, data, record_of)
     return analyse(study, profile, data, found, record_of)
-
-
-class Planner:
-    """Plans cells of a study one by one.
-
-    Composing is slow, and cells that choose the same files of conf/ differ only in values.
-    """
-
-    def __init__(
-        self, study: Study, profile: str, shared: Sequence[str], shelf: Shelf | None = None
-    ):
-        self.study = study
-        self.profile = profile
-        self.shared = list(shared)
-        self._shelf: Shelf = {} if shelf is None else shelf
-        self._checked: set[tuple[str, str]] = set()
-        self._planned: dict[tuple[Any, ...], Planned] = {}
-
-    def planned(self, cell: Cell) -> Planned:
-        """Raise BadInput where the config is wrong, or contradicts the study."""
-        key = (*key_of(cell), cell.seed)
-        if key not in self._planned:
-            self._planned[key] = self._plan(cell)
-        return self._planned[key]
-
-    def _plan(self, cell: Cell) -> Planned:
-        refuse_contradiction(self.study, cell, self.shared)
-        overrides = [*cell.overrides, *self.shared, f"profile={self.profile}"]
-        choices = tuple(typed for typed in cell.overrides if is_choice(read_override(typed)))
-        composed_from = (*choices, *self.shared)
-        if composed_from not in self._shelf:
-            self._shelf[composed_from] = compose_unresolved(composed_from)
-        typed_settings = zip(cell.overrides, cell.settings.items(), strict=True)
-        values = dict(setting for typed, setting in typed_settings if typed not in choices)
-        config = resolve_and_check(
-            self._shelf[composed_from], values | {"profile": self.profile}, overrides
-        )
-        if (cell.row, cell.column) not in self._checked:
-            check_classes(config)
-            self._checked.add((cell.row, cell.column))
-        return Planned(cell, overrides, config)
-
-
-def is_choice(override: Override) -> bool:
-    """Whether Hydra must compose again for it: optim, optim@task.reference, a key that is added."""
-    return not is_change(override) or search_path.find(override.key_or_group) is not None
-
-
-def refuse_contradiction(study: Study, cell: Cell, shared: Sequence[str]) -> None:
-    for cell_typed, shared_typed in itertools.product(cell.overrides, shared):
-        cell_override, shared_override = read_override(cell_typed), read_override(shared_typed)
-        cell_key, shared_key = name_of(cell_override), name_of(shared_override)
-        # One may lie in the other, as optim.betas.1 in optim.betas, but not in a file's choice.
-        within = f"{cell_key}.".startswith(f"{shared_key}.") or f"{shared_key}.".startswith(
-            f"{cell_key}."
-        )
-        if cell_key == shared_key or (
-            within and not is_choice(cell_override) and not is_choice(shared_override)
-        ):
-            raise BadInput(f"{shorten(shared_typed)}: study {study.name} sets {cell_key} itself")

@@ -13,7 +13,8 @@ from engine.record_files import ENDED
 from engine.records import Record, read_all
 from engine.texts import hydra_text
 from engine.timing import timed_steps
-from results.plan import Plan, Planned
+from results.plan import Plan
+from results.planner import Planned
 from results.searching import key_of
 
 

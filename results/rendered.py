@@ -43,9 +43,18 @@ def hash_source(runs: Path, code: Iterable[Path]) -> str:
     """
     names = (*RECORD, "pauses.json")
     paths = [path for name in names for path in runs.glob(f"*/*/*/{name}")]
-    paths += [path for folder in code for path in folder.rglob("*") if path.suffix in CODE]
+    return hash_of_all([*paths, *code_files(code)], [str(runs), *map(version, LIBRARIES)])
+
+
+def code_files(code: Iterable[Path]) -> list[Path]:
+    """The files of code, studies and templates in some folders."""
+    return [path for folder in code for path in folder.rglob("*") if path.suffix in CODE]
+
+
+def hash_of_all(paths: Iterable[Path], others: Iterable[object]) -> str:
+    """The hash of files with their paths, of this Python, and of what else counts."""
     digest = hashlib.sha256()
-    for text in (str(runs), platform.python_version(), *map(version, LIBRARIES)):
+    for text in (platform.python_version(), *others):
         digest.update(f"{text}\n".encode())
     for path in sorted(paths):
         digest.update(f"{path} {hash_file(path)}\n".encode(errors="surrogateescape"))
@@ -114,6 +123,11 @@ def read_made(reports: Path) -> dict[str, Made]:
     if not isinstance(content, dict):
         return {}
     return {name: Made(**made) for name, made in content.items() if is_made(name, made)}
+
+
+def files_of(reports: Path) -> dict[str, list[str]]:
+    """The files in the folder of reports, by what they were rendered as."""
+    return {name: list(made.files) for name, made in read_made(reports).items()}
 
 
 def is_made(name: str, made: Any) -> bool:

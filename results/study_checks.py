@@ -23,7 +23,7 @@ from results.study import (
 )
 
 # Keys that the command line sets for every run, or that stand elsewhere in a study.
-ELSEWHERE = ("data", "profile", "group", "seed", "grid", "columns")
+ELSEWHERE = ("data", "profile", "group", "row", "label", "seed", "grid", "columns")
 # Keys whose every part the command line sets: runs in another folder would be in no report.
 COMMANDS = ("paths", "sweep", "hydra")
 

@@ -1,16 +1,18 @@
 """All runs that a study still misses, and what is rendered from them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine import interrupt
 from engine.checks import BadInput
-from engine.job import job
+from engine.dashboards import say_not_logged
 from engine.launch import (
     check_writable,
+    draws_in_place,
     launcher_settings,
     release_workers,
     say_how,
@@ -19,14 +21,18 @@ from engine.launch import (
 from engine.make import meta_task
 from engine.metrics import COMMON, OF_A_STEP
 from engine.overrides import is_hydras
+from engine.overview import Overview, watching
 from engine.ready import check_ready, prepare
 from engine.rounds import run_all
 from engine.run import Run
 from results.analysis import Result
-from results.plan import Plan, Planned, once, plan
+from results.dashboards import with_names
+from results.live import LivePage
+from results.plan import Plan, once, plan
+from results.planner import Planned
 from results.search import Search
 from results.study import Study
-from results.write import hash_of, write_swept
+from results.write import current_files, hash_of, write_page, write_swept
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,13 @@ class Sweep:
     Attributes:
         overrides: as typed, of every run.
         launcher_overrides: those of Hydra itself, for its launcher.
+        search: that stands in the place of the study's own, as it was given.
     """
 
     plan: Plan
     overrides: list[str]
     launcher_overrides: list[str]
+    search: Any = None
 
     def prepare(self) -> None:
         """Make data ready.
@@ -58,13 +66,39 @@ class Sweep:
         """
         _, ended = self.plan.due()
         runs = f"{len(self.plan.runs)} runs, {ended} ended before"
-        print(f"{self.plan.study.name}: {runs}", flush=True)
-        return train_due([self.plan], self.overrides, self.launcher_overrides)
+        name = self.plan.study.name
+        print(f"{name}: {runs}", flush=True)
+        say_not_logged([planned.run for planned in self.plan.runs], self.overrides, name)
+        return train_due([self.plan], self.overrides, self.launcher_overrides, self.live_page)
+
+    def live_page(self, progress: Callable[[], int]) -> LivePage:
+        """The page over all runs while these go on."""
+        shared = [typed for typed in self.overrides if not is_hydras(typed)]
+        study, profile = self.plan.study.name, self.plan.profile
+        return LivePage([study, profile, self.plan.data, shared, self.search], progress)
+
+    def write_page(self) -> Path:
+        """Write the page alone, over the runs that there are; return its path.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        result, source = self.read()
+        paths = self.plan.runs[0].config["paths"]
+        return write_page(self.plan, result, source, Path(paths["runs"]), Path(paths["reports"]))
 
     def read(self) -> tuple[Result, str]:
         """What the table says, and the hash of the files that it was made from."""
         source = hash_of(Path(self.plan.runs[0].config["paths"]["runs"]))
         return self.plan.read(), source
+
+    def rendered(self) -> tuple[str, list[Path], Path] | None:
+        """Its tables as text, its files and the page; None unless all of them are current."""
+        paths = self.plan.runs[0].config["paths"]
+        reports = Path(paths["reports"])
+        files, page = current_files(self.plan, hash_of(Path(paths["runs"])), reports)
+        texts = [path for path in files if path.suffix == ".md"]
+        return (texts[0].read_text(encoding="utf-8"), files, page[0]) if texts and page else None
 
     def write(self, result: Result, source: str) -> tuple[list[Path], Path]:
         """Write the study's files and the page; return their paths.
@@ -81,7 +115,10 @@ class Sweep:
 
 
 def train_due(
-    plans: Sequence[Plan], overrides: Sequence[str], launcher_overrides: list[str]
+    plans: Sequence[Plan],
+    overrides: Sequence[str],
+    launcher_overrides: list[str],
+    live_page: Callable[[Callable[[], int]], LivePage] | None = None,
 ) -> list[Run]:
     """Train, round by round, what the searches of some plans ask for, side by side.
 
@@ -89,6 +126,7 @@ def train_due(
         plans: which.
         overrides: as typed.
         launcher_overrides: those of Hydra itself, for its launcher.
+        live_page: makes the page that is written meanwhile, if one is.
 
     Returns:
         All runs that were asked for, when all of them are done or have failed in this call.
@@ -101,19 +139,44 @@ def train_due(
         due = once(planned for plan in plans for planned in plan.due()[0])
         return [planned for planned in due if part_of(planned) not in tried]
 
+    planned_of_all = once(planned for plan in plans for planned in plan.runs)
     due = due_now()
     if due:
+        from engine.job import job  # imports torch
+
         say_how(overrides, due[0].config, len(due))
     while due and not interrupt.received():
         asked |= {planned.run.id: planned.run for planned in due}
+        shown = due
         if any(plan.study.search != Search() for plan in plans):
             say_round(due)
-        with interrupt.forwarding_to_workers():
-            run_all(job, launcher_overrides, [(one.run, one.overrides) for one in due])
+        else:
+            shown = planned_of_all
+        with interrupt.forwarding_to_workers(), overseen(shown, overrides, live_page):
+            run_all(job, launcher_overrides, with_names(due, planned_of_all))
         tried |= {part_of(planned) for planned in due}
         due = due_now()
-    release_workers(overrides)
+    if asked:
+        release_workers(overrides)
     return list(asked.values())
+
+
+@contextmanager
+def overseen(
+    runs: Sequence[Planned],
+    overrides: Sequence[str],
+    live_page: Callable[[Callable[[], int]], LivePage] | None,
+) -> Iterator[None]:
+    """In the block, show how far the runs are, and keep the page up to date."""
+    overview = Overview([planned.run for planned in runs], draws_in_place(overrides))
+    page = live_page(lambda: overview.ended) if live_page else None
+    try:
+        with watching(overview.look, *([page.look] if page else [])):
+            yield
+    finally:
+        overview.clear()
+        if page:
+            page.stop()
 
 
 def check_search(plan: Plan) -> None:
@@ -170,7 +233,8 @@ def make_sweep(
     runs = [planned.run for planned in study_plan.runs]
     check_search(study_plan)
     launcher_overrides = [typed for typed in overrides if is_hydras(typed)]
-    launcher_overrides += launcher_settings(overrides, runs[0].config, len(runs))
+    if launcher_overrides or study_plan.due()[0]:
+        launcher_overrides += launcher_settings(overrides, runs[0].config, len(runs))
     check_writable(runs[0].config["paths"]["reports"], "paths.reports")
     check_ready(runs, trains_here(overrides))
-    return Sweep(study_plan, list(overrides), launcher_overrides)
+    return Sweep(study_plan, list(overrides), launcher_overrides, search)

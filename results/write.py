@@ -9,8 +9,10 @@ from engine.checks import SOURCES, BadInput
 from engine.records import Record, read_all
 from engine.texts import hydra_text
 from results.analysis import Result
-from results.plan import Plan, Shelf, all_studies, result_of
-from results.rendered import current, hash_source, write
+from results.payload_suites import suites_payload
+from results.plan import Plan, all_studies, result_of
+from results.planner import Shelf
+from results.rendered import current, files_of, hash_source, write
 from results.report import PAGE, name_of, render_page, render_study
 from results.study import Study
 
@@ -24,13 +26,14 @@ def hash_of(runs: Path) -> str:
     return hash_source(runs, [HERE / "engine", HERE / "results", *search_path.folders()])
 
 
-def write_all(runs: Path, reports: Path) -> Path:
+def write_all(runs: Path, reports: Path, camera_ready: bool = False) -> Path:
     """Write the files of every study that has runs in `runs`, and the page; return its path."""
-    source = hash_of(runs)
+    source = f"{hash_of(runs)}{' camera_ready' if camera_ready else ''}"
     studies, results, records = collect(runs)
     for result in results:
-        write(reports, name_of(result), source, render_study(result))
-    [page] = write(reports, PAGE, source, render_page(studies, results, records.values()))
+        write(reports, name_of(result), source, render_study(result, camera_ready))
+    content = page_of(studies, results, records, reports)
+    [page] = write(reports, PAGE, source, content)
     return page
 
 
@@ -52,17 +55,45 @@ def write_swept(
     Raises:
         OSError: a file could not be written.
     """
-    # A study with changes is only on the page that its own sweep writes.
-    changed = not swept.is_of(swept.study, swept.profile, swept.data)
-    page_source = " ".join([source, name_of(result)]) if changed else source
-    files, page = current(reports, name_of(result), source), current(reports, PAGE, page_source)
+    files, page = current_files(swept, source, reports)
     if not files:
         files = write(reports, name_of(result), source, render_study(result))
     if not page:
-        studies, results, records = collect(runs, swept)
-        results += [result] if changed else []
-        page = write(reports, PAGE, page_source, render_page(studies, results, records.values()))
+        page = [write_page(swept, result, source, runs, reports)]
     return files, page[0]
+
+
+def current_files(swept: Plan, source: str, reports: Path) -> tuple[list[Path], list[Path]]:
+    """The study's files, and the page, as far as they are current."""
+    files = current(reports, name_of(swept.blank), source)
+    return files, current(reports, PAGE, page_source(swept, source))
+
+
+def page_source(swept: Plan, source: str) -> str:
+    """A study with changes is only on the page that its own sweep writes."""
+    return f"{source} {name_of(swept.blank)}" if is_changed(swept) else source
+
+
+def is_changed(swept: Plan) -> bool:
+    return not swept.is_of(swept.study, swept.profile, swept.data)
+
+
+def write_page(swept: Plan, result: Result, source: str, runs: Path, reports: Path) -> Path:
+    """Write the page alone; return its path."""
+    studies, results, records = collect(runs, swept)
+    results += [result] if is_changed(swept) else []
+    content = page_of(studies, results, records, reports)
+    [page] = write(reports, PAGE, page_source(swept, source), content)
+    return page
+
+
+def page_of(
+    studies: list[Study], results: list[Result], records: dict[str, Record], reports: Path
+) -> dict[str, bytes]:
+    """The page, with links to what lies in the folder of reports, and its verdicts."""
+    files = files_of(reports)
+    suites = suites_payload(reports, files)
+    return render_page(studies, results, records.values(), files, suites)
 
 
 def collect(

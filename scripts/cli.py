@@ -12,7 +12,7 @@ COMMANDS = {
     "sweep": "run what a study still misses, and render it",
     "compare": "say whether an optimizer is better than a tuned one",
     "report": "write all tables, figures and the page",
-    "export": "write what has been measured of a suite for other tools",
+    "export": "send runs to a dashboard, or what a suite has measured to other tools",
     "list": "show tasks, optimizers, studies and suites",
     "data": "fetch and check a task's data",
     "bench": "time the training loop, or the optimizers' steps",

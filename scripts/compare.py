@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from engine import interrupt, parallel
+from engine import interrupt, world
 from engine.checks import BadInput, is_flag
 from engine.console import log_to_console, refuse
 from engine.overrides import settings
@@ -27,7 +27,7 @@ better than another one that was tuned with as many runs.
                             [data=full|sample] [rerun=true] [optim.KEY=VALUE ...] [KEY=VALUE ...]
 
   optim     any of python -m scripts.list optims, your own by --config-dir, or a row of the suite
-  suite     laptop (default): eight small tasks; gpu: eight of the papers' tasks, on one GPU
+  suite     laptop (default): eight small tasks; gpu: seven tasks of the papers and a GPT
   against   the reference: a row of the suite, or another optimizer; the suite says which by itself
   profile   short (default): the suite as it is meant; smoke: minutes, to see whether all works
   data      full: the papers' data; sample: small ones; the suite says which by itself
@@ -53,15 +53,16 @@ def main() -> None:
     log_to_console()
     quote_paths()
     try:
-        parallel.check_one_run("scripts.compare")
+        world.check_one_run("scripts.compare")
         options, overrides = parse(take_config_dirs(sys.argv[1:]))
         suite = find_suite(options["suite"], options["data"] or None)
         arguments = (options["profile"], options["optim"], options["against"] or None)
         comparison = make_comparison(suite, *arguments, overrides, options["rerun"])
         comparison.prepare()
+        runs = comparison.run()
     except (BadInput, DataError, OSError) as error:
         refuse(error)
-    finish(comparison, comparison.run())
+    finish(comparison, runs)
 
 
 def parse(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:

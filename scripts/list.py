@@ -22,6 +22,7 @@ from results.plan import all_studies
 from results.study import PROFILES
 from results.suite import find_suite
 from scripts.flags import take_config_dirs, with_short_errors
+from scripts.list_cache import kept
 from scripts.version import show_version
 
 log = logging.getLogger("adamily")
@@ -58,7 +59,7 @@ def main() -> None:
         refuse(error)
     log_to_console()
     lists = {flags.what: LISTS[flags.what]} if flags.what else LISTS
-    listed = {name: make() for name, make in lists.items()}
+    listed = {name: kept(name, GROUPS[name], make) for name, make in lists.items()}
     if flags.json:
         print(json.dumps(listed[flags.what] if flags.what else listed, indent=2))
         return
@@ -91,10 +92,8 @@ def tasks() -> list[Entry]:
 
 
 def task_entry(name: str) -> Entry:
-    configs = {
-        data: resolve_and_check(compose_unresolved([f"task={name}", f"data={data}"]), {}, ())
-        for data in SOURCES
-    }
+    composed = compose_unresolved([f"task={name}"])
+    configs = {data: resolve_and_check(composed, {"data": data}, ()) for data in SOURCES}
     settings = configs["full"]["task"]
     extras = getattr(find_target("task", settings["_target_"]), "extras", {})
     needs = {
@@ -178,6 +177,8 @@ def suite_entry(name: str) -> Entry:
     }
 
 
+# The group in conf/ of each list.
+GROUPS = {"tasks": "task", "optims": "optim", "studies": "study", "suites": "suite"}
 LISTS = {"tasks": tasks, "optims": optims, "studies": studies, "suites": suites}
 
 

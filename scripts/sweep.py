@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from engine import interrupt, parallel
+from engine import interrupt, world
 from engine.checks import BadInput, is_flag
 from engine.console import log_to_console, refuse
 from engine.overrides import settings
@@ -13,8 +15,6 @@ from engine.run import Run
 from engine.texts import spell
 from results.markup import markdown
 from results.plan import find
-from results.preview import preview
-from results.report import tables_of
 from results.study import PROFILES
 from results.sweep import Sweep, make_sweep
 from scripts.flags import check_own_keys, quote_paths, take_config_dirs
@@ -58,19 +58,22 @@ def main() -> None:
     log_to_console()
     quote_paths()
     try:
-        parallel.check_one_run("scripts.sweep")
+        world.check_one_run("scripts.sweep")
         options, overrides = parse(take_config_dirs(sys.argv[1:]))
         arguments = (find(options["study"]), options["profile"], options["data"])
         sweep = make_sweep(
             *arguments, overrides, None if options["search"] == {} else options["search"]
         )
         if options["dry_run"]:
+            from results.preview import preview  # imports torch
+
             print(preview(sweep.plan, options["verbose"]))
             return
         sweep.prepare()
+        runs = sweep.run()
     except (BadInput, DataError, OSError) as error:
         refuse(error)
-    finish(sweep, sweep.run())
+    finish(sweep, runs)
 
 
 def parse(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -109,16 +112,30 @@ def finish(sweep: Sweep, runs: Sequence[Run]) -> None:
         runs: all that it asked for.
     """
     if not interrupt.received():
-        result, source = sweep.read()
-        for table in tables_of(result):
-            print(f"\n{markdown(table)}", flush=True)
         try:
-            paths, page = sweep.write(result, source)
+            paths, page = show(sweep)
         except (BadInput, OSError) as error:
             refuse(f"the runs have ended, but not all can be rendered: {error}")
         print(f"Table and figures: {', '.join(map(str, paths))}")
         print(f"Page: {page}")
+    elif any(run.begun or run.ended for run in runs):
+        # Another Ctrl-C leaves it as it was.
+        with suppress(BadInput, OSError, KeyboardInterrupt):
+            print(f"Page, so far: {sweep.write_page()}")
     leave(runs)
+
+
+def show(sweep: Sweep) -> tuple[list[Path], Path]:
+    """Print the tables, and write the study's files and the page where something has changed."""
+    if rendered := sweep.rendered():
+        text, files, page = rendered
+        print(f"\n{text}")
+        return files, page
+    from results.report import tables_of
+
+    result, source = sweep.read()
+    print("\n" + "\n".join(map(markdown, tables_of(result))), flush=True)
+    return sweep.write(result, source)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from engine import interrupt, parallel, search_path, world
 from engine.checks import BadInput
 from engine.config import compose, hydra_of
 from engine.console import log_to_console, refuse
+from engine.dashboards import names_of, say_not_logged, shown_as
 from engine.execute import execute
 from engine.job import job
 from engine.launch import launcher_settings, say_how, trains_here
@@ -48,6 +49,7 @@ def main() -> None:
             prepare(runs)
             if flags.multirun:
                 say_how(flags.overrides, configs[0], len(configs))
+            say_not_logged(runs, flags.overrides)
     except (BadInput, DataError, OSError) as error:
         refuse(error)
     if shows:
@@ -56,7 +58,12 @@ def main() -> None:
     parallel.join()
     with interrupt.forwarding_to_workers():
         if flags.multirun:
-            run_all(job, launcher_overrides, list(zip(runs, overrides_of_runs, strict=True)))
+            named = zip(runs, overrides_of_runs, names_of(configs), strict=True)
+            jobs = [(run, [*typed, *shown_as(name)]) for run, typed, name in named]
+            try:
+                run_all(job, launcher_overrides, jobs)
+            except BadInput as error:  # of a cluster
+                refuse(error)
         else:
             with interrupt.in_run():
                 execute(runs[0])
@@ -75,7 +82,7 @@ def show_by_hydra() -> None:
 def expand_overrides(flags: argparse.Namespace) -> list[list[str]]:
     """The overrides of all runs that a command line asks for."""
     if flags.multirun:
-        parallel.check_one_run("-m")
+        world.check_one_run("-m")
     with hydra_of() as hydra:
         return expand(flags.overrides, hydra.config_loader, flags.multirun)
 

@@ -23,7 +23,7 @@ def show_version() -> bool:
 
 def version_line() -> str:
     """The version, and of a checkout the commit and whether files have changed since."""
-    from engine import environment  # which waits for PyTorch
+    from engine import environment
 
     commit = environment.commit()
     parts = [f"adamily {environment.version('adamily') or 'of no version: it is not installed'}"]

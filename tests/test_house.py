@@ -20,7 +20,8 @@ from engine.make import make_optimizer, make_schedule, meta_task
 from engine.optimizers import EvaluationWeights
 from engine.run import Run
 from engine.yaml_files import read_yaml
-from results.plan import Shelf, find, plan
+from results.plan import find, plan
+from results.planner import Shelf
 from results.published import published
 from results.study import PROFILES
 

@@ -10,6 +10,7 @@ import venv
 from pathlib import Path
 
 import pytest
+from browsing import embedded
 
 ROOT = Path(__file__).parents[1]
 
@@ -232,6 +233,6 @@ def test_what_is_ones_own_works_with_every_command(adamily, empty):
 
     shutil.rmtree(empty / "reports")
     adamily("report")
-    page = (empty / "reports/index.html").read_text()
+    page = embedded((empty / "reports/index.html").read_text()).decode()
     assert all(word in page for word in ("mine/lines", "sign_sgd", "error of the slope"))
     assert table == (empty / "reports/mine/lines.smoke.sample.md").read_text()

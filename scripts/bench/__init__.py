@@ -1,4 +1,4 @@
-"""Measure: `python -m scripts.bench loop`, `step` and others, which HELP lists."""
+"""Measure: `python -m scripts.bench WHAT`; without WHAT it says what there is."""
 
 import sys
 from importlib.util import find_spec
@@ -18,7 +18,9 @@ Measure how fast this machine trains.
   python -m scripts.bench atari [device=auto|cpu|cuda|cuda:N] [rounds=10] [out=FOLDER]
   python -m scripts.bench gpu [device=auto|cpu|cuda|cuda:N] [out=FOLDER]
   python -m scripts.bench sweep [device=cpu|auto|cuda|cuda:N] [out=FOLDER]
+  python -m scripts.bench planning [out=FOLDER]
   python -m scripts.bench conformance [out=FOLDER]
+  python -m scripts.bench report [runs=N] [out=FOLDER]
 
 All print their tables; with out=FOLDER, all but loop also write them there, as <what>.<device>.md,
 step as .csv, too; conformance, which is of no device, as conformance.md.
@@ -41,8 +43,13 @@ gpu   what a new machine should show, in minutes: steps of every optimizer and t
       a part that cannot be measured says why, and the others go on
 sweep the quickstart's sweep beside bare loops over the same cells, alone and beside one and two
       processes that keep a core busy each; takes about ten minutes
+planning  CPU-seconds of planning 10,000 runs, of scripts.list, and of sweeps that miss nothing;
+      takes minutes
 conformance how far the optimizers of one name are from each other in torch, here, and in other
       packages (pip install 'adamily[bench]'), and why; takes seconds
+report size, CPU-seconds and memory of the page over 3,000 and 10,000 runs (or N) that nobody has
+      trained, and with Chromium and chromedriver how long it takes to open and to filter; takes
+      minutes
 
 Examples:
   python -m scripts.bench loop
@@ -59,7 +66,9 @@ DEFAULTS = {
     "atari": {"device": "auto", "rounds": 10, "out": None},
     "gpu": {"device": "auto", "out": None},
     "sweep": {"device": "cpu", "out": None},
+    "planning": {"out": None},
     "conformance": {"out": None},
+    "report": {"runs": None, "out": None},
 }
 
 
@@ -82,7 +91,7 @@ def measure(arguments: list[str]) -> None:
     Raises:
         BadInput: an argument is wrong, or the GPU or a package that it needs is not there.
     """
-    benchmark, device_setting, rounds, out = parse(arguments)
+    benchmark, device_setting, rounds, out, runs = parse(arguments)
     if benchmark in ("train", "gpu") and not find_spec("torchvision"):
         raise BadInput(f"{benchmark}: torchvision is not installed: pip install 'adamily[vision]'")
     if benchmark == "atari" and not find_spec("ale_py"):
@@ -90,6 +99,14 @@ def measure(arguments: list[str]) -> None:
     # Imported here, so that help and error messages need not wait for PyTorch.
     if benchmark == "conformance":
         from scripts.bench.conformance import report
+
+        return report(out)
+    if benchmark == "report":
+        from scripts.bench.reporting import report
+
+        return report(runs, out)
+    if benchmark == "planning":
+        from scripts.bench.planning import report
 
         return report(out)
     from scripts.bench.driver import device_of
@@ -121,19 +138,21 @@ def measure(arguments: list[str]) -> None:
         report(device, rounds, out)
 
 
-def parse(arguments: list[str]) -> tuple[str, str, int, str | None]:
-    """The benchmark, its device and number of rounds, and the folder for its tables."""
+def parse(arguments: list[str]) -> tuple[str, str, int, str | None, int | None]:
+    """The benchmark, its device, number of rounds, folder for its tables, and number of runs."""
     benchmark, *settings = arguments
     if benchmark not in DEFAULTS:
         raise BadInput(f"{shorten(benchmark)}: must be one of {', '.join(DEFAULTS)}")
     values = only_settings(settings, DEFAULTS[benchmark], "python -m scripts.bench")
     # Where there is no number of rounds to ask for, each part has its own.
     device, rounds = values.get("device", "cpu"), values.get("rounds", 2)
-    out = values.get("out")
+    out, runs = values.get("out"), values.get("runs")
     if not is_device(device):
         raise BadInput(f"device={spell(device)}: must be auto, cpu, cuda or cuda:N")
     if not is_count(rounds) or rounds < 2:
         raise BadInput(f"rounds={spell(rounds)}: must be a whole number, 2 or above")
     if out is not None and not is_path(out):
         raise BadInput(f"out={spell(out)}: must be the path of a folder")
-    return benchmark, device, rounds, out
+    if runs is not None and (not is_count(runs) or runs < 1):
+        raise BadInput(f"runs={spell(runs)}: must be a whole number, 1 or above")
+    return benchmark, device, rounds, out, runs

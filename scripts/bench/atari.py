@@ -75,7 +75,7 @@ def race_loops(
         plain = plain_steps(plain_session)
         run = Run(folder, config)
         run.folder.mkdir(parents=True)
-        loggers = Loggers([], RunInfo("", "", "", [], {}, run.folder, 0))
+        loggers = Loggers([], RunInfo("", "", "", [], {}, {}, {}, run.folder))
         pairs = [
             (loop_steps(ours, STEPS, run, loggers) / STEPS, seconds_of_round(plain, device) / STEPS)
             for _ in range(rounds + 1)

@@ -58,7 +58,7 @@ def race(
         assert isinstance(task, Gpt)
         run = Run(folder, config)
         run.folder.mkdir(parents=True)
-        loggers = Loggers([], RunInfo("", "", "", [], {}, run.folder, 0))
+        loggers = Loggers([], RunInfo("", "", "", [], {}, {}, {}, run.folder))
         measures = [
             partial(loop_steps, session, steps, run, loggers),
             partial(nano_steps, nano_session, steps),

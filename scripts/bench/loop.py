@@ -80,7 +80,7 @@ def by_turns(
         batches = (lambda step: first_batch) if resident else bare_session.task.batch
         run = Run(folder, config)
         run.folder.mkdir(parents=True)
-        loggers = Loggers([], RunInfo("", "", "", [], {}, run.folder, 0))
+        loggers = Loggers([], RunInfo("", "", "", [], {}, {}, {}, run.folder))
         pairs = [
             (
                 bare_steps(bare_session, steps, batches) / steps,

@@ -66,7 +66,7 @@ def race(
         session, trainer_session = Session(config, device), Session(config, device)
         run = Run(folder, config)
         run.folder.mkdir(parents=True)
-        loggers = Loggers([], RunInfo("", "", "", [], {}, run.folder, 0))
+        loggers = Loggers([], RunInfo("", "", "", [], {}, {}, {}, run.folder))
         measures = [
             partial(loop_steps, session, steps, run, loggers),
             partial(trainer_steps, trainer_session, steps, Path(folder)),

@@ -172,7 +172,7 @@ def test_the_whole_loop_waits_for_nothing_between_ticks(session, monkeypatch, tm
     made.task.batch = watched
     run = Run(tmp_path, made.config)
     run.folder.mkdir(parents=True)
-    loggers = Loggers([], RunInfo("", "", "", [], {}, run.folder, 0))
+    loggers = Loggers([], RunInfo("", "", "", [], {}, {}, {}, run.folder))
     try:
         assert loop.train(made, run, loggers, Silent()) == "finished"
     finally:

@@ -1,17 +1,16 @@
 """Reports follow what they show: runs, studies and the files themselves, whatever their times."""
 
-import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from browsing import payload_of
 from running import ROOT, child_environment, files, run_here
 
-import results.plan
+import results.planner
 import results.write
 from engine.records import read_all
 from results.plan import find, plan, result_of
@@ -64,7 +63,7 @@ def render(planned, runs, reports):
 
 def shown(page):
     text = page.read_text(encoding="utf-8")
-    return json.loads(re.search(r'<script[^>]*id="payload"[^>]*>(.*?)</script>', text, re.S)[1])
+    return payload_of(text)
 
 
 def edit(conf, **changes):
@@ -79,9 +78,9 @@ def test_what_cannot_have_a_run_is_not_planned_and_its_table_is_the_same(
     records = {id: r for id, r in read_all(runs).items() if r.config["names"]["optim"] == "adam"}
     wanted = planned()
     composed = []
-    compose = results.plan.compose_unresolved
+    compose = results.planner.compose_unresolved
     monkeypatch.setattr(
-        "results.plan.compose_unresolved", lambda typed: composed.append(typed) or compose(typed)
+        "results.planner.compose_unresolved", lambda typed: composed.append(typed) or compose(typed)
     )
     found = result_of(wanted.study, "smoke", "sample", records, [f"paths.runs={runs}"])
     assert found == wanted.result(records)
@@ -101,14 +100,14 @@ def test_nothing_is_written_or_planned_while_nothing_changed(written, render, re
 def test_runs_that_are_merged_in_with_older_times_are_shown(written, render, runs, reports):
     written([0, 2])
     _, page, _ = render()
-    assert len(page["runs"]) == 2
+    assert page["runs"]["count"] == 2
     os.utime(reports / "index.html", (4e9, 4e9))  # in 2096
     written([1, 3])
     for path in runs.rglob("*"):
         os.utime(path, (1e9, 1e9))  # in 2001
     table, page, _ = render()
     assert "have not finished" not in table
-    assert {run["id"] for run in page["runs"]} == read_all(runs).keys() and len(page["runs"]) == 4
+    assert set(page["runs"]["id"]) == read_all(runs).keys() and page["runs"]["count"] == 4
 
 
 def test_what_a_study_says_now_is_shown(written, render, conf):
@@ -136,13 +135,13 @@ def test_files_that_are_lost_or_damaged_are_written_again(written, render, repor
     written(range(4))
     _, _, paths = render()
     before = {path: path.read_bytes() for path in paths}
-    assert {path.suffix for path in paths} == {".md", ".tex", ".csv", ".jsonl", ".png", ".pdf"}
+    assert {path.suffix for path in paths} == {".md", ".tex", ".csv", ".xz", ".png", ".pdf"}
     for path in paths:
         path.unlink()
     (reports / "index.html").write_text("damaged")
     _, page, _ = render()
     assert {path: path.read_bytes() for path in paths} == before
-    assert len(page["runs"]) == 4
+    assert page["runs"]["count"] == 4
 
 
 def test_a_changed_renderer_renders_anew(written, render, monkeypatch, tmp_path):

@@ -216,6 +216,7 @@ TRAIN = [
     ("train.checkpoint_seconds=-1", ["train.checkpoint_seconds=-1", "0 or above"]),
     ("sweep.jobs_per_device=0", ["sweep.jobs_per_device=0", "a whole number above 0, or auto"]),
     ("sweep.jobs_per_device=all", ["sweep.jobs_per_device=all", "or auto"]),
+    ("sweep.runs_per_job=0", ["sweep.runs_per_job=0", "a whole number above 0, or auto"]),
     ("paths.runs=null", ["paths.runs=null", "the path of a folder"]),
     ("paths.runs=", ["paths.runs=", "the path of a folder"]),
     (f"paths.runs={'a' * 300}", ["paths.runs=aaa", "the path of a folder"]),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from browsing import embedded
 from running import folders, nothing_written, run_here, sentence, shared, summary
 
 import adamily
@@ -85,6 +86,11 @@ def undrawn(monkeypatch):
     monkeypatch.setattr(verdict_files, "draw", lambda *asked: {})
 
 
+def shown(reports):
+    """What the page shows, as text."""
+    return embedded((reports / "index.html").read_text()).decode()
+
+
 def optims(runs):
     return {where.parent.name for where in folders(runs)}
 
@@ -112,7 +118,7 @@ def test_an_optimizer_is_compared_on_every_task(compare, runs, tmp_path):
     found = json.loads((reports / "mini" / "adam.short.sample.json").read_text())
     assert [task["task"] for task in found["tasks"]] == ["one", "two"]
     assert found["sentences"][0] in done.out
-    assert "mini/one" in (reports / "index.html").read_text()
+    assert "mini/one" in shown(reports)
     before = {where: (where / "summary.json").stat().st_mtime_ns for where in folders(runs)}
     assert verdict_of(compare("optim=adam")) == verdict_of(done) != ""
     assert before == {where: (where / "summary.json").stat().st_mtime_ns for where in before}
@@ -138,7 +144,7 @@ def test_committed_runs_of_the_reference_are_not_run_again(compare, commit, tmp_
     done = compare("optim=sgd", "profile=smoke", f"paths.runs={tmp_path / 'elsewhere'}")
     assert "sgd lr=" in done.out and "adamw lr=" not in done.out
     assert optims(tmp_path / "elsewhere") == {"sgd"}
-    assert '"adamw"' in (tmp_path / "reports" / "index.html").read_text()
+    assert '"adamw"' in shown(tmp_path / "reports")
     again = compare(
         "optim=sgd", "profile=smoke", "rerun=true", f"paths.runs={tmp_path / 'elsewhere'}"
     )
@@ -167,7 +173,7 @@ def test_a_users_own_optimizer_is_on_the_page(compare, tmp_path, monkeypatch):
     assert done.code == 0, done.err
     assert "signs is " in done.out
     assert "Profile smoke shows that all works, and not which optimizer is better." in done.out
-    assert '"signs"' in (tmp_path / "reports" / "index.html").read_text()
+    assert '"signs"' in shown(tmp_path / "reports")
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -114,7 +114,9 @@ def test_studies_for_programs(capsys, study):
 
 
 def test_suites_for_programs(capsys):
-    [suite] = json.loads(run_here(capsys, "list", "suites", "--json").out)
+    listed = json.loads(run_here(capsys, "list", "suites", "--json").out)
+    assert [suite["name"] for suite in listed] == ["gpu", "laptop"]
+    suite = listed[1]
     written = yaml.safe_load((ROOT / "conf/suite/laptop.yaml").read_text())
     assert suite.pop("name") == "laptop"
     # 16 points and 5 fresh seeds, or 4 and 2, on each of its tasks.

@@ -351,7 +351,13 @@ def swept(fork_server, tmp_path_factory):
     return sweep
 
 
-@pytest.mark.parametrize("study", CLAIMS)
+# Half a minute or more on an idle core.
+LONG = ("laprop/limits", "laprop/regret", "laprop/rosenbrock")
+
+
+@pytest.mark.parametrize(
+    "study", [pytest.param(s, marks=pytest.mark.slow) if s in LONG else s for s in CLAIMS]
+)
 def test_a_claim_holds_at_the_smallest_budget(swept, study):
     CLAIMS[study](swept(study))
 

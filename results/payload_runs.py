@@ -18,7 +18,7 @@ from engine.records import Curve, Record
 from engine.texts import hydra_text
 
 # Of a curve, for drawing; metrics.jsonl has every point.
-CURVE_POINTS = 64
+CURVE_POINTS = 60
 # Steps between which a packed value lies; one more stands for a value that is missing.
 LEVELS = 65534
 MISSING = LEVELS + 1
